@@ -1,0 +1,112 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/kelseyhightower/envconfig"
+)
+
+// Prefix begins the name of every variable that is revoker's own.
+const Prefix = "REVOKER_"
+
+// Kubernetes adds REVOKER_SERVICE_HOST, REVOKER_PORT_8080_TCP and the like to every pod beside a Service named revoker.
+var injectedPrefixes = []string{Prefix + "SERVICE_", Prefix + "PORT"}
+
+// Default returns the configuration of an empty environment.
+func Default() Config {
+	var cfg Config
+	for _, v := range variables(&cfg) {
+		if err := v.parse(unsettable(v.name)); err != nil {
+			panic(fmt.Sprintf("the default of %s: %v", v.name, err)) // a mistake in config.go, caught by any test
+		}
+	}
+	return cfg
+}
+
+// Load reads the configuration from the environment. An empty value counts as unset, except where the declaration keeps
+// it. The error names every variable that can't be used, quoting the value of none; what only the API needs is checked
+// by [Config.ValidateAPI], for not every command calls it.
+func Load() (Config, error) {
+	var cfg Config
+	var errs []error
+	known := map[string]bool{}
+	for _, v := range variables(&cfg) {
+		known[v.name] = true
+		name := v.name
+		if os.Getenv(name) == "" && v.tag.Get("empty") != "kept" {
+			name = unsettable(name)
+		}
+		if err := v.parse(name); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		errs = append(errs, v.checkRange())
+	}
+	errs = append(errs, unknown(known, os.Environ())...)
+	errs = append(errs, cfg.validate()...)
+	return cfg, errors.Join(errs...)
+}
+
+// unknown returns an error for each variable of our prefix that no field declares, since a typo must not be a silent
+// default.
+func unknown(known map[string]bool, environ []string) []error {
+	var errs []error
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		injected := slices.ContainsFunc(injectedPrefixes, func(p string) bool { return strings.HasPrefix(name, p) })
+		if strings.HasPrefix(name, Prefix) && !known[name] && !injected {
+			errs = append(errs, fmt.Errorf("%s: no such variable; `revoker run --help` lists them", name))
+		}
+	}
+	return errs
+}
+
+// variable is one field of Config that a variable sets.
+type variable struct {
+	name  string
+	tag   reflect.StructTag
+	field reflect.StructField
+	value reflect.Value
+}
+
+// variables returns the leaves of cfg in the order of their declaration.
+func variables(cfg *Config) []variable { return leaves(reflect.ValueOf(cfg).Elem()) }
+
+func leaves(structure reflect.Value) []variable {
+	var list []variable
+	for i := range structure.NumField() {
+		field, value := structure.Type().Field(i), structure.Field(i)
+		if name := field.Tag.Get("envconfig"); name != "" {
+			list = append(list, variable{name, field.Tag, field, value})
+		} else {
+			list = append(list, leaves(value)...)
+		}
+	}
+	return list
+}
+
+// unsettable turns a name into one that no environment can have, since a name ends at the first "=".
+func unsettable(name string) string { return "=" + name }
+
+// parse sets the field from the variable called name, or to its default. envconfig stops at the first field it can't
+// parse and quotes the value, so it is given a struct of this one field, and its error is put in our words.
+func (v variable) parse(name string) error {
+	field := v.field
+	field.Tag = reflect.StructTag(fmt.Sprintf("envconfig:%q default:%q", name, v.tag.Get("default")))
+	one := reflect.New(reflect.StructOf([]reflect.StructField{field}))
+	err := envconfig.Process("", one.Interface())
+	var parse *envconfig.ParseError
+	if errors.As(err, &parse) {
+		return fmt.Errorf("%s: not %s", v.name, v.kind())
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", v.name, err)
+	}
+	v.value.Set(one.Elem().Field(0))
+	return nil
+}
