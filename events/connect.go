@@ -1,0 +1,237 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/natscontext"
+
+	"revoker/config"
+)
+
+const (
+	defaultURL     = "nats://127.0.0.1:4222"
+	connectTimeout = 5 * time.Second
+	reconnectWait  = time.Second
+	// A dead connection is noticed after two unanswered pings.
+	pingInterval = 10 * time.Second
+	maxPingsOut  = 2
+)
+
+// Conn is a connection to NATS with its JetStream settings. It is safe for concurrent use.
+type Conn struct {
+	nc  *nats.Conn
+	js  jetstream.JetStream
+	api string // prefix of JetStream API subjects, "$JS.API." by default
+	log *slog.Logger
+
+	mu         sync.Mutex
+	lastReason string // why the last attempt to connect failed, to say each reason once
+	denied     string // the last permissions violation the server reported
+}
+
+// Connect connects as the configuration says and reconnects for ever after, an authentication error included, since
+// credentials are renewed. With wait it returns at once even if the server is not there yet, and goes on trying;
+// [Conn.AwaitConnected] waits for it. Without, it fails. The error quotes no secret.
+func Connect(cfg config.NATS, name string, log *slog.Logger, wait bool) (*Conn, error) {
+	c := &Conn{log: log}
+	options := append(c.handlers(),
+		nats.Name(name),
+		nats.Timeout(connectTimeout),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(reconnectWait),
+		nats.PingInterval(pingInterval),
+		nats.MaxPingsOutstanding(maxPingsOut),
+		nats.IgnoreAuthErrorAbort(),
+		nats.RetryOnFailedConnect(wait),
+	)
+	authentication, err := settings(cfg)
+	if err != nil {
+		return nil, err
+	}
+	options = append(options, authentication...)
+
+	var context natscontext.Settings
+	if cfg.Context != "" {
+		c.nc, context, err = natscontext.Connect(cfg.Context, append(options, overrideURL(cfg.URL))...)
+	} else {
+		url := cfg.URL.Reveal()
+		if url == "" {
+			url = defaultURL
+		}
+		c.nc, err = nats.Connect(url, options...)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connecting to NATS at %s: %w", shownServers(cfg), scrub(err, cfg))
+	}
+	if err := c.openJetStream(cfg, context); err != nil {
+		c.nc.Close()
+		return nil, fmt.Errorf("opening JetStream: %w", err)
+	}
+	if wait && !c.nc.IsConnected() {
+		log.Warn("NATS is not reachable yet; waiting for it", "servers", shownServers(cfg))
+	}
+	return c, nil
+}
+
+func (c *Conn) openJetStream(cfg config.NATS, context natscontext.Settings) (err error) {
+	domain := cfg.JSDomain
+	if domain == "" {
+		domain = context.JSDomain
+	}
+	switch {
+	case domain != "":
+		c.api = "$JS." + domain + ".API."
+		c.js, err = jetstream.NewWithDomain(c.nc, domain)
+	case context.JSAPIPrefix != "":
+		c.api = strings.TrimSuffix(context.JSAPIPrefix, ".") + "."
+		c.js, err = jetstream.NewWithAPIPrefix(c.nc, context.JSAPIPrefix)
+	default:
+		c.api = jetstream.DefaultAPIPrefix
+		c.js, err = jetstream.New(c.nc)
+	}
+	return err
+}
+
+// settings turns the variables other than the URL and the context into options; a context's own come before them.
+func settings(cfg config.NATS) ([]nats.Option, error) {
+	var options []nats.Option
+	switch {
+	case cfg.Creds != "":
+		options = append(options, nats.UserCredentials(cfg.Creds))
+	case cfg.NKey != "":
+		nkey, err := nats.NkeyOptionFromSeed(cfg.NKey)
+		if err != nil {
+			return nil, errors.New("NATS_NKEY: not an NKey seed file")
+		}
+		options = append(options, nkey)
+	case cfg.User != "":
+		options = append(options, nats.UserInfo(cfg.User, cfg.Password.Reveal()))
+	case !cfg.Token.IsZero():
+		options = append(options, nats.Token(cfg.Token.Reveal()))
+	}
+	if cfg.CA != "" {
+		options = append(options, nats.RootCAs(cfg.CA))
+	}
+	if cfg.Cert != "" {
+		options = append(options, nats.ClientCert(cfg.Cert, cfg.Key))
+	}
+	if cfg.InboxPrefix != "" {
+		options = append(options, nats.CustomInboxPrefix(cfg.InboxPrefix))
+	}
+	return options, nil
+}
+
+// overrideURL replaces a context's servers where NATS_URL is set beside it.
+func overrideURL(urls config.ServerURLs) nats.Option {
+	return func(o *nats.Options) error {
+		if !urls.IsZero() {
+			o.Servers = strings.Split(urls.Reveal(), ",")
+		}
+		return nil
+	}
+}
+
+func shownServers(cfg config.NATS) string {
+	switch {
+	case !cfg.URL.IsZero():
+		return cfg.URL.String()
+	case cfg.Context != "":
+		return "the servers of context " + cfg.Context
+	}
+	return defaultURL
+}
+
+// scrub drops an error's text where it quotes the URLs, which may carry credentials.
+func scrub(err error, cfg config.NATS) error {
+	for url := range strings.SplitSeq(cfg.URL.Reveal(), ",") {
+		if url != "" && strings.Contains(url, "@") && strings.Contains(err.Error(), strings.TrimSpace(url)) {
+			return errors.New("a server URL can't be used")
+		}
+	}
+	return err
+}
+
+// handlers log each change of the connection's state once.
+func (c *Conn) handlers() []nats.Option {
+	return []nats.Option{
+		nats.ConnectHandler(func(nc *nats.Conn) {
+			c.log.Info("connected to NATS", "server", nc.ConnectedUrlRedacted(), "version", nc.ConnectedServerVersion())
+		}),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				c.log.Warn("disconnected from NATS; reconnecting", "error", err)
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			c.mu.Lock()
+			c.lastReason = ""
+			c.mu.Unlock()
+			c.log.Info("reconnected to NATS", "server", nc.ConnectedUrlRedacted())
+		}),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
+			c.mu.Lock()
+			fresh := err.Error() != c.lastReason
+			c.lastReason = err.Error()
+			c.mu.Unlock()
+			if fresh {
+				c.log.Warn("NATS can't be reached; trying again", "error", err)
+			}
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			if errors.Is(err, nats.ErrPermissionViolation) {
+				c.mu.Lock()
+				fresh := err.Error() != c.denied
+				c.denied = err.Error()
+				c.mu.Unlock()
+				if !fresh {
+					return
+				}
+			}
+			c.log.Warn("NATS reported an error", "error", err)
+		}),
+	}
+}
+
+// AwaitConnected returns once the connection is up, or with ctx's error.
+func (c *Conn) AwaitConnected(ctx context.Context) error {
+	changes := c.nc.StatusChanged(nats.CONNECTED)
+	defer c.nc.RemoveStatusListener(changes)
+	for !c.nc.IsConnected() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changes:
+		}
+	}
+	return nil
+}
+
+// Connected reports whether the connection is up now.
+func (c *Conn) Connected() bool { return c.nc.IsConnected() }
+
+// deniedSubject returns the subject of a permissions violation that the server reported and that names part, if any. The
+// server answers a forbidden request with an error beside it, so that the request itself only times out.
+func (c *Conn) deniedSubject(part string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return strings.Contains(c.denied, part)
+}
+
+// Flush sends what is buffered and waits until the server has it, for timeout at the most.
+func (c *Conn) Flush(timeout time.Duration) error {
+	if err := c.nc.FlushTimeout(timeout); err != nil {
+		return fmt.Errorf("flushing to NATS: %w", err)
+	}
+	return nil
+}
+
+// Close closes the connection.
+func (c *Conn) Close() { c.nc.Close() }

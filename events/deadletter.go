@@ -1,0 +1,163 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Reasons for a dead letter, the values of the Revoker-Reason header.
+const (
+	ReasonCallerError      = "CALLER_ERROR"
+	ReasonInvalidEvent     = "INVALID_EVENT"
+	ReasonRetriesExhausted = "RETRIES_EXHAUSTED"
+)
+
+// Headers of a dead letter, beside the original message's.
+const (
+	HeaderReason          = "Revoker-Reason"
+	HeaderError           = "Revoker-Error"
+	HeaderHTTPStatus      = "Revoker-Http-Status"
+	HeaderResultCode      = "Revoker-Result-Code"
+	HeaderResultMessage   = "Revoker-Result-Message"
+	HeaderSubject         = "Revoker-Subject"
+	HeaderStream          = "Revoker-Stream"
+	HeaderStreamSequence  = "Revoker-Stream-Sequence"
+	HeaderConsumer        = "Revoker-Consumer"
+	HeaderDeliveries      = "Revoker-Deliveries"
+	HeaderPublishedAt     = "Revoker-Published-At"
+	HeaderDeadLetteredAt  = "Revoker-Dead-Lettered-At"
+	HeaderMsgID           = "Revoker-Msg-Id"
+	HeaderPayloadOmitted  = "Revoker-Payload-Omitted"
+	headerPrefix          = "Revoker-"
+	serverHeaderPrefix    = "Nats-"
+	maxHeaderValue        = 1024 // bytes
+	deadLetterTimeout     = 5 * time.Second
+	messageTooLargeServer = 10054 // the API error of a stream whose max message size is exceeded
+)
+
+// Letter says why an event is dead-lettered.
+type Letter struct {
+	// Reason is one of the Reason constants.
+	Reason string
+	// Error is a sentence for the operator.
+	Error string
+	// HTTPStatus, ResultCode and ResultMessage are the API's answer, where there was one.
+	HTTPStatus    int
+	ResultCode    string
+	ResultMessage string
+	// SessionID, where it is known, is masked in Error and ResultMessage.
+	SessionID SessionID
+}
+
+// DeadLetters publishes dead letters. It is safe for concurrent use.
+type DeadLetters struct {
+	conn    *Conn
+	stream  string
+	subject string
+}
+
+// Publish stores the letter of a delivery, with the original payload and headers, and returns once the stream has
+// confirmed it. Its message ID makes a second publication of the same event store nothing, within the stream's duplicate
+// window. Where the payload does not fit beside the headers, the letter goes without it, and without the original
+// headers where those are too large: the original is in its own stream under the letter's stream and sequence.
+func (l *DeadLetters) Publish(ctx context.Context, d *Delivery, letter Letter) error {
+	ctx, cancel := context.WithTimeout(ctx, deadLetterTimeout)
+	defer cancel()
+	facts := letterHeader(d, letter, time.Now())
+	err := l.send(ctx, d, original(d.Header(), facts), d.Payload())
+	if tooLarge(err) {
+		facts.Set(HeaderPayloadOmitted, strconv.Itoa(len(d.Payload())))
+		if err = l.send(ctx, d, original(d.Header(), facts), nil); tooLarge(err) {
+			err = l.send(ctx, d, facts, nil)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("publishing a dead letter to %s: %w", l.subject, err)
+	}
+	return nil
+}
+
+func (l *DeadLetters) send(ctx context.Context, d *Delivery, header nats.Header, payload []byte) error {
+	// Sequences start anew in a stream that is recreated; the time tells the two apart.
+	id := fmt.Sprintf("%s/%s/%d/%d", d.Stream, d.Consumer, d.Sequence, d.Published.UnixNano())
+	msg := &nats.Msg{Subject: l.subject, Header: header, Data: payload}
+	_, err := l.conn.js.PublishMsg(ctx, msg, jetstream.WithMsgID(id), jetstream.WithExpectStream(l.stream))
+	return err
+}
+
+func tooLarge(err error) bool {
+	var api *jetstream.APIError
+	return errors.Is(err, nats.ErrMaxPayload) || (errors.As(err, &api) && api.ErrorCode == messageTooLargeServer)
+}
+
+// letterHeader is what revoker itself says of a dead letter.
+func letterHeader(d *Delivery, letter Letter, now time.Time) nats.Header {
+	header := nats.Header{}
+	for name, value := range map[string]string{
+		HeaderReason:         letter.Reason,
+		HeaderError:          MaskIn(letter.Error, letter.SessionID),
+		HeaderResultCode:     letter.ResultCode,
+		HeaderResultMessage:  MaskIn(letter.ResultMessage, letter.SessionID),
+		HeaderSubject:        d.Subject(),
+		HeaderStream:         d.Stream,
+		HeaderStreamSequence: strconv.FormatUint(d.Sequence, 10),
+		HeaderConsumer:       d.Consumer,
+		HeaderDeliveries:     strconv.Itoa(d.Deliveries),
+		HeaderPublishedAt:    d.Published.UTC().Format(time.RFC3339Nano),
+		HeaderDeadLetteredAt: now.UTC().Format(time.RFC3339Nano),
+		HeaderMsgID:          d.Header().Get(nats.MsgIdHdr),
+	} {
+		if value != "" {
+			header.Set(name, OneLine(value))
+		}
+	}
+	if letter.HTTPStatus != 0 {
+		header.Set(HeaderHTTPStatus, strconv.Itoa(letter.HTTPStatus))
+	}
+	return header
+}
+
+// original adds the facts to a copy of the message's own headers, less those that begin with Nats-, which would be
+// instructions to the server, and with Revoker-, which only revoker may write. The server knows its own whatever their
+// case, so the comparison does too.
+func original(own, facts nats.Header) nats.Header {
+	header := nats.Header{}
+	for name, values := range own {
+		if !hasPrefixFold(name, serverHeaderPrefix) && !hasPrefixFold(name, headerPrefix) {
+			header[name] = values
+		}
+	}
+	for name, values := range facts {
+		header[name] = values
+	}
+	return header
+}
+
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
+
+// OneLine makes text fit for a header value: control characters and white space become single spaces, invalid UTF-8 is
+// replaced, and what is beyond 1 KiB is cut off.
+func OneLine(text string) string {
+	text = strings.ToValidUTF8(text, string(utf8.RuneError))
+	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+	if len(text) <= maxHeaderValue {
+		return text
+	}
+	const ellipsis = "…"
+	text = text[:maxHeaderValue-len(ellipsis)]
+	for !utf8.ValidString(text) { // a character cut in two
+		text = text[:len(text)-1]
+	}
+	return text + ellipsis
+}

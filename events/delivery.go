@@ -1,0 +1,103 @@
+package events
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// The acknowledgements of JetStream: https://docs.nats.io/reference/reference-protocols/nats_api_reference#acknowledging-messages
+const (
+	ackDone       = "+ACK"
+	ackInProgress = "+WPI"
+	ackTerminate  = "+TERM"
+	ackNegative   = "-NAK"
+)
+
+// Delivery is one delivery of one message to this process. Each must be settled once: by Ack, Nak or Term. Settling only
+// sends; where that is lost the server delivers the message again.
+type Delivery struct {
+	msg  *nats.Msg
+	conn *Conn
+
+	Stream   string
+	Consumer string
+	// Sequence is the message's place in the stream.
+	Sequence uint64
+	// Deliveries counts how often the message was delivered, this delivery included. It counts too much after crashes and
+	// hand-backs, and too little after a server's.
+	Deliveries int
+	// Published is when the stream stored the message.
+	Published time.Time
+}
+
+func newDelivery(conn *Conn, msg *nats.Msg) (*Delivery, error) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return nil, fmt.Errorf("reading a delivery's metadata: %w", err)
+	}
+	return &Delivery{
+		msg:        msg,
+		conn:       conn,
+		Stream:     meta.Stream,
+		Consumer:   meta.Consumer,
+		Sequence:   meta.Sequence.Stream,
+		Deliveries: int(meta.NumDelivered),
+		Published:  meta.Timestamp,
+	}, nil
+}
+
+// Subject is the subject that the message was published to.
+func (d *Delivery) Subject() string { return d.msg.Subject }
+
+// Header is the message's header. It is not to be changed.
+func (d *Delivery) Header() nats.Header { return d.msg.Header }
+
+// Payload is the message's payload. It is not to be changed.
+func (d *Delivery) Payload() []byte { return d.msg.Data }
+
+// Ack settles the delivery: the event is done.
+func (d *Delivery) Ack() error { return d.send(ackDone) }
+
+// Nak hands the event back, to be delivered again after delay; at once for no delay.
+func (d *Delivery) Nak(delay time.Duration) error {
+	if delay <= 0 {
+		return d.send(ackNegative)
+	}
+	return d.send(ackNegative + ` {"delay": ` + strconv.FormatInt(int64(delay), 10) + `}`)
+}
+
+// Term settles the delivery: the event is not to be delivered again. The reason goes into an advisory that anyone may
+// see; it is left out for servers before 2.10.4, which ignore a Term that has one.
+func (d *Delivery) Term(reason string) error {
+	if !atLeast(d.conn.nc.ConnectedServerVersion(), 2, 10, 4) {
+		return d.send(ackTerminate)
+	}
+	return d.send(ackTerminate + " " + reason)
+}
+
+// InProgress starts the ack wait anew. It must not follow a settlement: the server would take it for a new delay.
+func (d *Delivery) InProgress() error { return d.send(ackInProgress) }
+
+func (d *Delivery) send(ack string) error {
+	if err := d.conn.nc.Publish(d.msg.Reply, []byte(ack)); err != nil {
+		return fmt.Errorf("sending %.4s: %w", ack, err)
+	}
+	return nil
+}
+
+// atLeast compares a server's version, 2.10.4-beta.1 for example, with a released one. An unknown version is old.
+func atLeast(version string, want ...int) bool {
+	var have [3]int
+	if n, _ := fmt.Sscanf(version, "%d.%d.%d", &have[0], &have[1], &have[2]); n < 3 {
+		return false
+	}
+	for i, w := range want {
+		if have[i] != w {
+			return have[i] > w
+		}
+	}
+	return true
+}

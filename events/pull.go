@@ -1,0 +1,149 @@
+package events
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ErrPull is wrapped by what Pull returns when the server did not serve a pull: no consumer, no leader, no connection, or
+// no answer. A further pull may succeed; it should not follow at once.
+var ErrPull = errors.New("pull not served")
+
+// answerGrace is how long after a pull's expiry the server may still say that it expired.
+const answerGrace = time.Second
+
+// Consumer pulls deliveries from the durable consumer, as many as are asked for and no more. nats.go's own Fetch is not
+// used, for it takes an event that carries a Status header and no payload as the end of the pull, so that one such event
+// would stop every pull for ever; and it subscribes anew for each pull.
+//
+// One goroutine may call Pull.
+type Consumer struct {
+	conn    *Conn
+	ackWait time.Duration
+	subject string // of pull requests
+	maxPull int
+	maxWait time.Duration
+
+	inbox    string // of the answers to pull n: inbox + n
+	pulls    uint64
+	messages chan *nats.Msg
+	sub      *nats.Subscription
+}
+
+// newConsumer subscribes for the answers to pulls of up to concurrency deliveries.
+func newConsumer(conn *Conn, info *jetstream.ConsumerInfo, concurrency int) (*Consumer, error) {
+	c := &Consumer{
+		conn:    conn,
+		ackWait: info.Config.AckWait,
+		subject: fmt.Sprintf("%sCONSUMER.MSG.NEXT.%s.%s", conn.api, info.Stream, info.Name),
+		maxPull: math.MaxInt,
+		maxWait: math.MaxInt64,
+		inbox:   conn.nc.NewInbox() + ".",
+		// A late answer to an earlier pull may come beside a whole one; the client drops what does not fit.
+		messages: make(chan *nats.Msg, 2*concurrency+16),
+	}
+	if info.Config.MaxRequestBatch > 0 {
+		c.maxPull = info.Config.MaxRequestBatch
+	}
+	if info.Config.MaxRequestExpires > 0 {
+		c.maxWait = info.Config.MaxRequestExpires
+	}
+	var err error
+	if c.sub, err = conn.nc.ChanSubscribe(c.inbox+"*", c.messages); err != nil {
+		return nil, fmt.Errorf("subscribing for deliveries: %w", err)
+	}
+	return c, nil
+}
+
+// AckWait is the consumer's actual ack wait, which may differ from the configured one.
+func (c *Consumer) AckWait() time.Duration { return c.ackWait }
+
+// Pull asks for up to n deliveries and hands each to deliver as it arrives. It returns how many there were once there
+// are n, or once the wait is over or the server has ended the pull; until then the server may still send some, so a pull
+// is not to be abandoned. The error, if any, wraps [ErrPull].
+func (c *Consumer) Pull(n int, wait time.Duration, deliver func(*Delivery)) (int, error) {
+	n, wait = min(n, c.maxPull), min(wait, c.maxWait)
+	got := c.late(n, deliver)
+	if got == n {
+		return got, nil
+	}
+	if !c.conn.nc.IsConnected() {
+		return got, fmt.Errorf("%w: not connected", ErrPull)
+	}
+	c.pulls++
+	reply := c.inbox + strconv.FormatUint(c.pulls, 10)
+	request := fmt.Appendf(nil, `{"batch":%d,"expires":%d}`, n-got, wait.Nanoseconds())
+	if err := c.conn.nc.PublishRequest(c.subject, reply, request); err != nil {
+		return got, fmt.Errorf("%w: %w", ErrPull, err)
+	}
+	expired := time.NewTimer(wait + answerGrace)
+	defer expired.Stop()
+	for got < n {
+		select {
+		case msg := <-c.messages:
+			switch {
+			case msg.Reply != "":
+				got += c.accept(msg, deliver)
+			case msg.Subject == reply:
+				return got, pullError(msg.Header)
+			}
+		case <-expired.C:
+			return got, fmt.Errorf("%w: the server did not answer", ErrPull)
+		}
+	}
+	return got, nil
+}
+
+// late takes up to n deliveries that arrived after their pull had been given up.
+func (c *Consumer) late(n int, deliver func(*Delivery)) (got int) {
+	for got < n {
+		select {
+		case msg := <-c.messages:
+			if msg.Reply != "" {
+				got += c.accept(msg, deliver)
+			}
+		default:
+			return got
+		}
+	}
+	return got
+}
+
+// accept hands on a message that can be acknowledged. A message without a reply subject is the server's own word, which
+// nothing that an event carries can imitate.
+func (c *Consumer) accept(msg *nats.Msg, deliver func(*Delivery)) int {
+	delivery, err := newDelivery(c.conn, msg)
+	if err != nil {
+		c.conn.log.Error("a message came that is no delivery", "error", err)
+		return 0
+	}
+	deliver(delivery)
+	return 1
+}
+
+// pullError reads the status by which the server ended a pull:
+// https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-37.md
+func pullError(status nats.Header) error {
+	code, text := status.Get("Status"), status.Get("Description")
+	switch code {
+	case "404", "408": // nothing there; expired
+		return nil
+	case "503":
+		return fmt.Errorf("%w: JetStream or the consumer is not there", ErrPull)
+	case "409":
+		if strings.Contains(strings.ToLower(text), "batch completed") {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: %s %s", ErrPull, code, text)
+}
+
+// Close ends the subscription. Deliveries that were handed on can still be settled.
+func (c *Consumer) Close() { _ = c.sub.Unsubscribe() }
