@@ -1,0 +1,84 @@
+package authlete
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Action is what the logout API says of a call: https://docs.authlete.com (/nativesso/logout, response parameters).
+type Action string
+
+// The actions. Any other value is unknown and means nothing.
+const (
+	ActionOK          Action = "OK"
+	ActionServerError Action = "SERVER_ERROR"
+	ActionCallerError Action = "CALLER_ERROR"
+)
+
+// Response is what came back from one call.
+type Response struct {
+	// Status is the HTTP status; 0 where there was no response.
+	Status int
+	// Action is empty where the body has none, or no body of the API's could be read.
+	Action Action
+	// Count is the number of access and refresh token records that were deleted, 0 or more.
+	Count int
+	// ResultCode and ResultMessage are the API's own words. The message may quote the session ID.
+	ResultCode    string
+	ResultMessage string
+	// RetryAfter is how long the answer asks to wait; 0 where it does not.
+	RetryAfter time.Duration
+}
+
+// parseBody reads the body of a response into r. What is not the API's JSON, a gateway's page for example, is left out.
+// Members are read one by one, so that an oddity in one does not hide the action.
+func (r *Response) parseBody(body []byte) {
+	var object struct {
+		Action        json.RawMessage `json:"action"`
+		Count         json.RawMessage `json:"count"`
+		ResultCode    json.RawMessage `json:"resultCode"`
+		ResultMessage json.RawMessage `json:"resultMessage"`
+	}
+	if json.Unmarshal(body, &object) != nil {
+		return
+	}
+	r.Action = Action(text(object.Action))
+	r.ResultCode = text(object.ResultCode)
+	r.ResultMessage = text(object.ResultMessage)
+	if count, err := strconv.Atoi(string(object.Count)); err == nil && count > 0 {
+		r.Count = count
+	}
+}
+
+func text(raw json.RawMessage) string {
+	var s string
+	if raw == nil || json.Unmarshal(raw, &s) != nil {
+		return ""
+	}
+	return s
+}
+
+// MaxRetryAfter bounds Retry-After, so that no single answer can stop revocation for longer.
+const MaxRetryAfter = time.Hour
+
+// parseRetryAfter reads the header by RFC 9110, section 10.2.3: seconds, or a date, which is held against the response's
+// own Date where it has one, since clocks differ. The result is from 0 to MaxRetryAfter.
+func parseRetryAfter(header http.Header, now time.Time) time.Duration {
+	value := header.Get("Retry-After")
+	if value == "" {
+		return 0
+	}
+	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil {
+		return min(time.Duration(seconds)*time.Second, MaxRetryAfter)
+	}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	if date, err := http.ParseTime(header.Get("Date")); err == nil {
+		now = date
+	}
+	return min(max(at.Sub(now), 0), MaxRetryAfter)
+}

@@ -1,0 +1,40 @@
+package sim
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+)
+
+// OutageRequest is the body of POST /sim/outage.
+type OutageRequest struct {
+	Answer Answer
+	// For is how long it lasts; until DELETE /sim/outage for 0.
+	For time.Duration
+}
+
+// routes lets another process steer and question a simulated API: GET /sim/sessions, POST and DELETE /sim/outage,
+// PUT /sim/token.
+func (s *Server) routes(mux *http.ServeMux) {
+	mux.HandleFunc("GET /sim/sessions", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(s.Sessions())
+	})
+	mux.HandleFunc("POST /sim/outage", func(w http.ResponseWriter, r *http.Request) {
+		var request OutageRequest
+		if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		s.Outage(request.Answer, request.For)
+	})
+	mux.HandleFunc("DELETE /sim/outage", func(http.ResponseWriter, *http.Request) { s.Recover() })
+	mux.HandleFunc("PUT /sim/token", func(w http.ResponseWriter, r *http.Request) {
+		var token string
+		if err := json.NewDecoder(r.Body).Decode(&token); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		s.SetToken(token)
+	})
+}

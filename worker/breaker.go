@@ -1,0 +1,166 @@
+package worker
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// BreakerState is a circuit breaker's state.
+type BreakerState string
+
+// The states of a circuit breaker.
+const (
+	Closed   BreakerState = "closed"    // calls are made
+	Open     BreakerState = "open"      // none are made
+	HalfOpen BreakerState = "half-open" // one call at a time probes the API
+)
+
+const (
+	rampStart    = 4                      // slots, right after closing
+	rampDoubling = 200 * time.Millisecond // 4, 8, 16, … so that 64 slots are back in 0.8 s, 1,024 in 1.6 s
+)
+
+// breaker decides whether calls are made. It is a pure state machine: it has no clock, no lock and no goroutine; whoever
+// owns it passes the time.
+//
+// It opens when enough sessions in a row failed, one after the other with no success between, since then the API is at
+// fault and not a session; and at once on a refusal that any call would get. Each change of state begins a new generation;
+// results of calls that began in an earlier one change nothing, for they say how the API was.
+type breaker struct {
+	threshold int
+	interval  time.Duration // of the first probe
+	maximum   time.Duration
+
+	state      BreakerState
+	generation uint64
+	reason     string
+	misconfig  bool // opened by a Misconfigured result
+
+	failed  map[string]struct{} // closed: sessions that failed since the last success
+	ramping time.Time           // closed: since when the slots are coming back; zero once they are
+	until   time.Time           // open: when the next probe is due
+	next    time.Duration       // open and half-open: how long to stay open if the probe fails
+	probing bool                // half-open: a probe is out
+}
+
+func newBreaker(threshold int, interval, maximum time.Duration) *breaker {
+	return &breaker{threshold: threshold, interval: interval, maximum: maximum, state: Closed, failed: map[string]struct{}{}}
+}
+
+// verdict is what a result says about the API.
+type verdict int
+
+const (
+	saysNothing verdict = iota // of the API; the session may be the trouble, or there was no call
+	working
+	failing
+	refusing // any call would be refused, or is asked to wait
+)
+
+// result is what one admitted delivery came to.
+type result struct {
+	generation uint64
+	verdict    verdict
+	session    string        // tells sessions apart
+	reason     string        // of a failure, for the log
+	misconfig  bool          // the refusal is the operator's to mend
+	wait       time.Duration // Retry-After; 0 for none
+}
+
+// admit tells how many deliveries may be pulled now, at most free of them while busy are in work. For none, it tells how
+// long until asking again makes sense, if nothing is reported before; for ever while a probe is out.
+func (b *breaker) admit(now time.Time, free, busy int) (n int, wait time.Duration) {
+	if b.state == Open {
+		if wait := b.until.Sub(now); wait > 0 {
+			return 0, wait
+		}
+		b.change(HalfOpen)
+	}
+	if b.state == HalfOpen {
+		if b.probing || free == 0 {
+			return 0, math.MaxInt64
+		}
+		b.probing = true
+		return 1, 0
+	}
+	if b.ramping.IsZero() {
+		return free, math.MaxInt64
+	}
+	allowed := rampStart << min(now.Sub(b.ramping)/rampDoubling, 20)
+	if allowed >= free+busy {
+		b.ramping = time.Time{}
+		return free, math.MaxInt64
+	}
+	return min(free, max(allowed-busy, 0)), rampDoubling
+}
+
+// unused takes back that a probe was admitted: no event came. It stays half-open.
+func (b *breaker) unused(generation uint64) {
+	if generation == b.generation {
+		b.probing = false
+	}
+}
+
+// report takes a result into account.
+func (b *breaker) report(now time.Time, r result) {
+	if r.generation != b.generation {
+		return
+	}
+	switch r.verdict {
+	case saysNothing:
+		b.probing = false
+	case working:
+		clear(b.failed)
+		if b.state == HalfOpen {
+			b.change(Closed)
+			b.ramping, b.reason, b.misconfig, b.next = now, "", false, 0
+		}
+	case failing:
+		if b.failed[r.session] = struct{}{}; b.state == HalfOpen || len(b.failed) >= b.threshold {
+			b.open(now, r)
+		}
+	case refusing:
+		b.open(now, r)
+	}
+}
+
+// open opens the breaker until the next probe: after the first interval, after twice the last one where a probe failed,
+// and no sooner than a Retry-After allows.
+func (b *breaker) open(now time.Time, r result) {
+	if b.state == HalfOpen {
+		b.next = min(2*b.next, b.maximum)
+	} else {
+		b.next = b.interval
+	}
+	b.reason, b.misconfig = r.reason, r.misconfig
+	b.until = now.Add(max(b.next, r.wait))
+	clear(b.failed)
+	b.change(Open)
+}
+
+func (b *breaker) change(to BreakerState) {
+	b.state, b.probing = to, false
+	b.generation++
+}
+
+// remaining is how long a delivery that is handed back unprocessed should stay away.
+func (b *breaker) remaining(now time.Time) time.Duration {
+	switch b.state {
+	case Open:
+		return max(b.until.Sub(now), 0)
+	case HalfOpen:
+		return b.next
+	}
+	return 0
+}
+
+// ready reports whether failures can be blamed on a single event: calls are made freely.
+func (b *breaker) ready() bool { return b.state == Closed }
+
+func (b *breaker) String() string {
+	if b.state == Closed {
+		return string(b.state)
+	}
+	return fmt.Sprintf("%s: %s", b.state, b.reason)
+}

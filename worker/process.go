@@ -1,0 +1,234 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"revoker/events"
+	"revoker/worker/authlete"
+)
+
+// settleTimeout bounds the settling of one delivery, dead letter included. It runs on when work is cancelled.
+const settleTimeout = 10 * time.Second
+
+// attempt is one delivery on its way from its arrival to its settlement.
+type attempt struct {
+	delivery   *events.Delivery
+	generation uint64 // of the breaker, when the call began
+
+	event    events.Event
+	response authlete.Response
+	took     time.Duration // of the call
+	outcome  Outcome
+	detail   string        // what went wrong, for people
+	wait     time.Duration // the least delay
+}
+
+// process takes one delivery to its settlement: decode, call, classify, settle. It makes at most one call; a failed one is
+// handed back, and the queue is the retry timer, so that nothing waits in memory and a crash at any line loses nothing.
+func (w *Worker) process(ctx context.Context, d *events.Delivery, generation uint64) {
+	w.renewer.add(d)
+	a := &attempt{delivery: d, generation: generation}
+	w.attempt(ctx, a)
+	w.learn(a)
+	w.settle(context.WithoutCancel(ctx), a)
+}
+
+// attempt decides the outcome. A panic is one failed attempt of this event and nothing more.
+func (w *Worker) attempt(ctx context.Context, a *attempt) {
+	defer func() {
+		if p := recover(); p != nil {
+			a.outcome, a.detail = Retry, "a defect in revoker: processing the event panicked"
+			w.log.Error("processing an event panicked", "panic", fmt.Sprintf("%T", p), "sequence", a.delivery.Sequence, "stack", string(debug.Stack()))
+		}
+	}()
+	var err error
+	if a.event, err = w.decode(a.delivery); err != nil {
+		a.outcome, a.detail = Invalid, err.Error()
+		return
+	}
+	if a.generation, a.wait = w.valve.enter(a.generation, a.event.ServiceID); a.wait > 0 {
+		a.outcome, a.detail = Deferred, "calls are paused"
+		return
+	}
+	service := a.event.ServiceID
+	if service == "" {
+		service = w.service
+	}
+	began := time.Now()
+	a.response, err = w.api.Logout(ctx, service, string(a.event.SessionID))
+	a.took = time.Since(began)
+	if a.outcome = Classify(a.response, err, ctx.Err() != nil); a.outcome == Revoked {
+		return
+	}
+	a.detail = events.MaskIn(describe(a.response, err), a.event.SessionID)
+	if a.outcome == Retry && w.exhausted(a) {
+		a.outcome = RetriesExhausted
+	}
+}
+
+// decode reads the event and checks that it may name its service.
+func (w *Worker) decode(d *events.Delivery) (events.Event, error) {
+	event, err := events.Decode(d.Header(), d.Payload())
+	if err != nil {
+		return events.Event{}, err
+	}
+	if event.ServiceID == w.service {
+		event.ServiceID = ""
+	}
+	if event.ServiceID != "" && !slices.Contains(w.allowed, event.ServiceID) {
+		return event, errors.New("serviceId is not AUTHLETE_SERVICE_ID and not in REVOKER_ALLOWED_SERVICE_IDS")
+	}
+	return event, nil
+}
+
+// describe says what went wrong.
+func describe(response authlete.Response, err error) string {
+	answer := fmt.Sprintf("HTTP %d", response.Status)
+	if response.ResultCode != "" {
+		answer += ", " + brief(response.ResultCode)
+	}
+	switch {
+	case err != nil && response.Status != 0:
+		return fmt.Sprintf("%v (%s)", err, answer)
+	case err != nil:
+		return err.Error()
+	case response.Action != "":
+		return fmt.Sprintf("the logout API answered %s (%s)", brief(string(response.Action)), answer)
+	}
+	return fmt.Sprintf("the answer has no action (%s)", answer)
+}
+
+// brief makes a code that came from the network fit for a sentence.
+func brief(code string) string {
+	const longest = 32
+	if code = events.OneLine(code); len(code) > longest {
+		return fmt.Sprintf("%q…", code[:longest])
+	}
+	return code
+}
+
+// exhausted decides whether the event itself is at fault for the attempt that just failed.
+func (w *Worker) exhausted(a *attempt) bool {
+	d, now := a.delivery, time.Now()
+	return w.valve.blamesEvent(a.generation) &&
+		exhausted(d.Deliveries, w.cfg.RetryMaxAttempts, now.Sub(d.Published), w.cfg.RetryMaxAge, w.sinceOK(now))
+}
+
+// learn tells breaker and pacer what the attempt says about the API.
+func (w *Worker) learn(a *attempt) {
+	if a.response.Status != 0 {
+		w.pacer.observe(a.took)
+	}
+	r := result{
+		generation: a.generation,
+		session:    a.event.ServiceID + "\x00" + string(a.event.SessionID),
+		reason:     a.detail,
+		wait:       a.response.RetryAfter,
+	}
+	throttled := a.response.RetryAfter > 0 && (a.response.Status == 429 || a.response.Status == 503)
+	switch a.outcome {
+	case Revoked:
+		w.revoked(a.event.ServiceID)
+		r.verdict = working
+	case CallerError:
+		r.verdict = working
+	case Misconfigured:
+		r.reason = fmt.Sprintf("%s: look at %s", a.detail, suspect(a.response.Status, a.event.ServiceID != ""))
+		if service := a.event.ServiceID; service != "" {
+			if w.valve.hold(service) {
+				w.log.Warn("the events of a service are held back", "service", service, "reason", r.reason)
+			}
+		} else {
+			r.verdict, r.misconfig = refusing, true
+		}
+	case Retry, RetriesExhausted:
+		switch {
+		case throttled:
+			r.verdict = refusing
+		case a.response.Action == "" || a.delivery.Deliveries == 1:
+			r.verdict = failing
+		}
+	}
+	w.valve.report(r)
+}
+
+// settle is the one place where deliveries are settled. Whatever fails on the way, the event stays in the stream.
+func (w *Worker) settle(ctx context.Context, a *attempt) {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	d := a.delivery
+	if a.outcome.Reason() != "" {
+		if err := w.letters.Publish(ctx, d, a.letter()); err != nil {
+			a.outcome, a.detail = Retry, err.Error()
+		}
+	}
+	var delay time.Duration
+	if a.outcome == Retry || a.outcome == Misconfigured || a.outcome == Deferred {
+		delay = w.delay(a)
+	}
+	w.renewer.remove(d)
+	var err error
+	switch a.outcome {
+	case Revoked:
+		err = d.Ack()
+	case Retry, Misconfigured, Deferred:
+		err = d.Nak(delay)
+	case Interrupted:
+		err = d.Nak(0)
+	case CallerError, Invalid, RetriesExhausted:
+		err = d.Term(a.outcome.Reason())
+	}
+	if err != nil { // the server delivers the event again after the ack wait
+		w.failures.count(err.Error())
+	}
+	w.settled(a, delay)
+}
+
+// delay is how long a delivery that is handed back stays away: by the policy for a failed attempt, and no less than the API
+// asked for or the pause has left; then paced.
+func (w *Worker) delay(a *attempt) time.Duration {
+	least := max(a.wait, a.response.RetryAfter)
+	if a.outcome != Deferred {
+		least = max(least, w.retries.delay(a.delivery.Deliveries))
+	}
+	return w.pacer.place(time.Now(), max(least, minDelay))
+}
+
+// letter says why the event is dead-lettered.
+func (a *attempt) letter() events.Letter {
+	return events.Letter{
+		Reason:        a.outcome.Reason(),
+		Error:         a.detail,
+		HTTPStatus:    a.response.Status,
+		ResultCode:    a.response.ResultCode,
+		ResultMessage: a.response.ResultMessage,
+		SessionID:     a.event.SessionID,
+	}
+}
+
+// settled logs the settlement and hands it to the observer.
+func (w *Worker) settled(a *attempt, delay time.Duration) {
+	d := a.delivery
+	s := Settlement{
+		Outcome:    a.outcome,
+		Session:    a.event.SessionID,
+		Sequence:   d.Sequence,
+		Deliveries: d.Deliveries,
+		Status:     a.response.Status,
+		ResultCode: a.response.ResultCode,
+		Deleted:    a.response.Count,
+		Detail:     a.detail,
+		Delay:      delay,
+		Took:       a.took,
+		Age:        time.Since(d.Published),
+	}
+	s.log(w.log, w.failures)
+	if w.observe != nil {
+		w.observe(s)
+	}
+}

@@ -1,0 +1,231 @@
+package worker
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// valve decides how many deliveries may be pulled when: as many as there are free slots, circuit breaker and rate limit
+// allowing. One goroutine admits; any may give slots back and report results.
+type valve struct {
+	log   *slog.Logger
+	total int
+	rate  *tokens
+	wake  chan struct{} // something changed; holds one signal
+
+	mu      sync.Mutex
+	busy    int // slots in use
+	breaker *breaker
+	holds   map[string]hold // by service
+}
+
+// hold keeps the events of one service back, which the event itself named and the API refused.
+type hold struct {
+	until time.Time
+	next  time.Duration
+}
+
+func newValve(slots int, limit float64, b *breaker, log *slog.Logger) *valve {
+	return &valve{
+		log:     log,
+		total:   slots,
+		rate:    newTokens(limit, slots),
+		wake:    make(chan struct{}, 1),
+		breaker: b,
+		holds:   map[string]hold{},
+	}
+}
+
+// admit waits until deliveries may be pulled, takes a slot and a rate token for each, and returns how many, with the
+// generation of the breaker. It returns none once ctx is done.
+func (v *valve) admit(ctx context.Context) (n int, generation uint64) {
+	timer := time.NewTimer(math.MaxInt64)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		v.mu.Lock()
+		n, wait := v.breaker.admit(time.Now(), v.total-v.busy, v.busy)
+		v.busy += n
+		generation = v.breaker.generation
+		v.mu.Unlock()
+		if n > 0 {
+			granted := v.rate.take(ctx, n)
+			v.release(n - granted)
+			if granted == 0 {
+				v.unused(generation)
+			}
+			return granted, generation
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+		case <-v.wake:
+		case <-timer.C:
+		}
+	}
+	return 0, generation
+}
+
+// returned gives back what was admitted but brought no delivery.
+func (v *valve) returned(n int, generation uint64) {
+	v.rate.giveBack(n)
+	v.release(n)
+	if n > 0 {
+		v.unused(generation)
+	}
+}
+
+func (v *valve) unused(generation uint64) {
+	v.mu.Lock()
+	v.breaker.unused(generation)
+	v.mu.Unlock()
+	v.signal()
+}
+
+// release gives slots back.
+func (v *valve) release(n int) {
+	v.mu.Lock()
+	v.busy -= n
+	v.mu.Unlock()
+	v.signal()
+}
+
+func (v *valve) signal() {
+	select {
+	case v.wake <- struct{}{}:
+	default:
+	}
+}
+
+// report hands a result to the breaker, and says so where its state or the reason changed.
+func (v *valve) report(r result) {
+	v.mu.Lock()
+	before, reason, generation := v.breaker.state, v.breaker.reason, v.breaker.generation
+	v.breaker.report(time.Now(), r)
+	after, why, pause := v.breaker.state, v.breaker.reason, v.breaker.remaining(time.Now())
+	changed := v.breaker.generation != generation
+	v.mu.Unlock()
+	if changed || after == HalfOpen { // a probe that said nothing is followed by the next at once
+		v.signal()
+	}
+	switch {
+	case after == Open && (before == Closed || why != reason):
+		v.log.Warn("circuit breaker opened: no events are pulled", "reason", why, "next_probe_in", pause.Round(time.Millisecond))
+	case after == Closed && before != Closed:
+		v.log.Info("circuit breaker closed: the logout API works again")
+	}
+}
+
+// enter lets a delivery that was admitted in generation pass to its call, and returns the generation in which the call
+// begins. Where calls are paused by now, of its service or of all, it returns how long the delivery is to stay away.
+func (v *valve) enter(generation uint64, service string) (begins uint64, pause time.Duration) {
+	now := time.Now()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if held := v.holds[service].until.Sub(now); held > 0 {
+		return generation, held
+	}
+	if v.breaker.generation != generation && !v.breaker.ready() {
+		return generation, max(v.breaker.remaining(now), minDelay)
+	}
+	return v.breaker.generation, 0
+}
+
+// hold keeps the events that name this service back, for as long as the breaker would stay open. It reports whether the
+// service was not held before.
+func (v *valve) hold(service string) (first bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	h, held := v.holds[service]
+	if held && time.Now().Before(h.until) {
+		return false // the result of a call that began before
+	}
+	h.next = min(max(2*h.next, v.breaker.interval), v.breaker.maximum)
+	h.until = time.Now().Add(h.next)
+	v.holds[service] = h
+	return !held
+}
+
+// unhold ends a hold; it reports whether there was one.
+func (v *valve) unhold(service string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	_, held := v.holds[service]
+	delete(v.holds, service)
+	return held
+}
+
+// blamesEvent reports whether a call that failed now failed because of its event: the breaker was and is closed.
+func (v *valve) blamesEvent(generation uint64) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.breaker.ready() && v.breaker.generation == generation
+}
+
+func (v *valve) misconfigured() (reason string, misconfigured bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.breaker.reason, v.breaker.misconfig
+}
+
+// inFlight is how many slots are in use.
+func (v *valve) inFlight() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.busy
+}
+
+// tokens is the rate limit. A token is taken before the pull and kept where no event came, so that no delivery ever waits
+// for one. Over any time t there are at most limit × t + 2 × burst calls.
+type tokens struct {
+	limiter *rate.Limiter // nil for no limit
+	burst   int
+
+	mu   sync.Mutex
+	held int // taken and not used, at most burst
+}
+
+// burstShare is the part of a second whose tokens may be used at once.
+const burstShare = 10
+
+func newTokens(limit float64, slots int) *tokens {
+	if limit == 0 {
+		return &tokens{}
+	}
+	burst := max(1, min(int(limit/burstShare), slots))
+	return &tokens{limiter: rate.NewLimiter(rate.Limit(limit), burst), burst: burst}
+}
+
+// take waits for one token, and takes up to n of those that are there. It returns none once ctx is done.
+func (t *tokens) take(ctx context.Context, n int) int {
+	if t.limiter == nil {
+		return n
+	}
+	t.mu.Lock()
+	got := min(t.held, n)
+	t.held -= got
+	t.mu.Unlock()
+	if got == 0 {
+		if t.limiter.Wait(ctx) != nil {
+			return 0
+		}
+		got = 1
+	}
+	for got < min(n, t.burst) && t.limiter.Allow() {
+		got++
+	}
+	return got
+}
+
+func (t *tokens) giveBack(n int) {
+	if t.limiter == nil {
+		return
+	}
+	t.mu.Lock()
+	t.held = min(t.held+n, t.burst)
+	t.mu.Unlock()
+}
