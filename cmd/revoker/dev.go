@@ -1,0 +1,256 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"revoker/config"
+	"revoker/events"
+	"revoker/events/embedded"
+	"revoker/worker"
+	"revoker/worker/authlete/sim"
+)
+
+const (
+	devToken   = "dev-token"
+	devService = "1234567890"
+	devLatency = 5 * time.Millisecond // and up to as much again
+	devTokens  = 2                    // of a session that is not one of the samples
+)
+
+func newDevCommand() *cobra.Command {
+	dev := devOptions{}
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Shows revoker at work on this machine, with nothing else installed",
+		Long: `Starts a NATS server with JetStream and a simulated logout API on 127.0.0.1 and
+runs the worker against them, as ` + "`revoker run`" + ` would. It publishes sample events,
+some of which need retries or end as dead letters, and prints a line for each
+settled event. Sessions appear by the first 12 hex digits of their SHA-256, as
+in all that revoker prints.
+
+The REVOKER_ variables apply, the NATS_ and AUTHLETE_ ones do not: nothing leaves
+this machine. Ctrl-C drains the worker and prints a summary.`,
+		Example: "  revoker dev\n  revoker dev --rate 0 --data ./streams",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return dev.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	cmd.Flags().IntVar(&dev.port, "port", 4222, "port of the NATS server; 0 for a free one")
+	cmd.Flags().Float64Var(&dev.rate, "rate", 3, "sample events a second; 0 for none")
+	cmd.Flags().StringVar(&dev.data, "data", "", "folder that keeps the streams; without it they are gone at the end")
+	return cmd
+}
+
+type devOptions struct {
+	port int
+	rate float64
+	data string
+}
+
+func (o devOptions) run(ctx context.Context, out, errOut io.Writer) error {
+	if o.rate < 0 || o.rate > 1000 {
+		return errors.New("--rate: must be from 0 to 1000")
+	}
+	cfg, err := config.Load()
+	if err != nil {
+		return fmt.Errorf("the configuration is wrong:\n%w", err)
+	}
+	folder := o.data
+	if folder == "" {
+		if folder, err = os.MkdirTemp("", "revoker-dev-"); err != nil {
+			return problem(err)
+		}
+		defer os.RemoveAll(folder)
+	}
+	if o.port == 0 {
+		o.port = embedded.RandomPort
+	}
+	server, err := embedded.Start(o.port, folder)
+	if err != nil {
+		return problem(fmt.Errorf("%w (--port chooses another port)", err))
+	}
+	defer server.Shutdown()
+	api, err := sim.Start(sim.Options{
+		Token: devToken, Services: []string{devService}, Tokens: devTokens, Latency: devLatency, Jitter: devLatency,
+	})
+	if err != nil {
+		return problem(err)
+	}
+	defer api.Close()
+
+	cfg = devConfig(cfg, server.URL(), api.URL())
+	log := newLogger(errOut, cfg)
+	board := &board{out: out, counts: map[worker.Outcome]int{}, began: time.Now()}
+	o.introduce(out, cfg)
+
+	// The samples end with the worker, whatever ends it.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var samples sync.WaitGroup
+	samples.Go(func() { o.publishSamples(ctx, cfg, api, log) })
+	err = work(ctx, cfg, log, board.settled)
+	cancel()
+	samples.Wait()
+	board.summarise(cfg, log)
+	return err
+}
+
+// devConfig points the configuration at this process's own server and API, and leaves the log its warnings unless the
+// environment says otherwise, for the board shows the rest.
+func devConfig(cfg config.Config, natsURL, apiURL string) config.Config {
+	cfg.NATS = config.NATS{URL: config.NewServerURLs(natsURL)}
+	cfg.API.BaseURL, cfg.API.ServiceID = apiURL, devService
+	cfg.API.Bearer, cfg.API.BearerFile = config.NewSecret(devToken), ""
+	cfg.LogFormat = "text"
+	if os.Getenv("REVOKER_LOG_LEVEL") == "" {
+		cfg.LogLevel = slog.LevelWarn
+	}
+	if os.Getenv("REVOKER_OPS_ADDR") == "" {
+		cfg.OpsAddr = "" // its port may be taken, and nobody asked for it
+	}
+	return cfg
+}
+
+func (o devOptions) introduce(out io.Writer, cfg config.Config) {
+	fmt.Fprintf(out, `revoker %s, on this machine alone
+
+  NATS  %s  stream %s, subject %s
+  API   %s  simulated
+
+Publish an event of your own from another terminal:
+
+  nats --server %s pub %s '{"sessionId":"abc"}'
+
+It shows as session %s. Ctrl-C stops.
+
+`, currentVersion(), cfg.NATS.URL, cfg.Stream, cfg.Subject, cfg.API.BaseURL, cfg.NATS.URL, cfg.Subject, events.SessionID("abc").Mask())
+}
+
+// publishSamples publishes sample events until ctx is done: most are revoked at once, some after failures, and some end as
+// dead letters.
+func (o devOptions) publishSamples(ctx context.Context, cfg config.Config, api *sim.Server, log *slog.Logger) {
+	if o.rate == 0 {
+		return
+	}
+	conn, err := events.Connect(cfg.NATS, "revoker dev", slog.New(slog.DiscardHandler), false)
+	if err != nil {
+		log.Error("no sample events", "error", err)
+		return
+	}
+	defer conn.Close()
+	publisher := events.NewPublisher(conn, cfg.Subject)
+	ticker := time.NewTicker(time.Duration(float64(time.Second) / o.rate))
+	defer ticker.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := publishSample(ctx, publisher, api, i); err != nil && ctx.Err() == nil {
+			log.Warn("a sample event was not published", "error", err)
+		}
+	}
+}
+
+func publishSample(ctx context.Context, publisher *events.Publisher, api *sim.Server, i int) error {
+	event := events.Event{SessionID: events.SessionID("sample-" + rand.Text()), EndedAt: time.Now(), Reason: "sample"}
+	api.Issue(string(event.SessionID), 1+i%4)
+	switch i % 8 {
+	case 2:
+		api.Script(string(event.SessionID), sim.Answer{Kind: sim.ServerError}, sim.Answer{Kind: sim.ServerError})
+	case 4:
+		api.Script(string(event.SessionID), sim.Answer{Kind: sim.CallerError})
+	case 6:
+		return publisher.PublishRaw(ctx, []byte(`{"user":"an event without a sessionId"}`))
+	}
+	_, err := publisher.Publish(ctx, event)
+	return err
+}
+
+// board prints a line for each settlement and counts them.
+type board struct {
+	out   io.Writer
+	began time.Time
+
+	mu      sync.Mutex
+	counts  map[worker.Outcome]int
+	deleted int
+}
+
+func (b *board) settled(s worker.Settlement) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.counts[s.Outcome]++
+	b.deleted += s.Deleted
+	session := "-"
+	if s.Session != "" {
+		session = s.Session.Mask()
+	}
+	fmt.Fprintf(b.out, "%s  %-11s  %-12s  %s\n", time.Now().Format("15:04:05.000"), label(s.Outcome), session, tell(s))
+}
+
+func label(o worker.Outcome) string {
+	switch o {
+	case worker.CallerError, worker.Invalid, worker.RetriesExhausted:
+		return "dead letter"
+	case worker.Interrupted, worker.Deferred:
+		return "handed back"
+	}
+	return string(o)
+}
+
+// tell says in a few words what happened.
+func tell(s worker.Settlement) string {
+	text := s.Detail
+	switch s.Outcome {
+	case worker.Revoked:
+		text = plural(s.Deleted, "token") + " deleted"
+	case worker.CallerError, worker.Invalid, worker.RetriesExhausted:
+		text = s.Outcome.Reason() + ": " + text
+	}
+	if s.Deliveries > 1 || s.Delay > 0 {
+		text += fmt.Sprintf("; attempt %d", s.Deliveries)
+	}
+	if s.Delay > 0 {
+		text += fmt.Sprintf(", again in %s", s.Delay.Round(time.Millisecond))
+	}
+	return text
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// summarise tells how it went, and what is left in the stream for a worker that comes after.
+func (b *board) summarise(cfg config.Config, log *slog.Logger) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	dead := b.counts[worker.CallerError] + b.counts[worker.Invalid] + b.counts[worker.RetriesExhausted]
+	fmt.Fprintf(b.out, "\nIn %s: %s revoked, %s deleted, %s to retry, %s on %s", time.Since(b.began).Round(time.Second),
+		plural(b.counts[worker.Revoked], "session"), plural(b.deleted, "token"), plural(b.counts[worker.Retry], "attempt"),
+		plural(dead, "dead letter"), cfg.DeadLetterSubject)
+	if conn, err := events.Connect(cfg.NATS, "revoker dev", slog.New(slog.DiscardHandler), false); err == nil {
+		defer conn.Close()
+		if left, err := conn.Backlog(context.Background(), cfg.Stream, cfg.Consumer); err == nil {
+			fmt.Fprintf(b.out, ", %s left", plural(left.Waiting+left.Unsettled, "event"))
+		} else {
+			log.Warn("the backlog is not known", "error", err)
+		}
+	}
+	fmt.Fprintln(b.out, ".")
+}

@@ -1,0 +1,75 @@
+// Command revoker takes session.ended events from NATS JetStream and revokes each session at Authlete's logout API.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitProblem = 1
+	exitUsage   = 2 // wrong usage or a wrong configuration
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run executes one command. The first SIGINT or SIGTERM ends its context; a second one ends the process at once.
+func run(args []string, in io.Reader, out, errOut io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // the second signal finds the default behaviour again
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(errOut, "revoker: %v\n", err)
+	var problem problemError
+	if errors.As(err, &problem) {
+		return exitProblem
+	}
+	return exitUsage
+}
+
+// problemError is an error that is neither the user's nor the configuration's.
+type problemError struct{ error }
+
+func (e problemError) Unwrap() error { return e.error }
+
+// problem marks err, if any, as one for exit code 1.
+func problem(err error) error {
+	if err == nil {
+		return nil
+	}
+	return problemError{err}
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "revoker",
+		Short: "Revokes the tokens of sessions that an identity provider ended",
+		Long: `revoker takes session.ended events from NATS JetStream and calls Authlete's
+/nativesso/logout API for each, so that a logout ends the tokens that apps hold.
+
+Every ended session is revoked, or is on the dead-letter subject with the reason.`,
+		Example:       "  revoker dev         # see it work, with nothing but this program\n  revoker run --help  # the configuration",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.AddCommand(newRunCommand(), newDevCommand(), newPublishCommand(), newVersionCommand())
+	return root
+}

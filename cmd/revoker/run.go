@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"revoker/config"
+	"revoker/events"
+	"revoker/worker"
+	"revoker/worker/authlete"
+	"revoker/worker/ops"
+)
+
+// flushTimeout bounds the wait for NATS to take the last acknowledgements.
+const flushTimeout = 5 * time.Second
+
+func newRunCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Revokes sessions until it is stopped",
+		Long: `Takes session.ended events and revokes each session, until SIGTERM or SIGINT.
+Then it pulls no more, lets calls in flight finish, hands the rest back and
+exits with 0. A second signal ends it at once.
+
+It is configured by environment variables:
+
+` + configurationTable(),
+		Example: `  AUTHLETE_BASE_URL=https://us.authlete.com AUTHLETE_SERVICE_ID=1234567890 \
+  AUTHLETE_BEARER_FILE=/run/secrets/authlete NATS_URL=nats://nats:4222 revoker run`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load()
+			if err := errors.Join(err, cfg.ValidateAPI()); err != nil {
+				return fmt.Errorf("the configuration is wrong:\n%w", err)
+			}
+			return work(cmd.Context(), cfg, newLogger(cmd.ErrOrStderr(), cfg), nil)
+		},
+	}
+}
+
+func configurationTable() string {
+	var table strings.Builder
+	_ = config.WriteTable(&table) // a strings.Builder takes everything
+	return table.String()
+}
+
+func newLogger(w io.Writer, cfg config.Config) *slog.Logger {
+	options := &slog.HandlerOptions{Level: cfg.LogLevel}
+	if cfg.LogFormat == "text" {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+// work is the whole life of a worker, from its connections to its drain. observe may be nil.
+func work(ctx context.Context, cfg config.Config, log *slog.Logger, observe func(worker.Settlement)) error {
+	api, err := authlete.New(cfg, currentVersion())
+	if err != nil {
+		return fmt.Errorf("the configuration is wrong:\n%w", err)
+	}
+	defer api.Close()
+	health, err := ops.Listen(cfg.OpsAddr, log)
+	if err != nil {
+		return problem(err)
+	}
+	defer health.Close()
+	conn, err := events.Connect(cfg.NATS, "revoker", log, true)
+	if err != nil {
+		return problem(err)
+	}
+	defer conn.Close()
+	health.Watch(conn)
+
+	consumer, letters, err := events.Setup(ctx, conn, cfg)
+	switch {
+	case ctx.Err() != nil: // stopped while it waited
+		return nil
+	case err != nil:
+		return problem(err)
+	}
+	defer consumer.Close()
+	w := worker.New(cfg, consumer, letters, api, log, observe)
+	health.Serve(w)
+	w.Run(ctx)
+	if err := conn.Flush(flushTimeout); err != nil {
+		log.Warn("the last acknowledgements may be lost; their events are delivered again", "error", err)
+	}
+	return nil
+}
