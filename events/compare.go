@@ -36,7 +36,7 @@ func streamDifferences(have, want jetstream.StreamConfig) []string {
 	limited := have.MaxMsgs > 0 || have.MaxBytes > 0
 	differs(have.MaxMsgsPerSubject > 0, "max messages per subject is %d: further events push out earlier ones", have.MaxMsgsPerSubject)
 	differs(limited && have.Discard == jetstream.DiscardOld, "discard is old: when it is full, the oldest events are dropped")
-	differs(have.Storage != want.Storage, "storage is %s: a restart of the server loses it", have.Storage)
+	differs(have.Storage != want.Storage, "storage is memory: a restart of the server loses it")
 	differs(have.Retention != want.Retention, "retention is %s, not %s", have.Retention, want.Retention)
 	differs(have.MaxAge > 0 && have.MaxAge < want.MaxAge, "max age is %s, not %s: older messages are dropped", have.MaxAge, want.MaxAge)
 	differs(have.Duplicates < want.Duplicates, "duplicate window is %s, not %s", have.Duplicates, want.Duplicates)
@@ -54,7 +54,8 @@ func consumerFaults(have, want jetstream.ConsumerConfig, subjects []string) []st
 		}
 	}
 	fault(have.DeliverSubject != "", "it is a push consumer")
-	fault(have.AckPolicy != jetstream.AckExplicitPolicy, "its ack policy is %s, which takes events as done that are not; want explicit", have.AckPolicy)
+	fault(have.AckPolicy != jetstream.AckExplicitPolicy, "its ack policy is %s, which takes events as done that are not; want explicit",
+		strings.ToLower(strings.TrimPrefix(have.AckPolicy.String(), "Ack")))
 	fault(have.MaxDeliver > 0, "its max deliver is %d, after which an event is neither delivered nor dead-lettered; want unlimited", have.MaxDeliver)
 	fault(len(have.BackOff) > 0, "it has a backoff, which distorts the delays of retries; want none")
 	fault(have.DeliverPolicy != jetstream.DeliverAllPolicy, "its deliver policy is %s, which skips events; want all", have.DeliverPolicy)

@@ -23,25 +23,32 @@ const (
 
 // Headers of a dead letter, beside the original message's.
 const (
-	HeaderReason          = "Revoker-Reason"
-	HeaderError           = "Revoker-Error"
-	HeaderHTTPStatus      = "Revoker-Http-Status"
-	HeaderResultCode      = "Revoker-Result-Code"
-	HeaderResultMessage   = "Revoker-Result-Message"
-	HeaderSubject         = "Revoker-Subject"
-	HeaderStream          = "Revoker-Stream"
-	HeaderStreamSequence  = "Revoker-Stream-Sequence"
-	HeaderConsumer        = "Revoker-Consumer"
-	HeaderDeliveries      = "Revoker-Deliveries"
-	HeaderPublishedAt     = "Revoker-Published-At"
-	HeaderDeadLetteredAt  = "Revoker-Dead-Lettered-At"
-	HeaderMsgID           = "Revoker-Msg-Id"
-	HeaderPayloadOmitted  = "Revoker-Payload-Omitted"
-	headerPrefix          = "Revoker-"
-	serverHeaderPrefix    = "Nats-"
-	maxHeaderValue        = 1024 // bytes
-	deadLetterTimeout     = 5 * time.Second
-	messageTooLargeServer = 10054 // the API error of a stream whose max message size is exceeded
+	HeaderReason         = "Revoker-Reason"
+	HeaderError          = "Revoker-Error"
+	HeaderHTTPStatus     = "Revoker-Http-Status"
+	HeaderResultCode     = "Revoker-Result-Code"
+	HeaderResultMessage  = "Revoker-Result-Message"
+	HeaderSubject        = "Revoker-Subject"
+	HeaderStream         = "Revoker-Stream"
+	HeaderStreamSequence = "Revoker-Stream-Sequence"
+	HeaderConsumer       = "Revoker-Consumer"
+	HeaderDeliveries     = "Revoker-Deliveries"
+	HeaderPublishedAt    = "Revoker-Published-At"
+	HeaderDeadLetteredAt = "Revoker-Dead-Lettered-At"
+	HeaderMsgID          = "Revoker-Msg-Id"
+	HeaderHeadersOmitted = "Revoker-Headers-Omitted" // how many of the original headers did not fit
+	HeaderPayloadOmitted = "Revoker-Payload-Omitted" // how many bytes of payload did not fit
+)
+
+const (
+	headerPrefix       = "Revoker-"
+	serverHeaderPrefix = "Nats-"
+	maxHeaderValue     = 1024 // bytes
+	deadLetterTimeout  = 5 * time.Second
+
+	// Error codes of the JetStream API: a stream's max message size, and the server's 64 KiB of headers, are exceeded.
+	errorMessageTooLarge = 10054
+	errorHeaderTooLarge  = 10097
 )
 
 // Letter says why an event is dead-lettered.
@@ -67,18 +74,22 @@ type DeadLetters struct {
 
 // Publish stores the letter of a delivery, with the original payload and headers, and returns once the stream has
 // confirmed it. Its message ID makes a second publication of the same event store nothing, within the stream's duplicate
-// window. Where the payload does not fit beside the headers, the letter goes without it, and without the original
-// headers where those are too large: the original is in its own stream under the letter's stream and sequence.
+// window. What does not fit beside revoker's own headers is left out, the original headers first: the message itself is
+// in its own stream under the letter's stream and sequence.
 func (l *DeadLetters) Publish(ctx context.Context, d *Delivery, letter Letter) error {
 	ctx, cancel := context.WithTimeout(ctx, deadLetterTimeout)
 	defer cancel()
 	facts := letterHeader(d, letter, time.Now())
-	err := l.send(ctx, d, original(d.Header(), facts), d.Payload())
+	whole := original(d.Header(), facts)
+	omitted := len(whole) - len(facts)
+	err := l.send(ctx, d, whole, d.Payload())
+	if tooLarge(err) && omitted > 0 {
+		facts.Set(HeaderHeadersOmitted, strconv.Itoa(omitted))
+		err = l.send(ctx, d, facts, d.Payload())
+	}
 	if tooLarge(err) {
 		facts.Set(HeaderPayloadOmitted, strconv.Itoa(len(d.Payload())))
-		if err = l.send(ctx, d, original(d.Header(), facts), nil); tooLarge(err) {
-			err = l.send(ctx, d, facts, nil)
-		}
+		err = l.send(ctx, d, facts, nil)
 	}
 	if err != nil {
 		return fmt.Errorf("publishing a dead letter to %s: %w", l.subject, err)
@@ -94,9 +105,13 @@ func (l *DeadLetters) send(ctx context.Context, d *Delivery, header nats.Header,
 	return err
 }
 
+// tooLarge reports whether the client, the server or the stream refused a message for its size.
 func tooLarge(err error) bool {
 	var api *jetstream.APIError
-	return errors.Is(err, nats.ErrMaxPayload) || (errors.As(err, &api) && api.ErrorCode == messageTooLargeServer)
+	if errors.As(err, &api) {
+		return api.ErrorCode == errorMessageTooLarge || api.ErrorCode == errorHeaderTooLarge
+	}
+	return errors.Is(err, nats.ErrMaxPayload)
 }
 
 // letterHeader is what revoker itself says of a dead letter.
