@@ -43,6 +43,7 @@ func Load() (Config, error) {
 		}
 		if err := v.parse(name); err != nil {
 			errs = append(errs, err)
+			_ = v.parse(unsettable(v.name)) // so that no rule between two variables is broken by its absence
 			continue
 		}
 		errs = append(errs, v.checkRange())

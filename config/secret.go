@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,20 +13,29 @@ const redacted = "[redacted]"
 
 // Secret is a value that must never be printed. Every way of formatting it, by fmt with any verb, by encoding/json and
 // by log/slog, gives a placeholder; only [Secret.Reveal] gives the value.
-type Secret struct{ value string }
+type Secret struct {
+	// A pointer, since fmt asks no method of a value in an unexported field or under a verb that it takes for a mistake
+	// (%p, %w), and prints what it finds there.
+	value *string
+}
 
 // NewSecret wraps value.
-func NewSecret(value string) Secret { return Secret{value} }
+func NewSecret(value string) Secret { return Secret{&value} }
 
 // Reveal returns the value itself.
-func (s Secret) Reveal() string { return s.value }
+func (s Secret) Reveal() string {
+	if s.value == nil {
+		return ""
+	}
+	return *s.value
+}
 
 // IsZero reports whether there is no value.
-func (s Secret) IsZero() bool { return s.value == "" }
+func (s Secret) IsZero() bool { return s.Reveal() == "" }
 
 // UnmarshalText sets the value; envconfig calls it.
 func (s *Secret) UnmarshalText(text []byte) error {
-	s.value = string(text)
+	*s = NewSecret(string(text))
 	return nil
 }
 
@@ -62,27 +72,44 @@ func (u ServerURLs) IsZero() bool { return u.urls.IsZero() }
 // UnmarshalText sets the list; envconfig calls it.
 func (u *ServerURLs) UnmarshalText(text []byte) error { return u.urls.UnmarshalText(text) }
 
-// String returns the list with the user information of each URL replaced. A URL that can't be parsed is replaced whole.
+// String returns the list with the user information of each URL replaced. A URL is replaced whole where it can't be told
+// which part that is.
 func (u ServerURLs) String() string {
-	if u.IsZero() {
-		return ""
-	}
 	list := strings.Split(u.Reveal(), ",")
 	for i, raw := range list {
-		raw = strings.TrimSpace(raw)
-		if !strings.Contains(raw, "@") {
-			list[i] = raw
-			continue
-		}
-		parsed, err := url.Parse(raw)
-		if err != nil || parsed.Host == "" {
-			list[i] = redacted
-			continue
-		}
-		parsed.User = nil
-		list[i] = parsed.Scheme + "://" + redacted + "@" + parsed.Host
+		list[i] = shown(strings.TrimSpace(raw))
 	}
 	return strings.Join(list, ",")
+}
+
+func shown(raw string) string {
+	if raw == "" {
+		return ""
+	}
+	server, err := parseServer(raw)
+	switch {
+	case err != nil:
+		return redacted
+	case server.User != nil:
+		return server.Scheme + "://" + redacted + "@" + server.Host
+	}
+	return server.Scheme + "://" + server.Host
+}
+
+// parseServer reads one server's URL as nats.go does, which needs no scheme. It refuses an @ after the host: that is a
+// token or a password with a bare slash, ? or #, of which the first part would be taken for the host.
+func parseServer(raw string) (*url.URL, error) {
+	if !strings.Contains(raw, "://") {
+		raw = "nats://" + raw
+	}
+	server, err := url.Parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	if server.Hostname() == "" || strings.Contains(server.Path+server.RawQuery+server.Fragment, "@") {
+		return nil, errors.New("no host, or an @ after it")
+	}
+	return server, nil
 }
 
 // Format writes what String returns, whatever the verb.

@@ -108,12 +108,10 @@ func (n NATS) validate() []error {
 		}
 	}
 	for raw := range strings.SplitSeq(n.URL.Reveal(), ",") {
-		raw = strings.TrimSpace(raw)
-		if raw != "" && !strings.Contains(raw, "://") {
-			raw = "nats://" + raw // as nats.go reads it
+		if raw = strings.TrimSpace(raw); raw != "" {
+			_, err := parseServer(raw)
+			refuse(err != nil, "NATS_URL: not a list of server URLs such as nats://127.0.0.1:4222; a password's special characters must be percent-encoded")
 		}
-		parsed, err := url.Parse(raw)
-		refuse(err != nil || (raw != "" && parsed.Host == ""), "NATS_URL: not a list of server URLs such as nats://127.0.0.1:4222")
 	}
 	refuse((n.User == "") != n.Password.IsZero(), "NATS_USER, NATS_PASSWORD: set both or none; a token goes into NATS_TOKEN")
 	refuse((n.Cert == "") != (n.Key == ""), "NATS_CERT, NATS_KEY: set both or none")
@@ -139,12 +137,15 @@ func (c Config) ValidateAPI() error {
 	if c.API.ServiceID == "" {
 		errs = append(errs, errors.New("AUTHLETE_SERVICE_ID: required"))
 	}
-	for variable, ids := range map[string][]string{
-		"AUTHLETE_SERVICE_ID": {c.API.ServiceID}, "REVOKER_ALLOWED_SERVICE_IDS": c.API.AllowedServiceIDs,
+	for _, list := range []struct {
+		variable string
+		ids      []string
+	}{
+		{"AUTHLETE_SERVICE_ID", []string{c.API.ServiceID}}, {"REVOKER_ALLOWED_SERVICE_IDS", c.API.AllowedServiceIDs},
 	} {
 		// A dot segment would be resolved away on its road to the API, and the token sent to another path.
-		if slices.ContainsFunc(ids, func(id string) bool { return id == "." || id == ".." || !printable(id) }) {
-			errs = append(errs, fmt.Errorf("%s: not a service ID", variable))
+		if slices.ContainsFunc(list.ids, func(id string) bool { return id == "." || id == ".." || !printable(id) }) {
+			errs = append(errs, fmt.Errorf("%s: not a service ID", list.variable))
 		}
 	}
 	switch file := c.API.BearerFile; {
@@ -166,9 +167,9 @@ func (a API) validateBaseURL() error {
 	}
 	base, err := url.Parse(a.BaseURL)
 	switch {
-	case err != nil || base.Host == "" || (base.Scheme != "https" && base.Scheme != "http"):
+	case err != nil || base.Hostname() == "" || (base.Scheme != "https" && base.Scheme != "http"):
 		return errors.New("AUTHLETE_BASE_URL: not an https:// URL with a host")
-	case base.User != nil || base.RawQuery != "" || base.Fragment != "":
+	case base.User != nil || strings.ContainsAny(a.BaseURL, "?#"):
 		return errors.New("AUTHLETE_BASE_URL: must have no user, query or fragment")
 	case base.Scheme == "http" && !loopback(base.Hostname()) && !a.AllowInsecureHTTP:
 		return errors.New("AUTHLETE_BASE_URL: http:// would send the token and session IDs in clear; use https://, or set REVOKER_ALLOW_INSECURE_HTTP=true")
