@@ -95,6 +95,23 @@ func (b *breaker) admit(now time.Time, free, busy int) (n int, wait time.Duratio
 	return min(free, max(allowed-busy, 0)), rampDoubling
 }
 
+// enter lets a delivery that was admitted in generation begin its call, while calling others are being made, and returns the
+// generation in which it begins. One that was pulled before a change is treated as if it were pulled now, so that it may
+// well be the probe; where it is not to begin, pause tells how long it should stay away.
+func (b *breaker) enter(now time.Time, generation uint64, calling, total int) (begins uint64, pause time.Duration) {
+	if generation == b.generation {
+		return generation, 0
+	}
+	n, wait := b.admit(now, total-calling, calling)
+	switch {
+	case n > 0:
+		return b.generation, 0
+	case b.state == HalfOpen:
+		wait = b.next
+	}
+	return generation, max(wait, minDelay)
+}
+
 // unused takes back that a probe was admitted: no event came. It stays half-open.
 func (b *breaker) unused(generation uint64) {
 	if generation == b.generation {
@@ -142,17 +159,6 @@ func (b *breaker) open(now time.Time, r result) {
 func (b *breaker) change(to BreakerState) {
 	b.state, b.probing = to, false
 	b.generation++
-}
-
-// remaining is how long a delivery that is handed back unprocessed should stay away.
-func (b *breaker) remaining(now time.Time) time.Duration {
-	switch b.state {
-	case Open:
-		return max(b.until.Sub(now), 0)
-	case HalfOpen:
-		return b.next
-	}
-	return 0
 }
 
 // ready reports whether failures can be blamed on a single event: calls are made freely.

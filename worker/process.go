@@ -59,6 +59,7 @@ func (w *Worker) attempt(ctx context.Context, a *attempt) {
 	if service == "" {
 		service = w.service
 	}
+	defer w.valve.leave()
 	began := time.Now()
 	a.response, err = w.api.Logout(ctx, service, string(a.event.SessionID))
 	a.took = time.Since(began)

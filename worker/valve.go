@@ -19,7 +19,8 @@ type valve struct {
 	wake  chan struct{} // something changed; holds one signal
 
 	mu      sync.Mutex
-	busy    int // slots in use
+	busy    int // slots in use, by deliveries and by a pull
+	calling int // calls being made
 	breaker *breaker
 	holds   map[string]hold // by service
 }
@@ -106,7 +107,7 @@ func (v *valve) report(r result) {
 	v.mu.Lock()
 	before, reason, generation := v.breaker.state, v.breaker.reason, v.breaker.generation
 	v.breaker.report(time.Now(), r)
-	after, why, pause := v.breaker.state, v.breaker.reason, v.breaker.remaining(time.Now())
+	after, why, until := v.breaker.state, v.breaker.reason, v.breaker.until
 	changed := v.breaker.generation != generation
 	v.mu.Unlock()
 	if changed || after == HalfOpen { // a probe that said nothing is followed by the next at once
@@ -114,14 +115,15 @@ func (v *valve) report(r result) {
 	}
 	switch {
 	case after == Open && (before == Closed || why != reason):
-		v.log.Warn("circuit breaker opened: no events are pulled", "reason", why, "next_probe_in", pause.Round(time.Millisecond))
+		v.log.Warn("circuit breaker opened: no events are pulled", "reason", why, "next_probe_in", time.Until(until).Round(time.Millisecond))
 	case after == Closed && before != Closed:
 		v.log.Info("circuit breaker closed: the logout API works again")
 	}
 }
 
 // enter lets a delivery that was admitted in generation pass to its call, and returns the generation in which the call
-// begins. Where calls are paused by now, of its service or of all, it returns how long the delivery is to stay away.
+// begins; leave must follow. Where calls are paused by now, of its service or of all, it returns how long the delivery is to
+// stay away.
 func (v *valve) enter(generation uint64, service string) (begins uint64, pause time.Duration) {
 	now := time.Now()
 	v.mu.Lock()
@@ -129,10 +131,17 @@ func (v *valve) enter(generation uint64, service string) (begins uint64, pause t
 	if held := v.holds[service].until.Sub(now); held > 0 {
 		return generation, held
 	}
-	if v.breaker.generation != generation && !v.breaker.ready() {
-		return generation, max(v.breaker.remaining(now), minDelay)
+	if begins, pause = v.breaker.enter(now, generation, v.calling, v.total); pause == 0 {
+		v.calling++
 	}
-	return v.breaker.generation, 0
+	return begins, pause
+}
+
+// leave ends a call that enter let pass.
+func (v *valve) leave() {
+	v.mu.Lock()
+	v.calling--
+	v.mu.Unlock()
 }
 
 // hold keeps the events that name this service back, for as long as the breaker would stay open. It reports whether the

@@ -239,6 +239,7 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, answer Answer, de
 	case CutBody:
 		header.Set("Content-Length", "1000")
 		_, _ = w.Write([]byte(`{"action":"OK","count":`))
+		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	case Endless:
 		for chunk := slices.Repeat([]byte(" "), 4096); ; {

@@ -1,0 +1,134 @@
+package worker
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"revoker/config"
+)
+
+func TestDelayGrowsWithinItsJitter(t *testing.T) {
+	t.Parallel()
+	for name, p := range map[string]retryPolicy{
+		"default":       newRetryPolicy(config.Default()),
+		"no jitter":     {initial: time.Second, multiplier: 3, max: time.Minute},
+		"never growing": {initial: time.Second, multiplier: 1, max: time.Minute, jitter: 0.2},
+		"at its most":   {initial: time.Hour, multiplier: 100, max: 24 * time.Hour, jitter: 1},
+		"at its least":  {initial: time.Millisecond, multiplier: 1, max: time.Millisecond, jitter: 1},
+	} {
+		for _, attempt := range []int{0, 1, 2, 3, 5, 10, 20, 1000, math.MaxInt32} {
+			interval := math.Min(float64(p.initial)*math.Pow(p.multiplier, math.Max(float64(attempt-1), 0)), float64(p.max))
+			low, high := time.Duration(interval*(1-p.jitter)), time.Duration(interval*(1+p.jitter))+2
+			for range 50 {
+				if d := p.delay(attempt); d < max(low, minDelay)-1 || d > max(high, minDelay) {
+					t.Fatalf("%s, attempt %d: %s is not from %s to %s", name, attempt, d, low, high)
+				}
+			}
+		}
+	}
+}
+
+func TestDelayIsSpread(t *testing.T) {
+	t.Parallel()
+	p := newRetryPolicy(config.Default())
+	low, high := 0, 0
+	for range 1000 {
+		switch d := p.delay(1); {
+		case d < 400*time.Millisecond:
+			low++
+		case d > 600*time.Millisecond:
+			high++
+		}
+	}
+	if low < 100 || high < 100 {
+		t.Errorf("%d of 1000 are early and %d late: no jitter", low, high)
+	}
+}
+
+// duePerSecond places n retries that want to be due after delay and counts them by the second that they are due in.
+func duePerSecond(t *testing.T, p *pacer, n int, delay time.Duration) map[int]int {
+	t.Helper()
+	now := time.Unix(1_700_000_000, 0)
+	due := map[int]int{}
+	for range n {
+		d := p.place(now, delay)
+		if d < delay {
+			t.Fatalf("due after %s, earlier than asked", d)
+		}
+		due[int(d/time.Second)]++
+	}
+	return due
+}
+
+func TestPacerKeepsRetriesToTheirShare(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		slots     int
+		call      time.Duration
+		rate      float64
+		perSecond int
+	}{
+		"fast":         {64, 10 * time.Millisecond, 0, 1280}, // 0.2 × 64 / 10 ms
+		"rate-limited": {64, 10 * time.Millisecond, 100, 20},
+		"slow":         {64, 8 * time.Second, 0, 1}, // 1.6 a second: one fills several buckets
+	} {
+		p := newPacer(c.slots, 0.2, c.rate)
+		p.observe(c.call)
+		const seconds = 10
+		due := duePerSecond(t, p, seconds*c.perSecond, time.Second)
+		for second, n := range due {
+			if n > c.perSecond+c.perSecond/10+1 {
+				t.Errorf("%s: %d are due in second %d, want about %d", name, n, second, c.perSecond)
+			}
+			if second > seconds+2 {
+				t.Errorf("%s: some are due only in second %d", name, second)
+			}
+		}
+	}
+}
+
+func TestPacerLeavesALoneRetryAlone(t *testing.T) {
+	t.Parallel()
+	p := newPacer(64, 0.2, 0)
+	p.observe(10 * time.Millisecond)
+	now := time.Unix(1_700_000_000, 12345)
+	for range 100 {
+		delay := rand.N(time.Hour)
+		if got := p.place(now, delay); got != delay {
+			t.Fatalf("asked for %s, got %s", delay, got)
+		}
+		now = now.Add(2 * time.Hour)
+	}
+}
+
+func TestPacerForgetsWhatHasPassed(t *testing.T) {
+	t.Parallel()
+	p := newPacer(64, 0.2, 0)
+	p.observe(10 * time.Millisecond)
+	now := time.Unix(1_700_000_000, 0)
+	for range 200 {
+		for range 100 {
+			p.place(now, time.Second)
+		}
+		now = now.Add(time.Second)
+	}
+	if n := len(p.filled); n > 30 {
+		t.Errorf("%d buckets are kept for the next two seconds", n)
+	}
+}
+
+func TestPacerFollowsTheMeanCall(t *testing.T) {
+	t.Parallel()
+	p := newPacer(64, 0.2, 0)
+	for range 10 {
+		p.observe(time.Second)
+	}
+	for range 1000 {
+		p.observe(10 * time.Millisecond)
+	}
+	if p.meanCall < 10*time.Millisecond || p.meanCall > 12*time.Millisecond {
+		t.Errorf("the mean is %s after 1000 calls of 10ms", p.meanCall)
+	}
+}

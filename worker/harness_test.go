@@ -1,0 +1,252 @@
+package worker_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+
+	"revoker/config"
+	"revoker/events"
+	"revoker/events/embedded"
+	"revoker/worker"
+	"revoker/worker/authlete"
+	"revoker/worker/authlete/sim"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// The server's clock outlives it by design.
+		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server/ats.init.0.func1"),
+		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server/ats.Register.func1"),
+	)
+}
+
+const (
+	testTimeout = 30 * time.Second
+	testToken   = "SECRET-token"
+	testService = "1234567890"
+)
+
+// bench is a NATS server, a simulated API and what it takes to run workers between them, of one test's own.
+type bench struct {
+	t    *testing.T
+	cfg  config.Config
+	api  *sim.Server
+	js   jetstream.JetStream
+	conn *events.Conn
+	log  *syncBuffer
+
+	mu      sync.Mutex
+	settled []worker.Settlement
+}
+
+// newBench starts server and API; delays and probes are short.
+func newBench(t *testing.T, options sim.Options) *bench {
+	t.Helper()
+	b := &bench{t: t, cfg: config.Default(), log: &syncBuffer{}}
+	options.Token, options.Services = testToken, append(options.Services, testService)
+	api, err := sim.Start(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(api.Close)
+	b.api = api
+	b.cfg.NATS.URL = config.NewServerURLs(embedded.StartForTest(t).URL())
+	b.cfg.API = config.API{BaseURL: api.URL(), ServiceID: testService, Bearer: config.NewSecret(testToken)}
+	b.cfg.RetryInitialInterval, b.cfg.RetryMaxInterval = 40*time.Millisecond, time.Second
+	b.cfg.BreakerProbeInterval, b.cfg.BreakerMaxProbeInterval = 50*time.Millisecond, 200*time.Millisecond
+	nc, err := nats.Connect(b.cfg.NATS.URL.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	if b.js, err = jetstream.New(nc); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (b *bench) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// start runs a worker; the returned function stops it and waits for its drain. The test's end stops it too.
+func (b *bench) start() (stop func()) {
+	b.t.Helper()
+	log := b.logger()
+	conn, err := events.Connect(b.cfg.NATS, "test", log, true)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	consumer, letters, err := events.Setup(b.deadline(), conn, b.cfg)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	api, err := authlete.New(b.cfg, "test")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.conn = conn
+	w := worker.New(b.cfg, consumer, letters, api, log, func(s worker.Settlement) {
+		b.mu.Lock()
+		b.settled = append(b.settled, s)
+		b.mu.Unlock()
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		w.Run(ctx)
+	}()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		<-ended
+		if err := conn.Flush(testTimeout); err != nil {
+			b.t.Error(err)
+		}
+		consumer.Close()
+		conn.Close()
+		api.Close()
+	})
+	b.t.Cleanup(stop)
+	return stop
+}
+
+func (b *bench) deadline() context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
+	b.t.Cleanup(cancel)
+	return ctx
+}
+
+// publish stores a message on the event subject, once its stream is there.
+func (b *bench) publish(msg *nats.Msg) {
+	b.t.Helper()
+	msg.Subject = b.cfg.Subject
+	if _, err := b.js.PublishMsg(b.deadline(), msg); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) publishSession(ids ...string) {
+	b.t.Helper()
+	for _, id := range ids {
+		b.publish(&nats.Msg{Data: events.Event{SessionID: events.SessionID(id)}.Encode()})
+	}
+}
+
+// setup creates streams and consumer without a worker.
+func (b *bench) setup() {
+	b.t.Helper()
+	conn, err := events.Connect(b.cfg.NATS, "test", b.logger(), true)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer conn.Close()
+	consumer, _, err := events.Setup(b.deadline(), conn, b.cfg)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	consumer.Close()
+}
+
+func (b *bench) waitFor(what string, condition func() bool) {
+	b.t.Helper()
+	for end := time.Now().Add(testTimeout); !condition(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			b.t.Fatalf("no %s within %s; the log:\n%s", what, testTimeout, b.log)
+		}
+	}
+}
+
+// waitDone waits until the consumer has nothing left to deliver and nothing unacknowledged.
+func (b *bench) waitDone() {
+	b.t.Helper()
+	b.waitFor("end of the backlog", func() bool {
+		info := b.info()
+		return info.NumPending == 0 && info.NumAckPending == 0
+	})
+}
+
+func (b *bench) info() *jetstream.ConsumerInfo {
+	b.t.Helper()
+	consumer, err := b.js.Consumer(b.deadline(), b.cfg.Stream, b.cfg.Consumer)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return consumer.CachedInfo()
+}
+
+func (b *bench) revoked(id string) bool { return b.api.Session(id).Revoked() }
+
+// letters returns the dead letters in their order.
+func (b *bench) letters() []*jetstream.RawStreamMsg {
+	b.t.Helper()
+	stream, err := b.js.Stream(b.deadline(), b.cfg.DeadLetterStream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var letters []*jetstream.RawStreamMsg
+	state := stream.CachedInfo().State
+	for sequence := state.FirstSeq; state.Msgs > 0 && sequence <= state.LastSeq; sequence++ {
+		msg, err := stream.GetMsg(b.deadline(), sequence)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		letters = append(letters, msg)
+	}
+	return letters
+}
+
+// outcomes lists the settlements of a session in their order.
+func (b *bench) outcomes(id string) (list []worker.Outcome) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range b.settled {
+		if s.Session == events.SessionID(id) {
+			list = append(list, s.Outcome)
+		}
+	}
+	return list
+}
+
+// sessions names n sessions.
+func sessions(prefix string, n int) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf("%s-SECRET-session-%04d", prefix, i)
+	}
+	return list
+}
+
+// syncBuffer is a log's output that can be read at any time.
+type syncBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buffer.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buffer.String()
+}
+
+func (s *syncBuffer) count(part string) int { return strings.Count(s.String(), part) }

@@ -1,0 +1,117 @@
+package worker
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func quietValve(slots int, limit float64) *valve {
+	return newValve(slots, limit, newBreaker(20, time.Second, 5*time.Second), slog.New(slog.DiscardHandler))
+}
+
+func TestValveAdmitsTheFreeSlots(t *testing.T) {
+	t.Parallel()
+	v := quietValve(4, 0)
+	if n, _ := v.admit(t.Context()); n != 4 {
+		t.Fatalf("admits %d, want all 4", n)
+	}
+	admitted := make(chan int)
+	go func() {
+		n, _ := v.admit(t.Context())
+		admitted <- n
+	}()
+	v.release(1)
+	if n := <-admitted; n != 1 {
+		t.Errorf("admits %d, want the one that was freed", n)
+	}
+}
+
+func TestValveGivesUpWithItsContext(t *testing.T) {
+	t.Parallel()
+	for name, v := range map[string]*valve{"no slot": quietValve(1, 0), "no token": quietValve(2, 0.001)} {
+		v.admit(t.Context())
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(10*time.Millisecond, cancel)
+		if n, _ := v.admit(ctx); n != 0 {
+			t.Errorf("%s: admits %d", name, n)
+		}
+	}
+}
+
+// Slots come back whatever happens: none leaks by a pull without events, or a token that did not come.
+func TestValveLosesNoSlot(t *testing.T) {
+	t.Parallel()
+	v := quietValve(8, 1e6)
+	var working sync.WaitGroup
+	for range 200 {
+		n, generation := v.admit(t.Context())
+		used := n / 2
+		v.returned(n-used, generation)
+		for range used {
+			working.Go(func() { v.release(1) })
+		}
+	}
+	working.Wait()
+	if n := v.inFlight(); n != 0 {
+		t.Errorf("%d slots are lost", n)
+	}
+}
+
+func TestTokensThatWereNotUsedAreKept(t *testing.T) {
+	t.Parallel()
+	tokens := newTokens(100, 64) // burst 10
+	if got := tokens.take(t.Context(), 64); got != 10 {
+		t.Fatalf("took %d, want a burst of 10", got)
+	}
+	tokens.giveBack(10)
+	tokens.giveBack(10) // and no more than a burst
+	if got := tokens.take(t.Context(), 7); got != 7 {
+		t.Errorf("took %d, want 7 of the kept ones", got)
+	}
+	if tokens.held != 3 {
+		t.Errorf("%d are held, want 3", tokens.held)
+	}
+}
+
+// A panic is one failed attempt. The API client is missing here, which no configuration can bring about.
+func TestAPanicIsOneFailedAttempt(t *testing.T) {
+	t.Parallel()
+	var text strings.Builder
+	w := &Worker{log: slog.New(slog.NewTextHandler(&text, nil)), valve: quietValve(1, 0)}
+	a := &attempt{delivery: deliveryOf(t, `{"sessionId":"SECRET-session"}`)}
+	w.attempt(t.Context(), a)
+	if a.outcome != Retry || w.valve.calling != 0 {
+		t.Errorf("outcome %s, %d calls", a.outcome, w.valve.calling)
+	}
+	if !strings.Contains(text.String(), "process.go") || strings.Contains(text.String(), "SECRET") {
+		t.Errorf("the log:\n%s", text.String())
+	}
+}
+
+func TestFailuresAreWrittenOnceWithTheirCount(t *testing.T) {
+	t.Parallel()
+	var text strings.Builder
+	f := newFailureLog(slog.New(slog.NewTextHandler(&text, nil)))
+	for range 1000 {
+		f.count("the same")
+	}
+	f.count("another")
+	if n := strings.Count(text.String(), "\n"); n != 2 {
+		t.Errorf("%d lines, want 2:\n%s", n, text.String())
+	}
+	f.kinds["the same"].written = time.Now().Add(-failureInterval)
+	f.count("the same")
+	if !strings.Contains(text.String(), "times=1000") {
+		t.Errorf("no count:\n%s", text.String())
+	}
+	for i := range 10 * maxFailureKinds {
+		f.count(strings.Repeat("x", i))
+	}
+	if len(f.kinds) > maxFailureKinds {
+		t.Errorf("%d kinds are kept", len(f.kinds))
+	}
+}
