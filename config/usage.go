@@ -4,17 +4,32 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 )
+
+// lineWidth is the widest line that a terminal is sure to show whole.
+const lineWidth = 80
 
 // WriteTable prints every variable with its default, range and description, for a terminal.
 func WriteTable(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var text strings.Builder
 	var cfg Config
 	for _, v := range variables(&cfg) {
-		fmt.Fprintf(table, "  %s\t%s\t%s\n", v.name, v.shownDefault(), v.tag.Get("desc")+v.shownRange())
+		text.WriteString("  " + v.name)
+		if d := v.tag.Get("default"); d != "" {
+			text.WriteString(" (default " + d + ")")
+		}
+		line := "\n     "
+		for word := range strings.FieldsSeq(v.description()) {
+			if len(line)+1+len(word) > lineWidth {
+				text.WriteString(line)
+				line = "\n     "
+			}
+			line += " " + word
+		}
+		text.WriteString(line + "\n")
 	}
-	return table.Flush()
+	_, err := io.WriteString(w, text.String())
+	return err
 }
 
 // WriteMarkdown prints the same as a Markdown table, for the README.
@@ -24,10 +39,10 @@ func WriteMarkdown(w io.Writer) error {
 	var cfg Config
 	for _, v := range variables(&cfg) {
 		shown := ""
-		if d := v.shownDefault(); d != "" {
+		if d := v.tag.Get("default"); d != "" {
 			shown = "`" + d + "`"
 		}
-		fmt.Fprintf(&text, "| `%s` | %s | %s |\n", v.name, shown, v.tag.Get("desc")+v.shownRange())
+		fmt.Fprintf(&text, "| `%s` | %s | %s |\n", v.name, shown, v.description())
 	}
 	_, err := io.WriteString(w, text.String())
 	return err
@@ -40,23 +55,18 @@ func WriteEnvFile(w io.Writer) error {
 	text.WriteString("# revoker's configuration: NAME=value, one a line. Remove the # before what you change.\n")
 	var cfg Config
 	for _, v := range variables(&cfg) {
-		fmt.Fprintf(&text, "\n# %s\n#%s=%s\n", v.tag.Get("desc")+v.shownRange(), v.name, v.tag.Get("default"))
+		fmt.Fprintf(&text, "\n# %s\n#%s=%s\n", v.description(), v.name, v.tag.Get("default"))
 	}
 	_, err := io.WriteString(w, text.String())
 	return err
 }
 
-func (v variable) shownDefault() string {
-	value := v.tag.Get("default")
-	if unit := v.tag.Get("unit"); unit != "" && value != "" {
-		value += " " + unit
-	}
-	return value
-}
-
-func (v variable) shownRange() string {
+// description is the sentence of the declaration with the range and the unit.
+func (v variable) description() string {
+	text := v.tag.Get("desc")
 	if low, high := v.tag.Get("min"), v.tag.Get("max"); low != "" {
-		return fmt.Sprintf(" From %s to %s.", low, high)
+		text += fmt.Sprintf(" From %s to %s %s", low, high, v.tag.Get("unit"))
+		text = strings.TrimSpace(text) + "."
 	}
-	return ""
+	return text
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"revoker/config"
 )
@@ -17,7 +18,7 @@ var formats = map[string]struct {
 	write func(io.Writer) error
 	entry *regexp.Regexp
 }{
-	"table":    {config.WriteTable, regexp.MustCompile(`(?m)^  ([A-Z_]+) `)},
+	"table":    {config.WriteTable, regexp.MustCompile(`(?m)^  ([A-Z_]+)\b`)},
 	"Markdown": {config.WriteMarkdown, regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\|")},
 	"env file": {config.WriteEnvFile, regexp.MustCompile(`(?m)^#([A-Z_]+)=`)},
 }
@@ -51,12 +52,14 @@ func TestEveryEntryHasItsDefaultRangeAndDescription(t *testing.T) {
 			for _, l := range leaves(config.Default()) {
 				entry := entryOf(t, text, format.entry, l.name)
 				if name == "env file" { // there the description comes before the name
+					entry, _, _ = strings.Cut(entry, "\n")
 					entry = text[:strings.Index(text, entry)+len(entry)]
 					entry = entry[strings.LastIndex(entry, "\n\n")+1:]
 				}
+				entry = strings.Join(strings.Fields(entry), " ") // lines may be wrapped
 				want := []string{l.tag.Get("default"), l.tag.Get("desc")}
 				if low, high := l.tag.Get("min"), l.tag.Get("max"); low != "" {
-					want = append(want, fmt.Sprintf("From %s to %s.", low, high))
+					want = append(want, strings.TrimSpace(fmt.Sprintf("From %s to %s %s", low, high, l.tag.Get("unit")))+".")
 				}
 				for _, part := range want {
 					if !strings.Contains(entry, part) {
@@ -68,16 +71,25 @@ func TestEveryEntryHasItsDefaultRangeAndDescription(t *testing.T) {
 	}
 }
 
-func TestUnitsAreShownButNotInTheEnvFile(t *testing.T) {
+func TestADefaultCanBeUsedAsItStands(t *testing.T) {
 	t.Parallel()
-	if text := written(t, config.WriteTable); !strings.Contains(text, " 64 calls ") {
-		t.Error("the table does not show what the concurrency counts")
+	if text := written(t, config.WriteTable); !strings.Contains(text, "REVOKER_CONCURRENCY (default 64)\n") {
+		t.Error("not in the table")
 	}
-	if text := written(t, config.WriteMarkdown); !strings.Contains(text, "| `64 calls` |") {
-		t.Error("the Markdown does not show what the concurrency counts")
+	if text := written(t, config.WriteMarkdown); !strings.Contains(text, "| `REVOKER_CONCURRENCY` | `64` |") {
+		t.Error("not in the Markdown")
 	}
 	if text := written(t, config.WriteEnvFile); !strings.Contains(text, "\n#REVOKER_CONCURRENCY=64\n") {
-		t.Error("the env file has no value for the concurrency that could be used as it is")
+		t.Error("not in the env file")
+	}
+}
+
+func TestTheTableFitsATerminal(t *testing.T) {
+	t.Parallel()
+	for line := range strings.Lines(written(t, config.WriteTable)) {
+		if utf8.RuneCountInString(strings.TrimSuffix(line, "\n")) > 80 {
+			t.Errorf("too wide: %s", line)
+		}
 	}
 }
 
@@ -134,14 +146,21 @@ func written(t *testing.T, write func(io.Writer) error) string {
 	return text.String()
 }
 
-// entryOf returns the line of text in which entry captures name.
+// entryOf returns the part of text from the line in which entry captures name to the next entry.
 func entryOf(t *testing.T, text string, entry *regexp.Regexp, name string) string {
 	t.Helper()
+	found := ""
 	for line := range strings.Lines(text) {
-		if match := entry.FindStringSubmatch(line); match != nil && match[1] == name {
-			return line
+		match := entry.FindStringSubmatch(line)
+		if match != nil && found != "" {
+			return found
+		}
+		if found != "" || match != nil && match[1] == name {
+			found += line
 		}
 	}
-	t.Fatalf("%s has no entry", name)
-	return ""
+	if found == "" {
+		t.Fatalf("%s has no entry", name)
+	}
+	return found
 }

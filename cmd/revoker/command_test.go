@@ -1,0 +1,233 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"revoker/config"
+	"revoker/worker/ops"
+)
+
+func TestBadConfigurationIsReportedWhole(t *testing.T) {
+	t.Parallel()
+	p := start(t, []string{"REVOKER_CONCURRENCY=many", "REVOKER_TYPO=1", "NATS_USER=SECRET", "AUTHLETE_BASE_URL=http://SECRET.example.com"}, binary(t, "revoker"), "run")
+	if code := p.wait(); code != 2 {
+		t.Errorf("exit code %d, want 2", code)
+	}
+	text := p.stderr.String()
+	for _, want := range []string{"REVOKER_CONCURRENCY:", "REVOKER_TYPO:", "NATS_USER, NATS_PASSWORD:", "AUTHLETE_BASE_URL: http://", "AUTHLETE_SERVICE_ID: required", "AUTHLETE_BEARER: required"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in:\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "SECRET") || strings.Contains(text, "many") {
+		t.Errorf("a value is quoted:\n%s", text)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"--help"}, 0, "revoker dev"},
+		{[]string{"run", "--help"}, 0, "REVOKER_CONCURRENCY"},
+		{[]string{"dev", "--help"}, 0, "--rate"},
+		{[]string{"publish", "--help"}, 0, "session-ids.txt"},
+		{[]string{"completion", "bash"}, 0, "__start_revoker"},
+		{[]string{"version"}, 0, "revoker "},
+		{[]string{"nonsense"}, 2, "unknown command"},
+		{[]string{"run", "--nonsense"}, 2, "unknown flag"},
+		{[]string{"run", "argument"}, 2, "unknown command"},
+		{[]string{"dev", "--rate", "-1"}, 2, "--rate: must be from 0 to 1000"},
+	} {
+		var out, errOut strings.Builder
+		if code := run(c.args, strings.NewReader(""), &out, &errOut); code != c.code {
+			t.Errorf("revoker %v: exit code %d, want %d: %s", c.args, code, c.code, errOut.String())
+		}
+		if !strings.Contains(out.String()+errOut.String(), c.want) {
+			t.Errorf("revoker %v: no %q in\n%s%s", c.args, c.want, out.String(), errOut.String())
+		}
+	}
+}
+
+func TestEveryCommandHasAnExample(t *testing.T) {
+	t.Parallel()
+	for _, command := range newRootCommand().Commands() {
+		if command.Example == "" || command.Short == "" {
+			t.Errorf("%s has none", command.Name())
+		}
+	}
+}
+
+func TestPublish(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, simulator{})
+	s.startNATS()
+	env := []string{"NATS_URL=" + s.natsURL}
+	p := start(t, env, binary(t, "revoker"), "publish", "abc")
+	if code := p.wait(); code != 1 || !strings.Contains(p.stderr.String(), "no stream stores session.ended") {
+		t.Errorf("without a stream: exit code %d, %s", code, p.stderr.String())
+	}
+	s.startWorker()
+	p = start(t, env, binary(t, "revoker"), "publish", "one", "two", "one")
+	if code := p.wait(); code != 0 || p.stdout.String() != "published 2, already there 1, invalid 0\n" {
+		t.Errorf("exit code %d, %q, %s", code, p.stdout.String(), p.stderr.String())
+	}
+	p = start(t, env, binary(t, "revoker"), "publish", "--reason", "incident")
+	_, _ = io.WriteString(p.stdin, "three\r\n\nfo\tur\n"+strings.Repeat("x", 2000)+"\nfive")
+	p.stdin.Close()
+	if code := p.wait(); code != 1 || p.stdout.String() != "published 2, already there 0, invalid 2\n" || !strings.Contains(p.stderr.String(), "2 session IDs are invalid; the first in line 3") {
+		t.Errorf("exit code %d, %q, %s", code, p.stdout.String(), p.stderr.String())
+	}
+	waitFor(t, "revocations", func() bool { return len(s.sessions()) == 4 })
+	for _, id := range []string{"one", "two", "three", "five"} {
+		if calls := s.sessions()[id].Calls; len(calls) != 1 {
+			t.Errorf("%s was called %d times", id, len(calls))
+		}
+	}
+	p = start(t, []string{"NATS_URL=nats://user:SECRET@127.0.0.1:1"}, binary(t, "revoker"), "publish", "abc")
+	if code := p.wait(); code != 1 || strings.Contains(p.stderr.String(), "SECRET") {
+		t.Errorf("without a server: exit code %d, %s", code, p.stderr.String())
+	}
+}
+
+var opsAddress = regexp.MustCompile(`"msg":"serving health endpoints","address":"([^"]+)"`)
+
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, simulator{})
+	w := start(t, s.env(), binary(t, "revoker"), "run")
+	waitFor(t, "health endpoints", func() bool { return opsAddress.MatchString(w.stderr.String()) })
+	base := "http://" + opsAddress.FindStringSubmatch(w.stderr.String())[1]
+	ready := func() (int, ops.Readiness) {
+		response, err := http.Get(base + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		var r ops.Readiness
+		if err := json.NewDecoder(response.Body).Decode(&r); err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, r
+	}
+	if status, r := ready(); status != 503 || r.Ready || r.Conditions[0].Reason != "not connected to NATS" {
+		t.Errorf("without NATS: %d %+v", status, r)
+	}
+	s.startNATS()
+	waitFor(t, "readiness", func() bool { status, r := ready(); return status == 200 && r.Ready })
+	// The API takes no token any more.
+	request, err := http.NewRequest(http.MethodPut, s.apiURL+"/sim/token", strings.NewReader(`"another"`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response, err := http.DefaultClient.Do(request); err != nil || response.StatusCode != 200 {
+		t.Fatalf("%v %v", response, err)
+	}
+	s.publish(0, 1)
+	waitFor(t, "misconfiguration", func() bool {
+		status, r := ready()
+		return status == 503 && slices.ContainsFunc(r.Conditions, func(c ops.Condition) bool { return strings.Contains(c.Reason, "AUTHLETE_BEARER") })
+	})
+	if response, err := http.Get(base + "/livez"); err != nil || response.StatusCode != 200 {
+		t.Errorf("livez: %v %v", response, err)
+	}
+	w.signal(os.Interrupt)
+	if code := w.wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// What is printed from the configuration's declaration stands in the repository as it is now.
+func TestDocumentsMatchTheConfiguration(t *testing.T) {
+	t.Parallel()
+	var table, file strings.Builder
+	if err := config.WriteMarkdown(&table); err != nil {
+		t.Fatal(err)
+	}
+	if err := config.WriteEnvFile(&file); err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(readme), table.String()) {
+		t.Errorf("README.md has not this table:\n%s", table.String())
+	}
+	example, err := os.ReadFile("../../deploy/revoker.env")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(example) != file.String() {
+		t.Errorf("deploy/revoker.env should be:\n%s", file.String())
+	}
+}
+
+// imports is who may import whom, of revoker's own packages; and what only one room may touch.
+func TestRoomsImportWhatTheyMay(t *testing.T) {
+	t.Parallel()
+	allowed := map[string][]string{
+		"revoker/config":              {},
+		"revoker/events":              {"revoker/config"},
+		"revoker/events/embedded":     {},
+		"revoker/worker/authlete":     {"revoker/config"},
+		"revoker/worker/authlete/sim": {},
+		"revoker/worker":              {"revoker/config", "revoker/events", "revoker/worker/authlete"},
+		"revoker/worker/ops":          {"revoker/config", "revoker/events", "revoker/worker"},
+	}
+	only := map[string][]string{
+		"github.com/nats-io/nats.go/jetstream":     {"revoker/events"},
+		"github.com/nats-io/nats-server/v2/server": {"revoker/events/embedded"},
+		"github.com/kelseyhightower/envconfig":     {"revoker/config"},
+		"github.com/cloudevents/sdk-go/v2/event":   {"revoker/events"},
+		"github.com/spf13/cobra":                   {"revoker/cmd/revoker"},
+		"net/http":                                 {"revoker/worker", "revoker/worker/authlete", "revoker/worker/authlete/sim", "revoker/worker/ops"},
+	}
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "revoker/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); decoder.More(); seen++ {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := decoder.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		rooms, known := allowed[p.ImportPath]
+		if !known && p.ImportPath != "revoker/cmd/revoker" {
+			t.Errorf("%s is a new room: say here whom it may import", p.ImportPath)
+		}
+		for _, imported := range p.Imports {
+			if strings.HasPrefix(imported, "revoker/") && known && !slices.Contains(rooms, imported) {
+				t.Errorf("%s must not import %s", p.ImportPath, imported)
+			}
+			if users := only[imported]; users != nil && !slices.Contains(users, p.ImportPath) {
+				t.Errorf("%s must not import %s; only %v may", p.ImportPath, imported, users)
+			}
+		}
+	}
+	if seen != len(allowed)+1 {
+		t.Errorf("%d packages, want %d", seen, len(allowed)+1)
+	}
+	// The real worker's way has nothing of the stand-ins: of the commands, dev alone may import them.
+	for _, stand := range []string{"revoker/events/embedded", "revoker/worker/authlete/sim"} {
+		found, err := exec.Command("grep", "-l", `"`+stand+`"`, "-r", ".", "--include=*.go", "--exclude=*_test.go").Output()
+		if err != nil || strings.TrimSpace(string(found)) != "./dev.go" {
+			t.Errorf("%s is imported by %s (%v)", stand, found, err)
+		}
+	}
+}
