@@ -67,31 +67,33 @@ func New(cfg config.Config, consumer *events.Consumer, letters *events.DeadLette
 // for the drain timeout, and hands the rest back. It returns when every delivery is settled.
 func (w *Worker) Run(ctx context.Context) {
 	w.log.Info("working", "stream", w.cfg.Stream, "consumer", w.cfg.Consumer, "concurrency", w.cfg.Concurrency)
-	// Work outlives ctx, by which only pulling ends.
+	// Work outlives ctx, by which only pulling ends; and renewing outlives work.
 	workCtx, cutOff := context.WithCancel(context.WithoutCancel(ctx))
-	defer cutOff()
-	draining := context.AfterFunc(ctx, func() {
-		w.log.Info("draining: no more events are pulled", "in_flight", w.valve.inFlight(), "timeout", w.cfg.DrainTimeout)
-		timer := time.NewTimer(w.cfg.DrainTimeout)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			w.log.Warn("the drain timeout has passed: calls in flight are cut off and their events handed back", "in_flight", w.valve.inFlight())
-			cutOff()
-		case <-workCtx.Done():
-		}
-	})
-	defer draining()
-
-	renewing, endRenewing := context.WithCancel(context.WithoutCancel(ctx))
-	var renewer sync.WaitGroup
-	renewer.Go(func() { w.renewer.run(renewing) })
+	renewCtx, endRenewing := context.WithCancel(context.WithoutCancel(ctx))
+	var helpers sync.WaitGroup
+	helpers.Go(func() { w.renewer.run(renewCtx) })
+	helpers.Go(func() { w.boundDrain(ctx, workCtx, cutOff) })
 
 	w.pull(ctx, workCtx)
 	w.working.Wait()
+	cutOff()
 	endRenewing()
-	renewer.Wait()
+	helpers.Wait()
 	w.log.Info("drained")
+}
+
+// boundDrain cuts work off when it goes on for the drain timeout after ctx is done.
+func (w *Worker) boundDrain(ctx, workCtx context.Context, cutOff context.CancelFunc) {
+	<-ctx.Done()
+	w.log.Info("draining: no more events are pulled", "in_flight", w.valve.inFlight(), "timeout", w.cfg.DrainTimeout)
+	timer := time.NewTimer(w.cfg.DrainTimeout)
+	defer timer.Stop()
+	select {
+	case <-workCtx.Done():
+	case <-timer.C:
+		w.log.Warn("the drain timeout has passed: calls in flight are cut off and their events handed back", "in_flight", w.valve.inFlight())
+		cutOff()
+	}
 }
 
 // pull asks for as many events as there are slots, again and again until ctx is done.

@@ -206,14 +206,15 @@ func newSite(t testing.TB, s simulator) *site {
 	return site
 }
 
-// startNATS starts the server, on the site's port and store.
-func (s *site) startNATS() *process {
+// startNATS starts the server, on the site's port and store; more are further arguments.
+func (s *site) startNATS(more ...string) *process {
 	s.t.Helper()
-	server := start(s.t, nil, binary(s.t, "nats-server"), "--addr", "127.0.0.1", "--port", s.natsURL[strings.LastIndexByte(s.natsURL, ':')+1:], "--jetstream", "--store_dir", s.store)
+	port := s.natsURL[strings.LastIndexByte(s.natsURL, ':')+1:]
+	server := start(s.t, nil, binary(s.t, "nats-server"), append([]string{"--addr", "127.0.0.1", "--port", port, "--jetstream", "--store_dir", s.store}, more...)...)
 	var nc *nats.Conn
 	waitFor(s.t, "NATS server", func() (up bool) {
 		var err error
-		nc, err = nats.Connect(s.natsURL, nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+		nc, err = nats.Connect(s.natsURL, nats.UserInfo("admin", "admin"), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
 		return err == nil
 	})
 	s.t.Cleanup(nc.Close)

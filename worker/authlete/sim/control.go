@@ -13,13 +13,14 @@ type OutageRequest struct {
 	For time.Duration
 }
 
-// routes lets another process steer and question a simulated API: GET /sim/sessions, POST and DELETE /sim/outage,
-// PUT /sim/token.
+// routes lets another process steer and question a simulated API: GET /sim/sessions and /sim/calls, POST and DELETE
+// /sim/outage, PUT /sim/token.
 func (s *Server) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /sim/sessions", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(s.Sessions())
 	})
+	mux.HandleFunc("GET /sim/calls", func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(s.Calls()) })
 	mux.HandleFunc("POST /sim/outage", func(w http.ResponseWriter, r *http.Request) {
 		var request OutageRequest
 		if err := json.NewDecoder(r.Body).Decode(&request); err != nil {

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// documentedSubjects are those of the README's paragraph on permissions: what the worker needs, and what creating takes.
+func documentedSubjects(t *testing.T) (needed, creating []string) {
+	t.Helper()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, found := strings.Cut(string(readme), "**Permissions**")
+	text, _, _ = strings.Cut(text, "\n\n")
+	text, more, split := strings.Cut(text, "; and if")
+	if !found || !split {
+		t.Fatal("the README's paragraph on permissions has changed")
+	}
+	subject := regexp.MustCompile("`([^`]+)`")
+	for _, match := range subject.FindAllStringSubmatch(text, -1) {
+		needed = append(needed, match[1])
+	}
+	for _, match := range subject.FindAllStringSubmatch(more, -1) {
+		creating = append(creating, match[1])
+	}
+	return needed, creating
+}
+
+// The permissions that the README names are enough, first for an account that creates what is missing, then for one that
+// may not.
+func TestTheDocumentedPermissionsAreEnough(t *testing.T) {
+	t.Parallel()
+	needed, creating := documentedSubjects(t)
+	quote := func(subjects []string) string { return `"` + strings.Join(subjects, `", "`) + `"` }
+	file := filepath.Join(t.TempDir(), "nats.conf")
+	content := fmt.Sprintf(`authorization { users = [
+		{user: admin, password: admin}
+		{user: creator, password: pw, permissions: {publish: [%s], subscribe: "_INBOX.>"}}
+		{user: worker, password: pw, permissions: {publish: [%s], subscribe: "_INBOX.>"}}
+	] }`, quote(append(creating, needed...)), quote(needed))
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t, simulator{Bad: 10, Failing: 10})
+	s.startNATS("--config", file)
+
+	w := start(t, s.env("NATS_USER=worker", "NATS_PASSWORD=pw"), binary(t, "revoker"), "run")
+	if code := w.wait(); code != 1 || !strings.Contains(w.stderr.String(), "creating stream SESSIONS: the account's permissions do not allow it") {
+		t.Errorf("with nothing there: exit code %d, %s", code, w.stderr.String())
+	}
+	for round, user := range []string{"creator", "worker"} {
+		w := s.startWorker("NATS_USER="+user, "NATS_PASSWORD=pw")
+		s.publish(100*round, 100*(round+1))
+		s.waitDone()
+		if n := len(s.deadLetters("CALLER_ERROR")); n != 10*(round+1) {
+			t.Errorf("%s: %d dead letters, want %d", user, n, 10*(round+1))
+		}
+		if strings.Contains(strings.ToLower(w.stderr.String()), "permission") {
+			t.Errorf("%s lacks a permission:\n%s", user, w.stderr.String())
+		}
+		w.signal(os.Interrupt)
+		w.wait()
+	}
+}
