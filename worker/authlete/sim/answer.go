@@ -76,6 +76,8 @@ var written = map[Kind]struct {
 	Unavailable:  {http.StatusServiceUnavailable, "text/html", fmt.Sprintf(page, 503, "Service Unavailable")},
 	HTML:         {http.StatusOK, "text/html", fmt.Sprintf(page, 200, "Welcome")},
 	Empty:        {http.StatusOK, "", ""},
+	CutBody:      {http.StatusOK, jsonType, `{"action":"OK","count":`},
+	Endless:      {http.StatusOK, "", ""},
 }
 
 const jsonType = "application/json;charset=UTF-8"

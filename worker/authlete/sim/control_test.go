@@ -117,6 +117,9 @@ func TestControlRoutes(t *testing.T) {
 	if len(sessions) != 1 || len(s.Calls) != 4 || !s.Revoked() || s.Calls[0].Kind != TooMany || s.Calls[1].Deleted != 2 {
 		t.Errorf("sessions %+v, want s with four calls", sessions)
 	}
+	if got := control("GET", "/sim/calls", ""); got.raw != "5\n" {
+		t.Errorf("calls %q, want 5", got.raw)
+	}
 	if n := api.Calls(); n != 5 {
 		t.Errorf("%d calls, want 5: control is none", n)
 	}

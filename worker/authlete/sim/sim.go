@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -90,7 +91,7 @@ func (s *Server) Script(sessionID string, answers ...Answer) { s.ledger.script(s
 // Issue sets how many token records a session has.
 func (s *Server) Issue(sessionID string, tokens int) { s.ledger.issue(sessionID, tokens) }
 
-// Outage makes every call get this answer, for the duration d, or until Recover for 0. It ends the one before.
+// Outage makes every call that the front does not refuse get this answer, for the duration d, or until Recover for 0. It ends the one before.
 func (s *Server) Outage(answer Answer, d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,7 +118,7 @@ func (s *Server) SetToken(token string) {
 // Session tells what happened to a session so far.
 func (s *Server) Session(id string) Session { return s.ledger.copyOf(id) }
 
-// Sessions tells what happened to every session that was called.
+// Sessions tells what happened to every session that was called, or issued tokens.
 func (s *Server) Sessions() map[string]Session { return s.ledger.all() }
 
 // Calls is how many requests the API got, refused ones and those without an answer included.
@@ -145,10 +146,13 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 
 // front checks what the real API's front checks before the logout API sees the call, in its order.
 func (s *Server) front(r *http.Request) (service, sessionID string, refused Kind) {
-	path := logoutPath.FindStringSubmatch(r.URL.Path)
+	path := logoutPath.FindStringSubmatch(r.URL.EscapedPath()) // a service ID may hold an escaped slash
 	s.mu.Lock()
 	token := s.token
 	s.mu.Unlock()
+	if path != nil {
+		service, _ = url.PathUnescape(path[1]) // EscapedPath gives valid escapes alone
+	}
 	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
 	case path == nil:
@@ -157,7 +161,7 @@ func (s *Server) front(r *http.Request) (service, sessionID string, refused Kind
 		return "", "", WrongMethod
 	case token != "" && r.Header.Get("Authorization") != "Bearer "+token:
 		return "", "", Unauthorized
-	case len(s.options.Services) > 0 && !slices.Contains(s.options.Services, path[1]):
+	case len(s.options.Services) > 0 && !slices.Contains(s.options.Services, service):
 		return "", "", NotFound
 	case mediaType != "application/json":
 		return "", "", WrongType
@@ -171,7 +175,7 @@ func (s *Server) front(r *http.Request) (service, sessionID string, refused Kind
 	if body.SessionID == "" {
 		return "", "", CallerError
 	}
-	return path[1], body.SessionID, ""
+	return service, body.SessionID, ""
 }
 
 // answer chooses the answer to a call that reached the API.
@@ -238,10 +242,12 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, answer Answer, de
 	switch answer.Kind {
 	case CutBody:
 		header.Set("Content-Length", "1000")
-		_, _ = w.Write([]byte(`{"action":"OK","count":`))
+		w.WriteHeader(kind.status)
+		_, _ = w.Write([]byte(kind.body))
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	case Endless:
+		w.WriteHeader(kind.status)
 		for chunk := slices.Repeat([]byte(" "), 4096); ; {
 			if _, err := w.Write(chunk); err != nil || r.Context().Err() != nil {
 				return
