@@ -14,7 +14,7 @@ type healthyRun struct {
 	calls int           // answered until then
 }
 
-// runUntilHealthy revokes n sessions, of which failing percent answer SERVER_ERROR three times first, with 64 slots.
+// runUntilHealthy revokes n sessions, of which failing percent answer SERVER_ERROR three times first, with 32 slots.
 func runUntilHealthy(b *testing.B, n, failing int) healthyRun {
 	b.Helper()
 	s := newSite(b, simulator{Failing: failing, Latency: 20 * time.Millisecond})
@@ -23,7 +23,7 @@ func runUntilHealthy(b *testing.B, n, failing int) healthyRun {
 	setup.signal(syscall.SIGTERM)
 	setup.wait()
 	s.publish(0, n)
-	w := s.startWorker("REVOKER_LOG_LEVEL=info")
+	w := s.startWorker("REVOKER_LOG_LEVEL=info", "REVOKER_CONCURRENCY=32")
 	s.waitDone()
 	w.signal(syscall.SIGTERM)
 	w.wait()
@@ -52,7 +52,7 @@ func runUntilHealthy(b *testing.B, n, failing int) healthyRun {
 // with that of as many events that are all healthy. Only calls may take time: times/calls is the ratio of the times divided
 // by (calls made until then / events), and 1 would be ideal.
 func BenchmarkRetriesBlockNobody(b *testing.B) {
-	const n = 20_000
+	const n = 10_000
 	for b.Loop() {
 		healthy, mixed := runUntilHealthy(b, n, 0), runUntilHealthy(b, n, 10)
 		slower := mixed.took.Seconds() / healthy.took.Seconds()
