@@ -168,12 +168,18 @@ func (b *bench) waitFor(what string, condition func() bool) {
 	}
 }
 
-// waitDone waits until the consumer has nothing left to deliver and nothing unacknowledged.
+// waitDone waits until every event of the stream is settled. The number pending alone would not do: it lags behind the
+// stream.
 func (b *bench) waitDone() {
 	b.t.Helper()
+	stream, err := b.js.Stream(b.deadline(), b.cfg.Stream)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	last := stream.CachedInfo().State.LastSeq
 	b.waitFor("end of the backlog", func() bool {
 		info := b.info()
-		return info.NumPending == 0 && info.NumAckPending == 0
+		return info.Delivered.Stream >= last && info.NumPending == 0 && info.NumAckPending == 0
 	})
 }
 

@@ -275,11 +275,18 @@ func (s *site) info() *jetstream.ConsumerInfo {
 	return consumer.CachedInfo()
 }
 
+// waitDone waits until every event of the stream is settled. The number pending alone would not do: it lags behind the
+// stream.
 func (s *site) waitDone() {
 	s.t.Helper()
+	stream, err := s.js.Stream(s.deadline(), "SESSIONS")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	last := stream.CachedInfo().State.LastSeq
 	waitFor(s.t, "end of the backlog", func() bool {
 		info := s.info()
-		return info.NumPending == 0 && info.NumAckPending == 0
+		return info.Delivered.Stream >= last && info.NumPending == 0 && info.NumAckPending == 0
 	})
 }
 
