@@ -65,15 +65,15 @@ func checkBinary(header nats.Header) error {
 // decodeStructured reads a structured mode event: attributes and data in one JSON object.
 func decodeStructured(payload []byte) (Event, error) {
 	const what = "the CloudEvent"
-	members, err := objectMembers(what, payload)
+	o, err := parseObject(what, payload)
 	if err != nil {
 		return Event{}, err
 	}
-	version, err := stringMember(members, "specversion")
+	version, err := text("specversion", o.specVersion)
 	if err != nil {
 		return Event{}, err
 	}
-	eventType, err := stringMember(members, "type")
+	eventType, err := text("type", o.eventType)
 	if err != nil {
 		return Event{}, err
 	}

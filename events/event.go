@@ -3,11 +3,8 @@
 package events
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 	"unicode"
@@ -53,29 +50,30 @@ func Decode(header nats.Header, payload []byte) (Event, error) {
 // decodeObject reads the event object itself; what names it in errors. A top-level object that is a structured
 // CloudEvent without the header that says so is read as one, for publishers that cannot set headers.
 func decodeObject(what string, payload []byte, top bool) (Event, error) {
-	members, err := objectMembers(what, payload)
-	if err != nil {
+	o, err := parseObject(what, payload)
+	switch {
+	case err != nil:
 		return Event{}, err
-	}
-	if members["specversion"] != nil && members["sessionId"] == nil && top {
+	case o.sessionID == nil && o.specVersion != nil && top:
 		return decodeStructured(payload)
+	case o.sessionID == nil:
+		return Event{}, fmt.Errorf("%s has no sessionId", what)
+	case string(o.sessionID) == "null":
+		return Event{}, errors.New("sessionId is null")
 	}
-	var event Event
-	id, err := stringMember(members, "sessionId")
+	id, err := text("sessionId", o.sessionID)
 	if err != nil {
 		return Event{}, err
 	}
-	if event.SessionID = SessionID(id); id == "" && members["sessionId"] == nil {
-		return Event{}, fmt.Errorf("%s has no sessionId", what)
-	}
+	event := Event{SessionID: SessionID(id)}
 	if err := event.SessionID.Validate(); err != nil {
 		return Event{}, err
 	}
-	if event.ServiceID, err = stringMember(members, "serviceId"); err != nil {
+	if event.ServiceID, err = text("serviceId", o.serviceID); err != nil {
 		return Event{}, err
 	}
-	event.Reason, _ = stringMember(members, "reason")
-	if endedAt, err := stringMember(members, "endedAt"); err == nil {
+	event.Reason, _ = text("reason", o.reason)
+	if endedAt, err := text("endedAt", o.endedAt); err == nil && endedAt != "" {
 		event.EndedAt, _ = time.Parse(time.RFC3339, endedAt)
 	}
 	return event, nil
@@ -97,86 +95,4 @@ func (id SessionID) Validate() error {
 		return errors.New("sessionId has an invalid Unicode escape or the replacement character U+FFFD")
 	}
 	return nil
-}
-
-// objectMembers splits a JSON object into its members. Names match exactly, unlike in encoding/json's structs, and a
-// name that stands twice is refused, since parsers differ in which of the two they take.
-func objectMembers(what string, payload []byte) (map[string]json.RawMessage, error) {
-	switch {
-	case len(payload) == 0:
-		return nil, fmt.Errorf("%s is empty", what)
-	case !utf8.Valid(payload):
-		return nil, fmt.Errorf("%s is not valid UTF-8", what)
-	}
-	decoder := json.NewDecoder(bytes.NewReader(payload))
-	start, err := decoder.Token()
-	if err != nil {
-		return nil, notJSON(what, err)
-	}
-	if start != json.Delim('{') {
-		return nil, fmt.Errorf("%s is JSON, but not an object", what)
-	}
-	members := map[string]json.RawMessage{}
-	for decoder.More() {
-		name, err := decoder.Token()
-		if err != nil {
-			return nil, notJSON(what, err)
-		}
-		var value json.RawMessage
-		if err := decoder.Decode(&value); err != nil {
-			return nil, notJSON(what, err)
-		}
-		key, _ := name.(string)
-		if _, twice := members[key]; twice && needed(key) {
-			return nil, fmt.Errorf("%s has %s twice", what, key)
-		}
-		members[key] = value
-	}
-	if _, err := decoder.Token(); err != nil {
-		return nil, notJSON(what, err)
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s has something after its JSON object", what)
-	}
-	return members, nil
-}
-
-// needed reports whether a member decides which session is revoked where.
-func needed(name string) bool {
-	switch name {
-	case "sessionId", "serviceId", "specversion", "type", "data", "data_base64":
-		return true
-	}
-	return false
-}
-
-// notJSON drops the decoder's own words, which quote the payload.
-func notJSON(what string, err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("%s is not valid JSON: it ends too early", what)
-	}
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
-		return fmt.Errorf("%s is not valid JSON at byte %d", what, syntax.Offset)
-	}
-	return fmt.Errorf("%s is not valid JSON", what)
-}
-
-// stringMember returns a member that must be a string; an absent or null one is empty.
-func stringMember(members map[string]json.RawMessage, name string) (string, error) {
-	raw := members[name]
-	if raw == nil {
-		return "", nil
-	}
-	if string(raw) == "null" {
-		if name == "sessionId" {
-			return "", errors.New("sessionId is null")
-		}
-		return "", nil
-	}
-	var value string
-	if err := json.Unmarshal(raw, &value); err != nil {
-		return "", fmt.Errorf("%s is not a string", name)
-	}
-	return value, nil
 }

@@ -70,12 +70,12 @@ func TestDecodeSaysWhatIsWrong(t *testing.T) {
 		"no JSON":                      {payload: "SECRET", want: "not valid JSON at byte"},
 		"cut off":                      {payload: `{"sessionId":"SECRET"`, want: "ends too early"},
 		"cut off in a member":          {payload: `{"sessionId":"SEC`, want: "ends too early"},
-		"more than an object":          {payload: `{"sessionId":"SECRET"} {}`, want: "after its JSON object"},
+		"more than an object":          {payload: `{"sessionId":"SECRET"} {}`, want: "not valid JSON at byte 24"},
 		"an array":                     {payload: `["SECRET"]`, want: "not an object"},
 		"a string":                     {payload: `"SECRET"`, want: "not an object"},
 		"null":                         {payload: `null`, want: "not an object"},
 		"invalid UTF-8":                {payload: "{\"sessionId\":\"SECRET\xff\"}", want: "not valid UTF-8"},
-		"arrays nested too deep":       {payload: strings.Repeat("[", 1<<20), want: "not an object"},
+		"arrays nested too deep":       {payload: strings.Repeat("[", 1<<20), want: "not valid JSON"},
 		"objects nested too deep":      {payload: `{"sessionId":"SECRET","x":` + strings.Repeat(`{"a":`, 200_000), want: "not valid JSON"},
 		"no session ID":                {payload: `{"session":"SECRET"}`, want: "has no sessionId"},
 		"a null session ID":            {payload: `{"sessionId":null}`, want: "sessionId is null"},
@@ -211,6 +211,39 @@ func FuzzDecode(f *testing.F) {
 		again, err := events.Decode(nil, event.Encode())
 		if err != nil || again.SessionID != event.SessionID || again.ServiceID != event.ServiceID {
 			t.Errorf("the event does not survive encoding: %v", err)
+		}
+	})
+}
+
+// What encoding/json reads is read alike, but for what it is too lenient about.
+func FuzzDecodeAgreesWithEncodingJSON(f *testing.F) {
+	for _, seed := range []string{
+		`{"sessionId":"abc"}`, ` { "a" : [ { "sessionId" : "x" } , "}" ] , "sessionId" : "b\"c" , "n" : -1.5e3 , "t" : true } `,
+		`{"session\u0049d":"escaped"}`, `{"":0,"x":{},"y":[],"z":"\\","sessionId":"q"}`, `[]`, `{}`, `{"sessionId":null}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		event, err := events.Decode(nil, payload)
+		var members map[string]json.RawMessage
+		if json.Unmarshal(payload, &members) != nil || members == nil {
+			if err == nil {
+				t.Fatalf("%q is not an object, and was read", payload)
+			}
+			return
+		}
+		var want string
+		if json.Unmarshal(members["sessionId"], &want) != nil || events.SessionID(want).Validate() != nil {
+			if err == nil && members["specversion"] == nil {
+				t.Fatalf("%q has no valid session ID, and was read as %q", payload, string(event.SessionID))
+			}
+			return
+		}
+		if err == nil && string(event.SessionID) != want {
+			t.Fatalf("%q was read as %q, want %q", payload, string(event.SessionID), want)
+		}
+		if err != nil && strings.Contains(err.Error(), "sessionId") && !strings.Contains(err.Error(), "twice") {
+			t.Fatalf("%q: %v", payload, err)
 		}
 	})
 }

@@ -118,7 +118,7 @@ func TestRetryAfterIsHonouredWhereItIsLonger(t *testing.T) {
 				b.api.Script("first", sim.Answer{Kind: kind, RetryAfter: header()})
 				b.publishSession("first")
 				b.start()
-				b.waitFor("first call", func() bool { return len(b.api.Session("first").Calls) == 1 })
+				b.waitFor("the breaker to open", func() bool { return b.log.count("circuit breaker opened") == 1 })
 				b.publishSession("second") // all calls wait, not only that of the event that was told to
 				b.waitDone()
 				told := b.api.Session("first").Calls[0].Ended

@@ -28,7 +28,8 @@ type pacer struct {
 	rate  float64 // calls a second that the rate limit allows; 0 for no limit
 
 	mu       sync.Mutex
-	meanCall time.Duration // an exponentially weighted mean
+	meanCall time.Duration // exponentially weighted means: of a call,
+	meanPull time.Duration // and from a pull to its first event
 	first    int64         // number of the bucket that filled[0] is for
 	filled   []float64     // how full each bucket is, 1 for full
 }
@@ -49,6 +50,14 @@ func (p *pacer) observe(call time.Duration) {
 		return
 	}
 	p.meanCall += time.Duration(float64(call-p.meanCall) * meanWeight)
+}
+
+// pulled counts the round trip of a pull into its mean, and returns both means.
+func (p *pacer) pulled(roundTrip time.Duration) (meanRoundTrip, meanCall time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.meanPull += time.Duration(float64(roundTrip-p.meanPull) * meanWeight)
+	return p.meanPull, p.meanCall
 }
 
 // place returns the delay of a retry that is due after delay at the earliest: as soon after as there is room. It takes the

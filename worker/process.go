@@ -31,7 +31,6 @@ type attempt struct {
 // process takes one delivery to its settlement: decode, call, classify, settle. It makes at most one call; a failed one is
 // handed back, and the queue is the retry timer, so that nothing waits in memory and a crash at any line loses nothing.
 func (w *Worker) process(ctx context.Context, d *events.Delivery, generation uint64) {
-	w.renewer.add(d)
 	a := &attempt{delivery: d, generation: generation}
 	w.attempt(ctx, a)
 	w.learn(a)
@@ -125,12 +124,7 @@ func (w *Worker) learn(a *attempt) {
 	if a.response.Status != 0 {
 		w.pacer.observe(a.took)
 	}
-	r := result{
-		generation: a.generation,
-		session:    a.event.ServiceID + "\x00" + string(a.event.SessionID),
-		reason:     a.detail,
-		wait:       a.response.RetryAfter,
-	}
+	r := result{generation: a.generation, reason: a.detail, wait: a.response.RetryAfter}
 	throttled := a.response.RetryAfter > 0 && (a.response.Status == 429 || a.response.Status == 503)
 	switch a.outcome {
 	case Revoked:
@@ -152,7 +146,7 @@ func (w *Worker) learn(a *attempt) {
 		case throttled:
 			r.verdict = refusing
 		case a.response.Action == "" || a.delivery.Deliveries == 1:
-			r.verdict = failing
+			r.verdict, r.session = failing, a.event.ServiceID+"\x00"+string(a.event.SessionID)
 		}
 	}
 	w.valve.report(r)

@@ -19,7 +19,8 @@ type valve struct {
 	wake  chan struct{} // something changed; holds one signal
 
 	mu      sync.Mutex
-	busy    int // slots in use, by deliveries and by a pull
+	busy    int // what the slots and ahead are taken by: deliveries in hand, and what a pull asked for
+	ahead   int // deliveries that may be in hand beyond the slots
 	calling int // calls being made
 	breaker *breaker
 	holds   map[string]hold // by service
@@ -42,6 +43,33 @@ func newValve(slots int, limit float64, b *breaker, log *slog.Logger) *valve {
 	}
 }
 
+// aheadShare bounds what may be in hand beyond the slots to a part of them.
+const aheadShare = 4
+
+// prefetch sets how many deliveries may be in hand beyond the slots: as many as the slots finish within one round trip of a
+// pull, so that a slot that comes free finds the next event there instead of waiting for it. With calls that are much
+// longer than the round trip there are none, for an event in hand is one that no other worker can take. None of it with a
+// rate limit, by which the slots wait anyway.
+func (v *valve) prefetch(roundTrip, meanCall time.Duration) {
+	if v.rate.limiter != nil || meanCall <= 0 {
+		return
+	}
+	ahead := float64(v.total) * roundTrip.Seconds() / meanCall.Seconds()
+	v.mu.Lock()
+	v.ahead = int(min(ahead, float64(v.total/aheadShare)))
+	v.mu.Unlock()
+}
+
+// free is how many deliveries may be asked for. Where some are ahead it is none until half of those are used up, so that
+// pulls are few and large. The caller holds mu.
+func (v *valve) free() int {
+	free := v.total + v.ahead - v.busy
+	if free < v.ahead/2 {
+		return 0
+	}
+	return max(free, 0)
+}
+
 // admit waits until deliveries may be pulled, takes a slot and a rate token for each, and returns how many, with the
 // generation of the breaker. It returns none once ctx is done.
 func (v *valve) admit(ctx context.Context) (n int, generation uint64) {
@@ -49,7 +77,7 @@ func (v *valve) admit(ctx context.Context) (n int, generation uint64) {
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		v.mu.Lock()
-		n, wait := v.breaker.admit(time.Now(), v.total-v.busy, v.busy)
+		n, wait := v.breaker.admit(time.Now(), v.free(), v.busy)
 		v.busy += n
 		generation = v.breaker.generation
 		v.mu.Unlock()

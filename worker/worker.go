@@ -35,12 +35,13 @@ type Worker struct {
 	observe  func(Settlement)
 
 	valve    *valve
+	waiting  chan inHand   // deliveries without a slot yet; closed after pulled
+	pulled   chan struct{} // closed when the last pull is over
 	renewer  *renewer
 	pacer    *pacer
 	retries  retryPolicy
 	failures *failureLog
 	lastOK   atomic.Int64 // when a session was last revoked, Unix ns; 0 for never
-	working  sync.WaitGroup
 }
 
 // New returns a worker. observe, if not nil, is told of each settlement, by many goroutines at a time.
@@ -56,6 +57,8 @@ func New(cfg config.Config, consumer *events.Consumer, letters *events.DeadLette
 		log:      log,
 		observe:  observe,
 		valve:    newValve(cfg.Concurrency, cfg.RateLimit, b, log),
+		waiting:  make(chan inHand, 2*cfg.Concurrency), // more than the valve ever admits
+		pulled:   make(chan struct{}),
 		renewer:  newRenewer(consumer.AckWait()),
 		pacer:    newPacer(cfg.Concurrency, cfg.RetryShare, cfg.RateLimit),
 		retries:  newRetryPolicy(cfg),
@@ -74,8 +77,13 @@ func (w *Worker) Run(ctx context.Context) {
 	helpers.Go(func() { w.renewer.run(renewCtx) })
 	helpers.Go(func() { w.boundDrain(ctx, workCtx, cutOff) })
 
-	w.pull(ctx, workCtx)
-	w.working.Wait()
+	var slots sync.WaitGroup
+	for range w.cfg.Concurrency {
+		slots.Go(func() { w.slot(ctx, workCtx) })
+	}
+
+	w.pull(ctx)
+	slots.Wait()
 	cutOff()
 	endRenewing()
 	helpers.Wait()
@@ -96,29 +104,33 @@ func (w *Worker) boundDrain(ctx, workCtx context.Context, cutOff context.CancelF
 	}
 }
 
-// pull asks for as many events as there are slots, again and again until ctx is done.
-func (w *Worker) pull(ctx, workCtx context.Context) {
+// pull asks for as many events as may be in hand, again and again until ctx is done.
+func (w *Worker) pull(ctx context.Context) {
+	defer close(w.waiting)
+	defer close(w.pulled)
 	pause, failure := minPullPause, ""
 	for {
 		n, generation := w.valve.admit(ctx)
 		if n == 0 {
 			return
 		}
-		var late []*events.Delivery
+		began, arrived := time.Now(), time.Duration(0)
 		got, err := w.consumer.Pull(n, pullWait, func(d *events.Delivery) {
-			if ctx.Err() != nil {
-				late = append(late, d)
-				return
+			if arrived == 0 {
+				arrived = time.Since(began)
 			}
-			w.begin(workCtx, d, generation)
+			w.renewer.add(d)
+			w.waiting <- inHand{d, generation}
 		})
 		w.valve.returned(n-got, generation)
-		w.handBack(late)
 		if err == nil {
 			if failure != "" {
 				w.log.Info("events are served again")
 			}
 			pause, failure = minPullPause, ""
+			if got == n { // there is a backlog: the first event was not waited for
+				w.valve.prefetch(w.pacer.pulled(arrived))
+			}
 			continue
 		}
 		if text := err.Error(); text != failure {
@@ -133,20 +145,23 @@ func (w *Worker) pull(ctx, workCtx context.Context) {
 	}
 }
 
-// begin processes a delivery in its slot.
-func (w *Worker) begin(workCtx context.Context, d *events.Delivery, generation uint64) {
-	w.working.Go(func() {
-		defer w.valve.release(1)
-		w.process(workCtx, d, generation)
-	})
+// inHand is a delivery that waits for a slot, with the generation in which it was admitted.
+type inHand struct {
+	delivery   *events.Delivery
+	generation uint64
 }
 
-// handBack settles what arrived after the drain began, once the pull is over: while it is open the server would deliver
-// the same events to it again.
-func (w *Worker) handBack(late []*events.Delivery) {
-	for _, d := range late {
-		a := &attempt{delivery: d, outcome: Interrupted, detail: "it had not begun when the worker was stopped"}
-		w.settle(context.Background(), a)
+// slot makes calls, one at a time, as long as there are deliveries. Slots are goroutines that stay, since one for each
+// delivery would grow its stack anew each time, which took a tenth of all the time. What had no slot when the drain began
+// is handed back once the last pull is over: while it is open the server would deliver the same events to it again.
+func (w *Worker) slot(ctx, workCtx context.Context) {
+	for next := range w.waiting {
+		if ctx.Err() == nil {
+			w.process(workCtx, next.delivery, next.generation)
+		} else {
+			<-w.pulled
+			w.settle(context.Background(), &attempt{delivery: next.delivery, outcome: Interrupted, detail: "it had not begun when the worker was stopped"})
+		}
 		w.valve.release(1)
 	}
 }

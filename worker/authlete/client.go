@@ -25,6 +25,7 @@ const (
 // Client calls the logout API. It is safe for concurrent use.
 type Client struct {
 	base      *url.URL
+	endpoints map[string]*url.URL // of the services that are configured; not changed after New
 	timeout   time.Duration
 	userAgent []string
 	token     *tokenSource
@@ -45,13 +46,26 @@ func New(cfg config.Config, version string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{
+	c := &Client{
 		base:      base,
+		endpoints: map[string]*url.URL{},
 		timeout:   cfg.RequestTimeout,
 		userAgent: []string{"revoker/" + version},
 		token:     token,
 		transport: newTransport(cfg.Concurrency),
-	}, nil
+	}
+	for _, service := range append([]string{cfg.API.ServiceID}, cfg.API.AllowedServiceIDs...) {
+		c.endpoints[service] = c.endpoint(service)
+	}
+	return c, nil
+}
+
+// endpoint returns the URL that a service's sessions are logged out at. It is not to be changed.
+func (c *Client) endpoint(service string) *url.URL {
+	if known := c.endpoints[service]; known != nil {
+		return known
+	}
+	return c.base.JoinPath("api", url.PathEscape(service), "nativesso", "logout")
 }
 
 // Logout asks the API to delete the tokens of a session, once. The error says why there is no whole answer: none came in
@@ -61,13 +75,13 @@ func (c *Client) Logout(ctx context.Context, serviceID, sessionID string) (Respo
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	// The transport is called without an http.Client around it: no redirect is followed, no cookie kept.
-	answer, err := c.transport.RoundTrip(c.request(ctx, serviceID, sessionID))
+	answer, err := c.transport.RoundTrip(c.request(ctx, c.endpoint(serviceID), sessionID))
 	if err != nil {
 		return Response{}, fmt.Errorf("calling the logout API: %w", c.plain(ctx, err))
 	}
 	defer answer.Body.Close()
 	response := Response{Status: answer.StatusCode, RetryAfter: parseRetryAfter(answer.Header, time.Now())}
-	body, err := io.ReadAll(io.LimitReader(answer.Body, maxBody+1))
+	body, err := readBody(answer)
 	if err != nil {
 		return response, fmt.Errorf("reading the logout API's answer: %w", c.plain(ctx, err))
 	}
@@ -80,6 +94,15 @@ func (c *Client) Logout(ctx context.Context, serviceID, sessionID string) (Respo
 		c.token.refresh()
 	}
 	return response, nil
+}
+
+// readBody reads the body to its end, or maxBody + 1 bytes of it. Stopping at the announced length would let an HTTP/2
+// stream be reset that is about to end by itself.
+func readBody(answer *http.Response) ([]byte, error) {
+	var body bytes.Buffer
+	body.Grow(int(min(max(answer.ContentLength, 0), maxBody)) + bytes.MinRead)
+	_, err := body.ReadFrom(io.LimitReader(answer.Body, maxBody+1))
+	return body.Bytes(), err
 }
 
 // varying is what two failures of one kind differ in: a local address, the number of an HTTP/2 stream.
@@ -98,13 +121,13 @@ func (c *Client) plain(ctx context.Context, err error) error {
 
 // request builds one call. The nil Idempotency-Key sends no header; it tells net/http that the call may be sent again on
 // another connection where a kept-alive one turns out to be closed, see http.Transport.
-func (c *Client) request(ctx context.Context, serviceID, sessionID string) *http.Request {
+func (c *Client) request(ctx context.Context, endpoint *url.URL, sessionID string) *http.Request {
 	body, _ := json.Marshal(struct { // a string always encodes
 		SessionID string `json:"sessionId"`
 	}{sessionID})
 	request := &http.Request{
 		Method:        http.MethodPost,
-		URL:           c.base.JoinPath("api", url.PathEscape(serviceID), "nativesso", "logout"),
+		URL:           endpoint,
 		ProtoMajor:    1,
 		ProtoMinor:    1,
 		ContentLength: int64(len(body)),

@@ -34,8 +34,22 @@ type Response struct {
 }
 
 // parseBody reads the body of a response into r. What is not the API's JSON, a gateway's page for example, is left out.
-// Members are read one by one, so that an oddity in one does not hide the action.
 func (r *Response) parseBody(body []byte) {
+	var object struct {
+		Action        Action `json:"action"`
+		Count         int    `json:"count"`
+		ResultCode    string `json:"resultCode"`
+		ResultMessage string `json:"resultMessage"`
+	}
+	if json.Unmarshal(body, &object) != nil {
+		r.parseMembers(body)
+		return
+	}
+	r.Action, r.Count, r.ResultCode, r.ResultMessage = object.Action, max(object.Count, 0), object.ResultCode, object.ResultMessage
+}
+
+// parseMembers reads the members one by one, so that an oddity in one does not hide the action.
+func (r *Response) parseMembers(body []byte) {
 	var object struct {
 		Action        json.RawMessage `json:"action"`
 		Count         json.RawMessage `json:"count"`
