@@ -33,15 +33,16 @@ type Conn struct {
 	log *slog.Logger
 
 	mu         sync.Mutex
-	lastReason string // why the last attempt to connect failed, to say each reason once
-	denied     string // the last permissions violation the server reported
+	lastReason string            // why the last attempt to connect failed, to say each reason once
+	denied     string            // the last permissions violation the server reported
+	warned     map[string]string // the differences of a stream or consumer, by its name
 }
 
 // Connect connects as the configuration says and reconnects for ever after, an authentication error included, since
 // credentials are renewed. With wait it returns at once even if the server is not there yet, and goes on trying;
 // [Conn.AwaitConnected] waits for it. Without, it fails. The error quotes no secret.
 func Connect(cfg config.NATS, name string, log *slog.Logger, wait bool) (*Conn, error) {
-	c := &Conn{log: log}
+	c := &Conn{log: log, warned: map[string]string{}}
 	options := append(c.handlers(),
 		nats.Name(name),
 		nats.Timeout(connectTimeout),

@@ -1,15 +1,19 @@
 package events
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"revoker/config"
 )
 
 // ErrPull is wrapped by what Pull returns when the server did not serve a pull: no consumer, no leader, no connection, or
@@ -23,10 +27,11 @@ const answerGrace = time.Second
 // used, for it takes an event that carries a Status header and no payload as the end of the pull, so that one such event
 // would stop every pull for ever; and it subscribes anew for each pull.
 //
-// One goroutine may call Pull.
+// One goroutine may call Pull and Restore.
 type Consumer struct {
 	conn    *Conn
-	ackWait time.Duration
+	cfg     config.Config
+	ackWait atomic.Int64
 	subject string // of pull requests
 	maxPull int
 	maxWait time.Duration
@@ -37,33 +42,43 @@ type Consumer struct {
 	sub      *nats.Subscription
 }
 
-// newConsumer subscribes for the answers to pulls of up to concurrency deliveries.
-func newConsumer(conn *Conn, info *jetstream.ConsumerInfo, concurrency int) (*Consumer, error) {
-	c := &Consumer{
-		conn:    conn,
-		ackWait: info.Config.AckWait,
-		subject: fmt.Sprintf("%sCONSUMER.MSG.NEXT.%s.%s", conn.api, info.Stream, info.Name),
-		maxPull: math.MaxInt,
-		maxWait: math.MaxInt64,
-		inbox:   conn.nc.NewInbox() + ".",
-		// A late answer to an earlier pull may come beside a whole one; the client drops what does not fit.
-		messages: make(chan *nats.Msg, 2*concurrency+16),
-	}
+// adopt takes the consumer's state over, and subscribes for the answers to pulls.
+func (c *Consumer) adopt(info *jetstream.ConsumerInfo) error {
+	c.ackWait.Store(int64(info.Config.AckWait))
+	c.subject = fmt.Sprintf("%sCONSUMER.MSG.NEXT.%s.%s", c.conn.api, info.Stream, info.Name)
+	c.maxPull, c.maxWait = math.MaxInt, math.MaxInt64
 	if info.Config.MaxRequestBatch > 0 {
 		c.maxPull = info.Config.MaxRequestBatch
 	}
 	if info.Config.MaxRequestExpires > 0 {
 		c.maxWait = info.Config.MaxRequestExpires
 	}
-	var err error
-	if c.sub, err = conn.nc.ChanSubscribe(c.inbox+"*", c.messages); err != nil {
-		return nil, fmt.Errorf("subscribing for deliveries: %w", err)
+	c.inbox = c.conn.nc.NewInbox() + "."
+	// A late answer to an earlier pull may come beside a whole one; the client drops what does not fit.
+	c.messages = make(chan *nats.Msg, 4*c.cfg.Concurrency+16)
+	sub, err := c.conn.nc.ChanSubscribe(c.inbox+"*", c.messages)
+	if err != nil {
+		return fmt.Errorf("subscribing for deliveries: %w", err)
 	}
-	return c, nil
+	if c.sub != nil {
+		_ = c.sub.Unsubscribe()
+	}
+	c.sub = sub
+	return nil
+}
+
+// Restore is for when pulls are not served. It waits for the connection, finds or creates streams and consumer as Setup
+// does, and subscribes anew. It refuses what Setup refuses, since somebody else may have created the consumer by now.
+func (c *Consumer) Restore(ctx context.Context) error {
+	info, err := c.conn.ensure(ctx, c.cfg)
+	if err != nil {
+		return err
+	}
+	return c.adopt(info)
 }
 
 // AckWait is the consumer's actual ack wait, which may differ from the configured one.
-func (c *Consumer) AckWait() time.Duration { return c.ackWait }
+func (c *Consumer) AckWait() time.Duration { return time.Duration(c.ackWait.Load()) }
 
 // Pull asks for up to n deliveries and hands each to deliver as it arrives. It returns how many there were once there
 // are n, or once the wait is over or the server has ended the pull; until then the server may still send some, so a pull

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -52,25 +51,30 @@ func Setup(ctx context.Context, conn *Conn, cfg config.Config) (*Consumer, *Dead
 }
 
 func (c *Conn) setupOnce(ctx context.Context, cfg config.Config) (*Consumer, *DeadLetters, error) {
-	if err := c.AwaitConnected(ctx); err != nil {
-		return nil, nil, err
-	}
-	stream, err := c.ensureStream(ctx, eventStream(cfg), cfg.Subject)
+	info, err := c.ensure(ctx, cfg)
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err := c.ensureStream(ctx, deadLetterStream(cfg), cfg.DeadLetterSubject); err != nil {
-		return nil, nil, err
-	}
-	info, err := c.ensureConsumer(ctx, stream, durableConsumer(cfg))
-	if err != nil {
-		return nil, nil, err
-	}
-	consumer, err := newConsumer(c, info, cfg.Concurrency)
-	if err != nil {
+	consumer := &Consumer{conn: c, cfg: cfg}
+	if err := consumer.adopt(info); err != nil {
 		return nil, nil, err
 	}
 	return consumer, &DeadLetters{conn: c, stream: cfg.DeadLetterStream, subject: cfg.DeadLetterSubject}, nil
+}
+
+// ensure waits for the connection and returns the state of the durable consumer once it and the streams are there.
+func (c *Conn) ensure(ctx context.Context, cfg config.Config) (*jetstream.ConsumerInfo, error) {
+	if err := c.AwaitConnected(ctx); err != nil {
+		return nil, err
+	}
+	stream, err := c.ensureStream(ctx, eventStream(cfg), cfg.Subject)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.ensureStream(ctx, deadLetterStream(cfg), cfg.DeadLetterSubject); err != nil {
+		return nil, err
+	}
+	return c.ensureConsumer(ctx, stream, durableConsumer(cfg))
 }
 
 // eventStream is the stream that revoker creates for the events. It refuses new events when full rather than dropping
@@ -143,7 +147,7 @@ func (c *Conn) ensureStream(ctx context.Context, want jetstream.StreamConfig, su
 	if err := streamFault(have, subject); err != nil {
 		return nil, err
 	}
-	warnOf(c.log, "stream differs from the configuration", want.Name, streamDifferences(have, want))
+	c.warnOnce("stream differs from the configuration", want.Name, streamDifferences(have, want))
 	return stream, nil
 }
 
@@ -173,13 +177,19 @@ func (c *Conn) ensureConsumer(ctx context.Context, stream jetstream.Stream, want
 	if faults := consumerFaults(info.Config, want, stream.CachedInfo().Config.Subjects); len(faults) > 0 {
 		return nil, consumerRefused(name, faults)
 	}
-	warnOf(c.log, "consumer differs from the configuration", name, consumerDifferences(info.Config, want))
+	c.warnOnce("consumer differs from the configuration", name, consumerDifferences(info.Config, want))
 	return info, nil
 }
 
-func warnOf(log *slog.Logger, message, name string, differences []string) {
-	if len(differences) > 0 {
-		log.Warn(message, "name", name, "differences", strings.Join(differences, "; "))
+// warnOnce warns of differences, if there are any that were not warned of before.
+func (c *Conn) warnOnce(message, name string, differences []string) {
+	text := strings.Join(differences, "; ")
+	c.mu.Lock()
+	fresh := c.warned[name] != text
+	c.warned[name] = text
+	c.mu.Unlock()
+	if fresh && text != "" {
+		c.log.Warn(message, "name", name, "differences", text)
 	}
 }
 

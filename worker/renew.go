@@ -13,16 +13,17 @@ import (
 const renewalsPerAckWait = 3
 
 // renewer keeps the server from delivering again what is in work here: it starts the ack wait of each such delivery anew,
-// all on one ticker.
+// all on one timer.
 type renewer struct {
-	interval time.Duration
+	ackWait func() time.Duration
+	changed chan struct{} // the ack wait may have; holds one signal
 
 	mu     sync.Mutex
 	inWork map[*events.Delivery]struct{}
 }
 
-func newRenewer(ackWait time.Duration) *renewer {
-	return &renewer{interval: ackWait / renewalsPerAckWait, inWork: map[*events.Delivery]struct{}{}}
+func newRenewer(ackWait func() time.Duration) *renewer {
+	return &renewer{ackWait: ackWait, changed: make(chan struct{}, 1), inWork: map[*events.Delivery]struct{}{}}
 }
 
 func (r *renewer) add(d *events.Delivery) {
@@ -39,15 +40,25 @@ func (r *renewer) remove(d *events.Delivery) {
 	r.mu.Unlock()
 }
 
+// reset makes run ask for the ack wait again.
+func (r *renewer) reset() {
+	select {
+	case r.changed <- struct{}{}:
+	default:
+	}
+}
+
 // run renews until ctx is done. An error is not reported: the connection says so itself, and the ack wait tells the rest.
 func (r *renewer) run(ctx context.Context) {
-	ticker := time.NewTicker(r.interval)
-	defer ticker.Stop()
 	for {
+		timer := time.NewTimer(r.ackWait() / renewalsPerAckWait)
 		select {
 		case <-ctx.Done():
+			timer.Stop()
 			return
-		case <-ticker.C:
+		case <-r.changed:
+			timer.Stop()
+		case <-timer.C:
 			r.mu.Lock()
 			for d := range r.inWork {
 				_ = d.InProgress()

@@ -59,7 +59,7 @@ func New(cfg config.Config, consumer *events.Consumer, letters *events.DeadLette
 		valve:    newValve(cfg.Concurrency, cfg.RateLimit, b, log),
 		waiting:  make(chan inHand, 2*cfg.Concurrency), // more than the valve ever admits
 		pulled:   make(chan struct{}),
-		renewer:  newRenewer(consumer.AckWait()),
+		renewer:  newRenewer(consumer.AckWait),
 		pacer:    newPacer(cfg.Concurrency, cfg.RetryShare, cfg.RateLimit),
 		retries:  newRetryPolicy(cfg),
 		failures: newFailureLog(log),
@@ -108,7 +108,7 @@ func (w *Worker) boundDrain(ctx, workCtx context.Context, cutOff context.CancelF
 func (w *Worker) pull(ctx context.Context) {
 	defer close(w.waiting)
 	defer close(w.pulled)
-	pause, failure := minPullPause, ""
+	var trouble outage
 	for {
 		n, generation := w.valve.admit(ctx)
 		if n == 0 {
@@ -123,26 +123,58 @@ func (w *Worker) pull(ctx context.Context) {
 			w.waiting <- inHand{d, generation}
 		})
 		w.valve.returned(n-got, generation)
-		if err == nil {
-			if failure != "" {
-				w.log.Info("events are served again")
-			}
-			pause, failure = minPullPause, ""
-			if got == n { // there is a backlog: the first event was not waited for
-				w.valve.prefetch(w.pacer.pulled(arrived))
-			}
+		if err != nil {
+			trouble.report(w.log, err)
+			w.restore(ctx, &trouble)
 			continue
 		}
-		if text := err.Error(); text != failure {
-			w.log.Warn("events are not served; trying again", "error", err)
-			failure = text
+		trouble.end(w.log)
+		if got == n { // there is a backlog: the first event was not waited for
+			w.valve.prefetch(w.pacer.pulled(arrived))
 		}
+	}
+}
+
+// restore waits a little and sets streams and consumer up again, until that succeeds or ctx is done.
+func (w *Worker) restore(ctx context.Context, trouble *outage) {
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-		case <-time.After(pause):
+		case <-time.After(trouble.pause()):
 		}
-		pause = min(2*pause, maxPullPause)
+		err := w.consumer.Restore(ctx)
+		if err == nil || ctx.Err() != nil {
+			w.renewer.reset()
+			return
+		}
+		trouble.report(w.log, err)
 	}
+}
+
+// outage is a time in which events are not served. It says each reason once, and when it is over.
+type outage struct {
+	reason string
+	wait   time.Duration
+}
+
+func (o *outage) report(log *slog.Logger, err error) {
+	if text := err.Error(); text != o.reason {
+		log.Warn("events are not served; trying again", "error", err)
+		o.reason = text
+	}
+}
+
+// pause doubles from one try to the next.
+func (o *outage) pause() time.Duration {
+	o.wait = min(max(2*o.wait, minPullPause), maxPullPause)
+	return o.wait
+}
+
+func (o *outage) end(log *slog.Logger) {
+	if o.reason != "" {
+		log.Info("events are served again")
+	}
+	*o = outage{}
 }
 
 // inHand is a delivery that waits for a slot, with the generation in which it was admitted.
