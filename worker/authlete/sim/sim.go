@@ -91,7 +91,8 @@ func (s *Server) Script(sessionID string, answers ...Answer) { s.ledger.script(s
 // Issue sets how many token records a session has.
 func (s *Server) Issue(sessionID string, tokens int) { s.ledger.issue(sessionID, tokens) }
 
-// Outage makes every call that the front does not refuse get this answer, for the duration d, or until Recover for 0. It ends the one before.
+// Outage makes every call that the front does not refuse get this answer, for the duration d, or until Recover for 0. It
+// ends the one before. One of kind OK takes no call its answer, but adds its delay.
 func (s *Server) Outage(answer Answer, d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -186,17 +187,21 @@ func (s *Server) answer(id string) Answer {
 	}
 	outage := s.outage
 	s.mu.Unlock()
-	if outage != nil {
+	if outage != nil && outage.Kind != OK {
 		return *outage
 	}
 	attempt, scripted := s.ledger.begin(id)
+	answer := Answer{}
 	switch {
 	case scripted != nil:
-		return *scripted
+		answer = *scripted
 	case s.options.Rule != nil:
-		return s.options.Rule(id, attempt)
+		answer = s.options.Rule(id, attempt)
 	}
-	return Answer{}
+	if outage != nil {
+		answer.Delay += outage.Delay
+	}
+	return answer
 }
 
 // pause waits for the latency; it reports whether the client is still there.
