@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -93,6 +94,9 @@ func start(t testing.TB, env []string, name string, args ...string) *process {
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill()
 		<-p.ended
+		if t.Failed() {
+			t.Logf("%s %s said last:\n%s", filepath.Base(name), strings.Join(args, " "), p.stderr.tail())
+		}
 	})
 	return p
 }
@@ -367,6 +371,13 @@ func (s *syncBuffer) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.buffer.Write(p)
+}
+
+// tail is the last lines without those at debug.
+func (s *syncBuffer) tail() string {
+	const most = 40
+	lines := slices.DeleteFunc(strings.Split(s.String(), "\n"), func(line string) bool { return strings.Contains(line, `"level":"DEBUG"`) })
+	return strings.Join(lines[max(len(lines)-most, 0):], "\n")
 }
 
 func (s *syncBuffer) String() string {
