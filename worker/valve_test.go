@@ -56,8 +56,8 @@ func TestValveLosesNoSlot(t *testing.T) {
 		}
 	}
 	working.Wait()
-	if n := v.inFlight(); n != 0 {
-		t.Errorf("%d slots are lost", n)
+	if v.busy != 0 {
+		t.Errorf("%d slots are lost", v.busy)
 	}
 }
 
@@ -113,5 +113,33 @@ func TestFailuresAreWrittenOnceWithTheirCount(t *testing.T) {
 	}
 	if len(f.kinds) > maxFailureKinds {
 		t.Errorf("%d kinds are kept", len(f.kinds))
+	}
+}
+
+func TestPrefetchIsOneRoundTrip(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		roundTrip, call time.Duration
+		limit           float64
+		want            int
+	}{
+		{time.Millisecond, 20 * time.Millisecond, 0, 3},   // 64 slots finish 3.2 calls meanwhile
+		{time.Millisecond, 10 * time.Second, 0, 0},        // an event in hand would wait for seconds
+		{10 * time.Millisecond, time.Millisecond, 0, 16},  // a quarter of the slots at the most
+		{10 * time.Millisecond, time.Millisecond, 100, 0}, // the slots wait for the rate limit anyway
+		{time.Millisecond, 0, 0, 0},                       // no call was made yet
+	} {
+		v := quietValve(64, c.limit)
+		v.prefetch(c.roundTrip, c.call)
+		if v.ahead != c.want {
+			t.Errorf("round trip %s, call %s: %d ahead, want %d", c.roundTrip, c.call, v.ahead, c.want)
+		}
+	}
+	v := quietValve(64, 0)
+	v.prefetch(10*time.Millisecond, time.Millisecond)
+	for busy, want := range map[int]int{0: 80, 64: 16, 72: 8, 73: 0, 80: 0} {
+		if v.busy = busy; v.free() != want {
+			t.Errorf("%d in hand: asks for %d, want %d", busy, v.free(), want)
+		}
 	}
 }
