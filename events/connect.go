@@ -178,6 +178,9 @@ func (c *Conn) handlers() []nats.Option {
 			c.log.Info("reconnected to NATS", "server", nc.ConnectedUrlRedacted())
 		}),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
+			if errors.Is(err, nats.ErrNoServers) { // says no more than that it waits
+				return
+			}
 			c.mu.Lock()
 			fresh := err.Error() != c.lastReason
 			c.lastReason = err.Error()
