@@ -40,8 +40,8 @@ func TestADeletedStreamIsRestored(t *testing.T) {
 	if err := b.js.DeleteStream(b.deadline(), b.cfg.Stream); err != nil {
 		t.Fatal(err)
 	}
-	b.waitFor("the stream", func() bool {
-		_, err := b.js.Stream(b.deadline(), b.cfg.Stream)
+	b.waitFor("stream and consumer", func() bool {
+		_, err := b.js.Consumer(b.deadline(), b.cfg.Stream, b.cfg.Consumer)
 		return err == nil
 	})
 	after := sessions("after", 20)
