@@ -22,6 +22,11 @@ func TestBreaker(t *testing.T) {
 			b.report(now, result{generation: b.generation, verdict: v, session: session, reason: "why"})
 		}
 	}
+	answered := func(session string) func(*breaker, time.Time) {
+		return func(b *breaker, now time.Time) {
+			b.report(now, result{generation: b.generation, verdict: failing, answered: true, session: session, reason: "SERVER_ERROR"})
+		}
+	}
 	asked := func(wait time.Duration) func(*breaker, time.Time) {
 		return func(b *breaker, now time.Time) {
 			b.report(now, result{generation: b.generation, verdict: refusing, reason: "429", wait: wait})
@@ -32,7 +37,7 @@ func TestBreaker(t *testing.T) {
 			b.report(now, result{generation: b.generation - 1, verdict: v, session: "stale"})
 		}
 	}
-	unused := func(b *breaker, _ time.Time) { b.unused(b.generation) }
+	unused := func(b *breaker, _ time.Time) { b.unused(b.generation, 1) }
 	nothing := func(*breaker, time.Time) {}
 	const s = time.Second
 	for name, steps := range map[string][]step{
@@ -48,7 +53,7 @@ func TestBreaker(t *testing.T) {
 		},
 		"what says nothing neither opens it nor breaks the row": {
 			{0, report(failing, "a"), Closed, 64}, {0, report(failing, "b"), Closed, 64}, {0, report(saysNothing, "x"), Closed, 64},
-			{0, report(saysNothing, "y"), Closed, 64}, {0, report(failing, "c"), Open, 0},
+			{0, report(ambiguous, "y"), Closed, 64}, {0, report(failing, "c"), Open, 0},
 		},
 		"a refusal opens it at once": {{0, report(refusing, "a"), Open, 0}},
 		"it probes once, and not before the interval": {
@@ -59,6 +64,18 @@ func TestBreaker(t *testing.T) {
 		},
 		"and so is one that says nothing": {
 			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 1}, {0, report(saysNothing, "x"), HalfOpen, 1},
+		},
+		"one that leaves it open who is at fault lets two probe, then four": {
+			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 1}, {0, report(ambiguous, "x"), HalfOpen, 2},
+			{0, report(ambiguous, "y"), HalfOpen, 3}, {0, report(saysNothing, "z"), HalfOpen, 1}, {0, report(working, "a"), Closed, 4},
+		},
+		"new sessions that the API itself answers with an error open it again when they are two": {
+			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 1}, {0, answered("a"), HalfOpen, 1}, {0, answered("a"), HalfOpen, 1},
+			{0, answered("b"), Open, 0}, {2 * s, nothing, Open, 1}, {0, answered("c"), HalfOpen, 1}, {0, report(working, "d"), Closed, 4},
+		},
+		"with the next opening it is one again": {
+			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 1}, {0, report(ambiguous, "x"), HalfOpen, 2},
+			{0, report(failing, "y"), Open, 0}, {2 * s, nothing, Open, 1},
 		},
 		"failed probes double the interval up to its maximum": {
 			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 1},

@@ -26,6 +26,7 @@ type attempt struct {
 	outcome  Outcome
 	detail   string        // what went wrong, for people
 	wait     time.Duration // the least delay
+	panicked bool
 }
 
 // process takes one delivery to its settlement: decode, call, classify, settle. It makes at most one call; a failed one is
@@ -41,7 +42,7 @@ func (w *Worker) process(ctx context.Context, d *events.Delivery, generation uin
 func (w *Worker) attempt(ctx context.Context, a *attempt) {
 	defer func() {
 		if p := recover(); p != nil {
-			a.outcome, a.detail = Retry, "a defect in revoker: processing the event panicked"
+			a.outcome, a.detail, a.panicked = Retry, "a defect in revoker: processing the event panicked", true
 			w.log.Error("processing an event panicked", "panic", fmt.Sprintf("%T", p), "sequence", a.delivery.Sequence, "stack", string(debug.Stack()))
 		}
 	}()
@@ -143,10 +144,13 @@ func (w *Worker) learn(a *attempt) {
 		}
 	case Retry, RetriesExhausted:
 		switch {
+		case a.panicked:
 		case throttled:
 			r.verdict = refusing
 		case a.response.Action == "" || a.delivery.Deliveries == 1:
-			r.verdict, r.session = failing, a.event.ServiceID+"\x00"+string(a.event.SessionID)
+			r.verdict, r.answered, r.session = failing, a.response.Action != "", a.event.ServiceID+"\x00"+string(a.event.SessionID)
+		default:
+			r.verdict = ambiguous
 		}
 	}
 	w.valve.report(r)

@@ -81,10 +81,7 @@ func (v *valve) admit(ctx context.Context) (n int, generation uint64) {
 		v.mu.Unlock()
 		if n > 0 {
 			granted := v.rate.take(ctx, n)
-			v.release(n - granted)
-			if granted == 0 {
-				v.unused(generation)
-			}
+			v.giveBack(n-granted, generation)
 			return granted, generation
 		}
 		timer.Reset(wait)
@@ -100,15 +97,13 @@ func (v *valve) admit(ctx context.Context) (n int, generation uint64) {
 // returned gives back what was admitted but brought no delivery.
 func (v *valve) returned(n int, generation uint64) {
 	v.rate.giveBack(n)
-	v.release(n)
-	if n > 0 {
-		v.unused(generation)
-	}
+	v.giveBack(n, generation)
 }
 
-func (v *valve) unused(generation uint64) {
+func (v *valve) giveBack(n int, generation uint64) {
 	v.mu.Lock()
-	v.breaker.unused(generation)
+	v.busy -= n
+	v.breaker.unused(generation, n)
 	v.mu.Unlock()
 	v.signal()
 }
@@ -136,7 +131,7 @@ func (v *valve) report(r result) {
 	after, why, until := v.breaker.state, v.breaker.reason, v.breaker.until
 	changed := v.breaker.generation != generation
 	v.mu.Unlock()
-	if changed || after == HalfOpen { // a probe that said nothing is followed by the next at once
+	if changed || after == HalfOpen { // a probe that decided nothing is followed by the next at once
 		v.signal()
 	}
 	switch {

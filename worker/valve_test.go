@@ -87,6 +87,12 @@ func TestAPanicIsOneFailedAttempt(t *testing.T) {
 	if a.outcome != Retry || w.valve.calling != 0 {
 		t.Errorf("outcome %s, %d calls", a.outcome, w.valve.calling)
 	}
+	for range 20 * 20 {
+		w.learn(a)
+	}
+	if state := w.valve.breaker.state; state != Closed {
+		t.Errorf("the breaker is %s", state)
+	}
 	if !strings.Contains(text.String(), "process.go") || strings.Contains(text.String(), "SECRET") {
 		t.Errorf("the log:\n%s", text.String())
 	}
