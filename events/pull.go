@@ -40,6 +40,7 @@ type Consumer struct {
 	pulls    uint64
 	messages chan *nats.Msg
 	sub      *nats.Subscription
+	watchdog watchdog
 }
 
 // adopt takes the consumer's state over, and subscribes for the answers to pulls.
@@ -87,7 +88,7 @@ func (c *Consumer) Pull(n int, wait time.Duration, deliver func(*Delivery)) (int
 	n, wait = min(n, c.maxPull), min(wait, c.maxWait)
 	got := c.late(n, deliver)
 	if got == n {
-		return got, nil
+		return got, c.watch(got)
 	}
 	if !c.conn.nc.IsConnected() {
 		return got, fmt.Errorf("%w: not connected", ErrPull)
@@ -107,13 +108,16 @@ func (c *Consumer) Pull(n int, wait time.Duration, deliver func(*Delivery)) (int
 			case msg.Reply != "":
 				got += c.accept(msg, deliver)
 			case msg.Subject == reply:
-				return got, pullError(msg.Header)
+				if err := pullError(msg.Header); err != nil {
+					return got, err
+				}
+				return got, c.watch(got)
 			}
 		case <-expired.C:
 			return got, fmt.Errorf("%w: the server did not answer", ErrPull)
 		}
 	}
-	return got, nil
+	return got, c.watch(got)
 }
 
 // late takes up to n deliveries that arrived after their pull had been given up.

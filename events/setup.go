@@ -55,7 +55,7 @@ func (c *Conn) setupOnce(ctx context.Context, cfg config.Config) (*Consumer, *De
 	if err != nil {
 		return nil, nil, err
 	}
-	consumer := &Consumer{conn: c, cfg: cfg}
+	consumer := &Consumer{conn: c, cfg: cfg, watchdog: watchdog{interval: watchInterval}}
 	if err := consumer.adopt(info); err != nil {
 		return nil, nil, err
 	}
