@@ -12,8 +12,8 @@ import (
 	"revoker/worker/authlete"
 )
 
-// settleTimeout bounds the settling of one delivery, dead letter included. It runs on when work is cancelled.
-const settleTimeout = 10 * time.Second
+// letterTimeout bounds the publishing of one dead letter.
+const letterTimeout = 10 * time.Second
 
 // attempt is one delivery on its way from its arrival to its settlement.
 type attempt struct {
@@ -31,15 +31,15 @@ type attempt struct {
 
 // process takes one delivery to its settlement: decode, call, classify, settle. It makes at most one call; a failed one is
 // handed back, and the queue is the retry timer, so that nothing waits in memory and a crash at any line loses nothing.
-func (w *Worker) process(ctx context.Context, d *events.Delivery, generation uint64) {
-	a := &attempt{delivery: d, generation: generation}
-	w.attempt(ctx, a)
+func (w *Worker) process(ctx context.Context, caller *authlete.Caller, next inHand) {
+	a := &attempt{delivery: next.delivery, generation: next.generation}
+	w.attempt(ctx, caller, a)
 	w.learn(a)
-	w.settle(context.WithoutCancel(ctx), a)
+	w.settle(a)
 }
 
 // attempt decides the outcome. A panic is one failed attempt of this event and nothing more.
-func (w *Worker) attempt(ctx context.Context, a *attempt) {
+func (w *Worker) attempt(ctx context.Context, caller *authlete.Caller, a *attempt) {
 	defer func() {
 		if p := recover(); p != nil {
 			a.outcome, a.detail, a.panicked = Retry, "a defect in revoker: processing the event panicked", true
@@ -61,7 +61,7 @@ func (w *Worker) attempt(ctx context.Context, a *attempt) {
 	}
 	defer w.valve.leave()
 	began := time.Now()
-	a.response, err = w.api.Logout(ctx, service, string(a.event.SessionID))
+	a.response, err = caller.Logout(service, string(a.event.SessionID))
 	a.took = time.Since(began)
 	if a.outcome = Classify(a.response, err, ctx.Err() != nil); a.outcome == Revoked {
 		return
@@ -157,12 +157,10 @@ func (w *Worker) learn(a *attempt) {
 }
 
 // settle is the one place where deliveries are settled. Whatever fails on the way, the event stays in the stream.
-func (w *Worker) settle(ctx context.Context, a *attempt) {
-	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
-	defer cancel()
+func (w *Worker) settle(a *attempt) {
 	d := a.delivery
 	if a.outcome.Reason() != "" {
-		if err := w.letters.Publish(ctx, d, a.letter()); err != nil {
+		if err := w.deadLetter(a); err != nil {
 			a.outcome, a.detail = Retry, err.Error()
 		}
 	}
@@ -186,6 +184,13 @@ func (w *Worker) settle(ctx context.Context, a *attempt) {
 		w.failures.count(err.Error())
 	}
 	w.settled(a, delay)
+}
+
+// deadLetter publishes the event as a dead letter. It goes on when work is cut off.
+func (w *Worker) deadLetter(a *attempt) error {
+	ctx, cancel := context.WithTimeout(context.Background(), letterTimeout)
+	defer cancel()
+	return w.letters.Publish(ctx, a.delivery, a.letter())
 }
 
 // delay is how long a delivery that is handed back stays away: by the policy for a failed attempt, and no less than the API

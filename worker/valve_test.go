@@ -83,7 +83,7 @@ func TestAPanicIsOneFailedAttempt(t *testing.T) {
 	var text strings.Builder
 	w := &Worker{log: slog.New(slog.NewTextHandler(&text, nil)), valve: quietValve(1, 0)}
 	a := &attempt{delivery: deliveryOf(t, `{"sessionId":"SECRET-session"}`)}
-	w.attempt(t.Context(), a)
+	w.attempt(t.Context(), nil, a)
 	if a.outcome != Retry || w.valve.calling != 0 {
 		t.Errorf("outcome %s, %d calls", a.outcome, w.valve.calling)
 	}

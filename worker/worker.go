@@ -187,12 +187,14 @@ type inHand struct {
 // delivery would grow its stack anew each time, which took a tenth of all the time. What had no slot when the drain began
 // is handed back once the last pull is over: while it is open the server would deliver the same events to it again.
 func (w *Worker) slot(ctx, workCtx context.Context) {
+	caller := w.api.Caller(workCtx)
+	defer caller.Close()
 	for next := range w.waiting {
 		if ctx.Err() == nil {
-			w.process(workCtx, next.delivery, next.generation)
+			w.process(workCtx, caller, next)
 		} else {
 			<-w.pulled
-			w.settle(context.Background(), &attempt{delivery: next.delivery, outcome: Interrupted, detail: "it had not begun when the worker was stopped"})
+			w.settle(&attempt{delivery: next.delivery, outcome: Interrupted, detail: "it had not begun when the worker was stopped"})
 		}
 		w.valve.release(1)
 	}

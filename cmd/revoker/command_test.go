@@ -179,9 +179,10 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 	t.Parallel()
 	allowed := map[string][]string{
 		"revoker/config":              {},
-		"revoker/events":              {"revoker/config"},
+		"revoker/events":              {"revoker/config", "revoker/events/jsonobject"},
+		"revoker/events/jsonobject":   {},
 		"revoker/events/embedded":     {},
-		"revoker/worker/authlete":     {"revoker/config"},
+		"revoker/worker/authlete":     {"revoker/config", "revoker/events/jsonobject"},
 		"revoker/worker/authlete/sim": {},
 		"revoker/worker":              {"revoker/config", "revoker/events", "revoker/worker/authlete"},
 		"revoker/worker/ops":          {"revoker/config", "revoker/events", "revoker/worker"},

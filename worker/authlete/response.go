@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"revoker/events/jsonobject"
 )
 
 // Action is what the logout API says of a call: https://docs.authlete.com (/nativesso/logout, response parameters).
@@ -33,45 +35,32 @@ type Response struct {
 	RetryAfter time.Duration
 }
 
-// parseBody reads the body of a response into r. What is not the API's JSON, a gateway's page for example, is left out.
+// parseBody reads the body of a response into r. What is not the API's JSON, a gateway's page for example, is left out; and
+// an oddity in one member does not hide the others.
 func (r *Response) parseBody(body []byte) {
-	var object struct {
-		Action        Action `json:"action"`
-		Count         int    `json:"count"`
-		ResultCode    string `json:"resultCode"`
-		ResultMessage string `json:"resultMessage"`
-	}
-	if json.Unmarshal(body, &object) != nil {
-		r.parseMembers(body)
+	if !json.Valid(body) {
 		return
 	}
-	r.Action, r.Count, r.ResultCode, r.ResultMessage = object.Action, max(object.Count, 0), object.ResultCode, object.ResultMessage
+	_, _ = jsonobject.Walk(body, func(name, value []byte) error {
+		switch string(name) {
+		case "action":
+			r.Action = Action(text(value))
+		case "resultCode":
+			r.ResultCode = text(value)
+		case "resultMessage":
+			r.ResultMessage = text(value)
+		case "count":
+			if count, err := strconv.Atoi(string(value)); err == nil && count > 0 {
+				r.Count = count
+			}
+		}
+		return nil
+	})
 }
 
-// parseMembers reads the members one by one, so that an oddity in one does not hide the action.
-func (r *Response) parseMembers(body []byte) {
-	var object struct {
-		Action        json.RawMessage `json:"action"`
-		Count         json.RawMessage `json:"count"`
-		ResultCode    json.RawMessage `json:"resultCode"`
-		ResultMessage json.RawMessage `json:"resultMessage"`
-	}
-	if json.Unmarshal(body, &object) != nil {
-		return
-	}
-	r.Action = Action(text(object.Action))
-	r.ResultCode = text(object.ResultCode)
-	r.ResultMessage = text(object.ResultMessage)
-	if count, err := strconv.Atoi(string(object.Count)); err == nil && count > 0 {
-		r.Count = count
-	}
-}
-
-func text(raw json.RawMessage) string {
-	var s string
-	if raw == nil || json.Unmarshal(raw, &s) != nil {
-		return ""
-	}
+// text reads a string; anything else reads as none.
+func text(value []byte) string {
+	s, _ := jsonobject.Text(value)
 	return s
 }
 
