@@ -27,10 +27,11 @@ const (
 
 // Conn is a connection to NATS with its JetStream settings. It is safe for concurrent use.
 type Conn struct {
-	nc  *nats.Conn
-	js  jetstream.JetStream
-	api string // prefix of JetStream API subjects, "$JS.API." by default
-	log *slog.Logger
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	api    string // prefix of JetStream API subjects, "$JS.API." by default
+	outbox *outbox
+	log    *slog.Logger
 
 	mu         sync.Mutex
 	lastReason string            // why the last attempt to connect failed, to say each reason once
@@ -76,6 +77,7 @@ func Connect(cfg config.NATS, name string, log *slog.Logger, wait bool) (*Conn, 
 		c.nc.Close()
 		return nil, fmt.Errorf("opening JetStream: %w", err)
 	}
+	c.outbox = newOutbox(c.nc, log)
 	if wait && !c.nc.IsConnected() {
 		log.Warn("NATS is not reachable yet; waiting for it", "servers", shownServers(cfg))
 	}
@@ -231,6 +233,7 @@ func (c *Conn) deniedSubject(part string) bool {
 
 // Flush sends what is buffered and waits until the server has it, for timeout at the most.
 func (c *Conn) Flush(timeout time.Duration) error {
+	c.outbox.send()
 	if err := c.nc.FlushTimeout(timeout); err != nil {
 		return fmt.Errorf("flushing to NATS: %w", err)
 	}
@@ -238,4 +241,7 @@ func (c *Conn) Flush(timeout time.Duration) error {
 }
 
 // Close closes the connection.
-func (c *Conn) Close() { c.nc.Close() }
+func (c *Conn) Close() {
+	c.outbox.close()
+	c.nc.Close()
+}

@@ -17,7 +17,7 @@ const (
 )
 
 // Delivery is one delivery of one message to this process. Each must be settled once: by Ack, Nak or Term. Settling only
-// sends; where that is lost the server delivers the message again.
+// sends, a moment later; where that is lost the server delivers the message again.
 type Delivery struct {
 	msg  *nats.Msg
 	conn *Conn
@@ -59,34 +59,29 @@ func (d *Delivery) Header() nats.Header { return d.msg.Header }
 func (d *Delivery) Payload() []byte { return d.msg.Data }
 
 // Ack settles the delivery: the event is done.
-func (d *Delivery) Ack() error { return d.send(ackDone) }
+func (d *Delivery) Ack() { d.conn.outbox.put(d.msg.Reply, ackDone) }
 
 // Nak hands the event back, to be delivered again after delay; at once for no delay.
-func (d *Delivery) Nak(delay time.Duration) error {
-	if delay <= 0 {
-		return d.send(ackNegative)
+func (d *Delivery) Nak(delay time.Duration) {
+	ack := ackNegative
+	if delay > 0 {
+		ack += ` {"delay": ` + strconv.FormatInt(int64(delay), 10) + `}`
 	}
-	return d.send(ackNegative + ` {"delay": ` + strconv.FormatInt(int64(delay), 10) + `}`)
+	d.conn.outbox.put(d.msg.Reply, ack)
 }
 
 // Term settles the delivery: the event is not to be delivered again. The reason goes into an advisory that anyone may
 // see; it is left out for servers before 2.10.4, which ignore a Term that has one.
-func (d *Delivery) Term(reason string) error {
-	if !atLeast(d.conn.nc.ConnectedServerVersion(), 2, 10, 4) {
-		return d.send(ackTerminate)
+func (d *Delivery) Term(reason string) {
+	ack := ackTerminate
+	if atLeast(d.conn.nc.ConnectedServerVersion(), 2, 10, 4) {
+		ack += " " + reason
 	}
-	return d.send(ackTerminate + " " + reason)
+	d.conn.outbox.put(d.msg.Reply, ack)
 }
 
 // InProgress starts the ack wait anew. It must not follow a settlement: the server would take it for a new delay.
-func (d *Delivery) InProgress() error { return d.send(ackInProgress) }
-
-func (d *Delivery) send(ack string) error {
-	if err := d.conn.nc.Publish(d.msg.Reply, []byte(ack)); err != nil {
-		return fmt.Errorf("sending %.4s: %w", ack, err)
-	}
-	return nil
-}
+func (d *Delivery) InProgress() { d.conn.outbox.put(d.msg.Reply, ackInProgress) }
 
 // atLeast compares a server's version, 2.10.4-beta.1 for example, with a released one. An unknown version is old.
 func atLeast(version string, want ...int) bool {

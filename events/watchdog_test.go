@@ -65,7 +65,7 @@ func TestAStalledPullIsRebuilt(t *testing.T) {
 	}
 	consumer.subject, consumer.watchdog.interval = "stalled", time.Millisecond
 	pull := func() (got int, err error) {
-		return consumer.Pull(1, 10*time.Second, func(d *Delivery) { _ = d.Ack() })
+		return consumer.Pull(1, 10*time.Second, (*Delivery).Ack)
 	}
 	for err == nil {
 		var got int

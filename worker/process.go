@@ -169,19 +169,15 @@ func (w *Worker) settle(a *attempt) {
 		delay = w.delay(a)
 	}
 	w.renewer.remove(d)
-	var err error
 	switch a.outcome {
 	case Revoked:
-		err = d.Ack()
+		d.Ack()
 	case Retry, Misconfigured, Deferred:
-		err = d.Nak(delay)
+		d.Nak(delay)
 	case Interrupted:
-		err = d.Nak(0)
+		d.Nak(0)
 	case CallerError, Invalid, RetriesExhausted:
-		err = d.Term(a.outcome.Reason())
-	}
-	if err != nil { // the server delivers the event again after the ack wait
-		w.failures.count(err.Error())
+		d.Term(a.outcome.Reason())
 	}
 	w.settled(a, delay)
 }

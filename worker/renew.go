@@ -48,7 +48,7 @@ func (r *renewer) reset() {
 	}
 }
 
-// run renews until ctx is done. An error is not reported: the connection says so itself, and the ack wait tells the rest.
+// run renews until ctx is done.
 func (r *renewer) run(ctx context.Context) {
 	for {
 		timer := time.NewTimer(r.ackWait() / renewalsPerAckWait)
@@ -61,7 +61,7 @@ func (r *renewer) run(ctx context.Context) {
 		case <-timer.C:
 			r.mu.Lock()
 			for d := range r.inWork {
-				_ = d.InProgress()
+				d.InProgress()
 			}
 			r.mu.Unlock()
 		}
