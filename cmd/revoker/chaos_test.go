@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -145,32 +143,15 @@ func (c *chaos) silent(r *relay) {
 }
 
 func (c *chaos) outage(answer sim.Answer) {
-	c.tell(http.MethodPost, "/sim/outage", sim.OutageRequest{Answer: answer})
+	c.control(http.MethodPost, "/sim/outage", sim.OutageRequest{Answer: answer})
 	c.sleep(500*time.Millisecond, 2500*time.Millisecond)
-	c.tell(http.MethodDelete, "/sim/outage", nil)
+	c.control(http.MethodDelete, "/sim/outage", nil)
 }
 
 func (c *chaos) swapToken() {
-	c.tell(http.MethodPut, "/sim/token", "another")
+	c.control(http.MethodPut, "/sim/token", "another")
 	c.sleep(500*time.Millisecond, 1500*time.Millisecond)
-	c.tell(http.MethodPut, "/sim/token", testToken)
-}
-
-func (c *chaos) tell(method, path string, body any) {
-	c.t.Helper()
-	encoded, err := json.Marshal(body)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	request, err := http.NewRequest(method, c.apiURL+path, bytes.NewReader(encoded))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	response.Body.Close()
+	c.control(http.MethodPut, "/sim/token", testToken)
 }
 
 // publishUntil stores some hundred events a second until ctx is done, each again until the stream has confirmed it.

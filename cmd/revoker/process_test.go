@@ -17,10 +17,13 @@ import (
 
 const testTimeout = 60 * time.Second
 
-// TestMain serves as the simulated API's process too, when started with simulatorVariable set.
+// TestMain serves as the simulated API's process too, or as a loop to compare with.
 func TestMain(m *testing.M) {
 	if options := os.Getenv(simulatorVariable); options != "" {
 		os.Exit(simulate(options, os.Stdin, os.Stdout))
+	}
+	if name := os.Getenv(baselineVariable); name != "" {
+		os.Exit(runBaseline(name))
 	}
 	code := m.Run()
 	if binaries.folder != "" {

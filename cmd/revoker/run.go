@@ -42,6 +42,7 @@ It is configured by environment variables:
 			if err := errors.Join(err, cfg.ValidateAPI()); err != nil {
 				return fmt.Errorf("the configuration is wrong:\n%w", err)
 			}
+			tuneMemory(cfg.Concurrency)
 			return work(cmd.Context(), cfg, newLogger(cmd.ErrOrStderr(), cfg), nil)
 		},
 	}
@@ -61,20 +62,27 @@ func newLogger(w io.Writer, cfg config.Config) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, options))
 }
 
-// gcPercent lets the heap grow to five times what is live, some 10 MiB, between two collections: a collection costs more
-// than the memory it saves.
-const gcPercent = 400
+const (
+	// gcPercent lets the heap grow to five times what is live between two collections: a collection costs more than the
+	// memory it saves.
+	gcPercent = 400
+	// Beyond these collections come earlier. A call in flight needs three goroutines and the buffers of a connection.
+	memoryBase    = 56 << 20
+	memoryPerCall = 20 << 10
+)
 
-// tuneMemory leaves the choice to GOGC where that is set.
-func tuneMemory() {
+// tuneMemory leaves the choice to GOGC and GOMEMLIMIT where they are set.
+func tuneMemory(concurrency int) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryBase + memoryPerCall*int64(concurrency))
 	}
 }
 
 // work is the whole life of a worker, from its connections to its drain. observe may be nil.
 func work(ctx context.Context, cfg config.Config, log *slog.Logger, observe func(worker.Settlement)) error {
-	tuneMemory()
 	api, err := authlete.New(cfg, currentVersion())
 	if err != nil {
 		return fmt.Errorf("the configuration is wrong:\n%w", err)

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -142,14 +144,26 @@ func (s *site) startWorker(more ...string) *process {
 func (s *site) publish(from, to int) {
 	s.t.Helper()
 	for i := from; i < to; i++ {
-		if _, err := s.js.PublishAsync("session.ended", fmt.Appendf(nil, `{"sessionId":"SECRET-session-%d"}`, i)); err != nil {
-			s.t.Fatal(err)
-		}
+		s.publishOne(i)
 	}
 	select {
 	case <-s.js.PublishAsyncComplete():
 	case <-time.After(testTimeout):
 		s.t.Fatal("the events were not stored")
+	}
+}
+
+// publishOne sends one event, without waiting for its acknowledgement; with too many of those outstanding it waits.
+func (s *site) publishOne(i int) {
+	s.t.Helper()
+	for {
+		_, err := s.js.PublishAsync("session.ended", fmt.Appendf(nil, `{"sessionId":"SECRET-session-%d"}`, i))
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, jetstream.ErrTooManyStalledMsgs) {
+			s.t.Fatal(err)
+		}
 	}
 }
 
@@ -181,6 +195,24 @@ func (s *site) waitDone() {
 		info := s.info()
 		return info.Delivered.Stream >= last && info.NumPending == 0 && info.NumAckPending == 0
 	})
+}
+
+// control steers the API's process.
+func (s *site) control(method, path string, body any) {
+	s.t.Helper()
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	request, err := http.NewRequest(method, s.apiURL+path, bytes.NewReader(encoded))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	response.Body.Close()
 }
 
 // sessions asks the API's process what it saw of each session.
