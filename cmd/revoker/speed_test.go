@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"revoker/worker/authlete/sim"
 )
@@ -22,6 +25,7 @@ type load struct {
 	rate float64       // events/s in that time
 	cpu  float64       // µs of the process, user and system, for an event; start and stop included
 	peak float64       // resident memory, MiB
+	call time.Duration // mean, as the API saw it
 }
 
 // setUp creates streams and consumer, and fills the stream with n events.
@@ -48,10 +52,11 @@ func plainly(concurrency int) []string {
 func (s *site) run(p *process, n int) load {
 	s.t.Helper()
 	s.waitDone()
-	p.signal(syscall.SIGTERM)
-	p.wait()
+	l := p.finish(n)
 	var first, last time.Time
+	var calls time.Duration
 	for _, session := range s.sessions() {
+		calls += session.Calls[0].Ended.Sub(session.Calls[0].Began)
 		if began := session.Calls[0].Began; first.IsZero() || began.Before(first) {
 			first = began
 		}
@@ -59,23 +64,48 @@ func (s *site) run(p *process, n int) load {
 			last = session.RevokedAt
 		}
 	}
-	l := usage(p, n)
 	l.took = last.Sub(first)
 	l.rate = float64(n) / l.took.Seconds()
+	l.call = calls / time.Duration(n)
 	return l
 }
 
-// usage is what an ended process needed.
-func usage(p *process, n int) load {
+// finish ends a process and tells what it needed for n events.
+func (p *process) finish(n int) load {
+	p.t.Helper()
+	peak := p.peak()
+	p.signal(syscall.SIGTERM)
+	p.wait()
+	return load{cpu: p.cpu(n), peak: peak}
+}
+
+// cpu is µs of an ended process for each of n events.
+func (p *process) cpu(n int) float64 {
 	state := p.cmd.ProcessState
-	peak := state.SysUsage().(*syscall.Rusage).Maxrss // KiB on Linux
-	return load{cpu: float64((state.UserTime() + state.SystemTime()).Microseconds()) / float64(n), peak: float64(peak) / 1024}
+	return float64((state.UserTime() + state.SystemTime()).Microseconds()) / float64(n)
+}
+
+// peak is the most resident memory that a running process had so far, in MiB. What the system counts for an ended one, Maxrss,
+// includes that of the process which started it.
+func (p *process) peak() float64 {
+	p.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	var kib float64
+	if _, err := fmt.Sscanf(rest, "%f kB", &kib); err != nil {
+		p.t.Fatalf("no peak memory in %q", status)
+	}
+	return kib / 1024
 }
 
 func (l load) report(b *testing.B) {
 	b.ReportMetric(l.rate, "events/s")
 	b.ReportMetric(l.cpu, "cpu-µs/event")
 	b.ReportMetric(l.peak, "MiB")
+	b.ReportMetric(ms(l.call), "ms-api")
 }
 
 // backlog lets a worker or a loop of its own work off n events at a site of its own.
@@ -152,14 +182,17 @@ func BenchmarkCPU(b *testing.B) {
 			if p.wait() != 0 {
 				b.Fatal(p.stderr.String())
 			}
-			return usage(p, n).cpu
+			return p.cpu(n)
 		}
 		l := s.run(s.startWorker(plainly(concurrency)...), n)
 		call := alone("http")
 		if err := s.js.DeleteConsumer(s.deadline(), "SESSIONS", "revoker"); err != nil {
 			b.Fatal(err)
 		}
-		s.setUp(0)
+		again := jetstream.ConsumerConfig{Durable: "revoker", AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: -1}
+		if _, err := s.js.CreateConsumer(s.deadline(), "SESSIONS", again); err != nil {
+			b.Fatal(err)
+		}
 		consume := alone("consume")
 		loop := backlog(b, simulator{}, n, handRolled(concurrency))
 		l.report(b)
@@ -224,9 +257,7 @@ func BenchmarkMemory(b *testing.B) {
 				p := s.startWorker(plainly(1024)...)
 				most := min(n, 100_000)
 				waitFor(b, "calls", func() bool { return s.calls() >= most })
-				p.signal(syscall.SIGTERM)
-				p.wait()
-				b.ReportMetric(usage(p, most).peak, "MiB")
+				b.ReportMetric(p.finish(most).peak, "MiB")
 			}
 		})
 	}
