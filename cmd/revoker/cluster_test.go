@@ -24,9 +24,9 @@ func newCluster(t *testing.T, s simulator) (*site, map[string]*process) {
 	t.Helper()
 	c := newSite(t, s)
 	var clients, routes [nodes]string
-	for i := range nodes {
-		clients[i] = fmt.Sprintf("127.0.0.1:%d", freePort(t))
-		routes[i] = fmt.Sprintf("nats://127.0.0.1:%d", freePort(t))
+	for i, ports := 0, freePorts(t, 2*nodes); i < nodes; i++ {
+		clients[i] = fmt.Sprintf("127.0.0.1:%d", ports[i])
+		routes[i] = fmt.Sprintf("nats://127.0.0.1:%d", ports[nodes+i])
 	}
 	servers := map[string]*process{}
 	for i := range nodes {
@@ -43,7 +43,32 @@ func newCluster(t *testing.T, s simulator) (*site, map[string]*process) {
 	if c.js, err = jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(clusterEvents)); err != nil {
 		t.Fatal(err)
 	}
+	// A new cluster elects no leader until all three have met, so that one whose port was taken would stop the others for ever.
+	waitFor(t, "leader of the cluster", func() bool {
+		for name, server := range servers {
+			if !server.running() {
+				t.Fatalf("%s ended:\n%s", name, server.stderr.String())
+			}
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_, err := c.js.AccountInfo(ctx)
+		return err == nil
+	})
 	return c, servers
+}
+
+// stepDown makes the leader of the stream or of its consumer give way, and waits for another.
+func (s *site) stepDown(request string) {
+	s.t.Helper()
+	before := s.leader()
+	answer, err := s.js.Conn().Request("$JS.API."+request, nil, testTimeout)
+	if err != nil || !strings.Contains(string(answer.Data), `"success":true`) {
+		s.t.Fatalf("%s: %v", request, err)
+	}
+	if strings.HasPrefix(request, "CONSUMER") {
+		waitFor(s.t, "another leader", func() bool { return s.leader() != before })
+	}
 }
 
 // state asks for the consumer's state, and gives up soon: while a leader is elected nobody answers.
@@ -69,16 +94,20 @@ func (s *site) leader() string {
 	return info.Cluster.Leader
 }
 
-// Two workers share a backlog on a replicated stream; the consumer's leader and one of the workers are killed in mid-run.
+// Two workers share a backlog on a replicated stream; in mid-run the leaders of consumer and stream change, then the
+// consumer's leader and one of the workers are killed.
 // Not parallel: three servers that vote need their share of the machine.
 func TestClusterLosesNothing(t *testing.T) {
-
 	c, servers := newCluster(t, simulator{Bad: 1, Jitter: 40 * time.Millisecond})
 	env := []string{"REVOKER_REPLICAS=3", "REVOKER_ACK_WAIT=2s", "REVOKER_CONCURRENCY=16"}
 	first, second := c.startWorker(env...), c.startWorker(env...)
 	c.publish(0, clusterEvents)
 	settled := func(w *process) int { return strings.Count(w.stderr.String(), `"outcome":"revoked"`) }
-	waitFor(t, "the middle of the run", func() bool { return settled(first)+settled(second) > clusterEvents/3 })
+	for i, request := range []string{"CONSUMER.LEADER.STEPDOWN.SESSIONS.revoker", "STREAM.LEADER.STEPDOWN.SESSIONS"} {
+		waitFor(t, "progress", func() bool { return settled(first)+settled(second) > (i+1)*clusterEvents/8 })
+		c.stepDown(request)
+	}
+	waitFor(t, "the middle of the run", func() bool { return settled(first)+settled(second) > clusterEvents/2 })
 	few, many := settled(first), settled(second)
 	if few > many {
 		few, many = many, few
