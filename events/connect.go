@@ -184,13 +184,7 @@ func (c *Conn) handlers() []nats.Option {
 			if errors.Is(err, nats.ErrNoServers) { // says no more than that it waits
 				return
 			}
-			c.mu.Lock()
-			fresh := err.Error() != c.lastReason
-			c.lastReason = err.Error()
-			c.mu.Unlock()
-			if fresh {
-				c.log.Warn("NATS can't be reached; trying again", "error", err)
-			}
+			c.unreachable(err)
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			if errors.Is(err, nats.ErrPermissionViolation) {
@@ -202,9 +196,39 @@ func (c *Conn) handlers() []nats.Option {
 					return
 				}
 			}
+			if refused(err) {
+				c.unreachable(err)
+				return
+			}
 			c.log.Warn("NATS reported an error", "error", err)
 		}),
 	}
+}
+
+// unreachable logs why an attempt to connect failed, each reason once. nats.go tells of some failures in two ways, which
+// differ in their capitals.
+func (c *Conn) unreachable(err error) {
+	reason := strings.ToLower(err.Error())
+	c.mu.Lock()
+	fresh := reason != c.lastReason
+	c.lastReason = reason
+	c.mu.Unlock()
+	switch {
+	case fresh && refused(err):
+		c.log.Warn("NATS refuses the credentials; trying again", "error", err)
+	case fresh:
+		c.log.Warn("NATS can't be reached; trying again", "error", err)
+	}
+}
+
+// refused reports whether the server does not accept the credentials, or no longer does.
+func refused(err error) bool {
+	for _, refusal := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired} {
+		if errors.Is(err, refusal) {
+			return true
+		}
+	}
+	return false
 }
 
 // AwaitConnected returns once the connection is up, or with ctx's error.

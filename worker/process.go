@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -66,6 +67,7 @@ func (w *Worker) attempt(ctx context.Context, caller *authlete.Caller, a *attemp
 	if a.outcome = Classify(a.response, err, ctx.Err() != nil); a.outcome == Revoked {
 		return
 	}
+	a.response.ResultCode = events.MaskIn(a.response.ResultCode, a.event.SessionID) // before it is cut short
 	a.detail = events.MaskIn(describe(a.response, err), a.event.SessionID)
 	if a.outcome == Retry && w.exhausted(a) {
 		a.outcome = RetriesExhausted
@@ -100,6 +102,8 @@ func describe(response authlete.Response, err error) string {
 		return err.Error()
 	case response.Action != "":
 		return fmt.Sprintf("the logout API answered %s (%s)", brief(string(response.Action)), answer)
+	case response.ResultCode == "" && (response.Status/100 == 2 || response.Status == http.StatusBadRequest):
+		return fmt.Sprintf("the answer has no action (%s) and may not be the logout API's: look at AUTHLETE_BASE_URL", answer)
 	}
 	return fmt.Sprintf("the answer has no action (%s)", answer)
 }

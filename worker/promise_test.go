@@ -169,7 +169,7 @@ func TestNoSecretIsLogged(t *testing.T) {
 			return sim.Answer{}
 		}
 		if kind == sim.CallerError { // the API quotes what it was sent
-			return sim.Answer{Kind: sim.Raw, Status: 400, ContentType: "application/json", Body: fmt.Sprintf(`{"action":"CALLER_ERROR","resultCode":"A1","resultMessage":"no %s"}`, id)}
+			return sim.Answer{Kind: sim.Raw, Status: 400, ContentType: "application/json", Body: fmt.Sprintf(`{"action":"CALLER_ERROR","resultCode":"A1 %s","resultMessage":"no %s"}`, id, id)}
 		}
 		return sim.Answer{Kind: kind}
 	}})

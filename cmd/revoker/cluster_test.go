@@ -103,11 +103,11 @@ func TestClusterLosesNothing(t *testing.T) {
 	first, second := c.startWorker(env...), c.startWorker(env...)
 	c.publish(0, clusterEvents)
 	settled := func(w *process) int { return strings.Count(w.stderr.String(), `"outcome":"revoked"`) }
-	for i, request := range []string{"CONSUMER.LEADER.STEPDOWN.SESSIONS.revoker", "STREAM.LEADER.STEPDOWN.SESSIONS"} {
-		waitFor(t, "progress", func() bool { return settled(first)+settled(second) > (i+1)*clusterEvents/8 })
-		c.stepDown(request)
+	progress := func(events int) {
+		t.Helper()
+		waitFor(t, "progress", func() bool { return settled(first)+settled(second) > events })
 	}
-	waitFor(t, "the middle of the run", func() bool { return settled(first)+settled(second) > clusterEvents/2 })
+	progress(clusterEvents / 3)
 	few, many := settled(first), settled(second)
 	if few > many {
 		few, many = many, few
@@ -115,12 +115,16 @@ func TestClusterLosesNothing(t *testing.T) {
 	if few < many/2 {
 		t.Errorf("the workers settled %d and %d events of a backlog that they share", few, many)
 	}
+	c.stepDown("CONSUMER.LEADER.STEPDOWN.SESSIONS.revoker")
+	progress(clusterEvents / 2)
+	c.stepDown("STREAM.LEADER.STEPDOWN.SESSIONS")
+	progress(clusterEvents * 2 / 3)
 	leader := c.leader()
 	servers[leader].signal(syscall.SIGKILL)
 	servers[leader].wait()
 	first.signal(syscall.SIGKILL)
 	first.wait()
-	t.Logf("%s and a worker were killed after %d and %d events", leader, few, many)
+	t.Logf("%s and a worker were killed after %d events", leader, settled(first)+settled(second))
 
 	waitFor(t, "end of the backlog", func() bool {
 		info, known := c.state()

@@ -82,7 +82,8 @@ type site struct {
 	natsURL string
 	apiURL  string
 	sim     simulator
-	store   string // the NATS server's
+	store   string      // the NATS server's
+	login   nats.Option // of the test itself
 	js      jetstream.JetStream
 }
 
@@ -96,7 +97,7 @@ func newSite(t testing.TB, s simulator) *site {
 	waitFor(t, "simulated API", func() bool { return strings.HasSuffix(api.stdout.String(), "\n") })
 	site := &site{
 		t: t, sim: s, apiURL: strings.TrimSpace(api.stdout.String()), store: t.TempDir(),
-		natsURL: fmt.Sprintf("nats://127.0.0.1:%d", freePort(t)),
+		natsURL: fmt.Sprintf("nats://127.0.0.1:%d", freePort(t)), login: nats.UserInfo("admin", "admin"),
 	}
 	return site
 }
@@ -109,7 +110,7 @@ func (s *site) startNATS(more ...string) *process {
 	var nc *nats.Conn
 	waitFor(s.t, "NATS server", func() (up bool) {
 		var err error
-		nc, err = nats.Connect(s.natsURL, nats.UserInfo("admin", "admin"), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+		nc, err = nats.Connect(s.natsURL, s.login, nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
 		return err == nil
 	})
 	s.t.Cleanup(nc.Close)
