@@ -75,8 +75,9 @@ func (c *Client) Logout(ctx context.Context, serviceID, sessionID string) (Respo
 	return caller.Logout(serviceID, sessionID)
 }
 
-// varying is what two failures of one kind differ in: a local address, the number of an HTTP/2 stream.
-var varying = regexp.MustCompile(`\S+->|stream ID [0-9]+; |LastStreamID=[0-9]+, `)
+// varying is what two failures of one kind differ in: a local address, the number of an HTTP/2 stream, the time at which a
+// certificate was found to have expired.
+var varying = regexp.MustCompile(`\S+->|stream ID [0-9]+; |LastStreamID=[0-9]+, |current time \S+ is `)
 
 // plain gives the same failure the same words each time, and a deadline is the timeout.
 func (c *Client) plain(ctx context.Context, err error) error {
