@@ -27,6 +27,8 @@ type simulator struct {
 	Latency, Jitter time.Duration
 	// Of all sessions, told apart by the end of their ID: the share that answers SERVER_ERROR three times, and CALLER_ERROR.
 	Failing, Bad int // percent
+	// Of the first 2 × Crowd sessions every other one answers SERVER_ERROR for ever.
+	Crowd int
 }
 
 const (
@@ -34,11 +36,20 @@ const (
 	testService = "1234567890"
 )
 
-// kind tells how a session of this test answers: it ends with its number.
+// number is what a session of this test ends with.
+func number(id string) (n int) {
+	_, _ = fmt.Sscanf(id[strings.LastIndexByte(id, '-')+1:], "%d", &n)
+	return n
+}
+
+// hopeless tells whether a session is one of the crowd.
+func (s simulator) hopeless(id string) bool { return number(id) < 2*s.Crowd && number(id)%2 == 0 }
+
+// kind tells how a session of this test answers.
 func (s simulator) kind(id string) sim.Kind {
-	var number int
-	_, _ = fmt.Sscanf(id[strings.LastIndexByte(id, '-')+1:], "%d", &number)
-	switch n := number % 100; {
+	switch n := number(id) % 100; {
+	case s.hopeless(id):
+		return sim.ServerError
 	case n < s.Failing:
 		return sim.ServerError
 	case n < s.Failing+s.Bad:
@@ -60,7 +71,7 @@ func simulate(options string, in io.Reader, out io.Writer) int {
 		Token: testToken, Services: []string{testService}, Tokens: 2, Latency: s.Latency, Jitter: s.Jitter,
 		Rule: func(id string, attempt int) sim.Answer {
 			kind := s.kind(id)
-			if kind == sim.ServerError && attempt > failures {
+			if kind == sim.ServerError && attempt > failures && !s.hopeless(id) {
 				kind = sim.OK
 			}
 			return sim.Answer{Kind: kind}
