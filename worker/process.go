@@ -67,7 +67,9 @@ func (w *Worker) attempt(ctx context.Context, caller *authlete.Caller, a *attemp
 	if a.outcome = Classify(a.response, err, ctx.Err() != nil); a.outcome == Revoked {
 		return
 	}
-	a.response.ResultCode = events.MaskIn(a.response.ResultCode, a.event.SessionID) // before it is cut short
+	// Before they are cut short, where half an ID would be left.
+	a.response.Action = authlete.Action(events.MaskIn(string(a.response.Action), a.event.SessionID))
+	a.response.ResultCode = events.MaskIn(a.response.ResultCode, a.event.SessionID)
 	a.detail = events.MaskIn(describe(a.response, err), a.event.SessionID)
 	if a.outcome == Retry && w.exhausted(a) {
 		a.outcome = RetriesExhausted

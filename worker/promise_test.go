@@ -175,6 +175,8 @@ func TestNoSecretIsLogged(t *testing.T) {
 	}})
 	b.start()
 	ids := sessions("s", 60)
+	b.api.Script("an-odd-SECRET-action-of-a-gateway", sim.Answer{Kind: sim.Raw, ContentType: "application/json", Body: `{"action":"QUOTED an-odd-SECRET-action-of-a-gateway"}`})
+	b.publishSession("an-odd-SECRET-action-of-a-gateway")
 	b.publishSession(ids...)
 	b.publish(&nats.Msg{Data: []byte(`{"sessionId":"SECRET-twice","sessionId":"SECRET-twice"}`)})
 	b.publish(&nats.Msg{Data: []byte(`{"sessionId":"SECRET-cut`)})
