@@ -14,6 +14,7 @@ func TestAWrongConfigurationCondemnsNoEvent(t *testing.T) {
 	page := func(status int, body string) sim.Answer {
 		return sim.Answer{Kind: sim.Raw, Status: status, ContentType: "text/html", Body: "<html>" + body}
 	}
+	other := sim.Answer{Kind: sim.Raw, ContentType: "application/json", Body: `{"status":"ok"}`}
 	for name, c := range map[string]struct {
 		service string      // configured; the right one if empty
 		answer  *sim.Answer // to every call
@@ -27,7 +28,7 @@ func TestAWrongConfigurationCondemnsNoEvent(t *testing.T) {
 		"a site that welcomes everything": {"", &sim.Answer{Kind: sim.HTML}, "look at AUTHLETE_BASE_URL"},
 		"a site that answers nothing":     {"", &sim.Answer{Kind: sim.Empty}, "look at AUTHLETE_BASE_URL"},
 		"plain HTTP to a port for HTTPS":  {"", new(page(400, "The plain HTTP request was sent to HTTPS port")), "look at AUTHLETE_BASE_URL"},
-		"another API's 200":               {"", &sim.Answer{Kind: sim.Raw, ContentType: "application/json", Body: `{"status":"ok"}`}, "look at AUTHLETE_BASE_URL"},
+		"another API's 200":               {"", &other, "look at AUTHLETE_BASE_URL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

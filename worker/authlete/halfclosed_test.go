@@ -13,6 +13,7 @@ import (
 // connection behind.
 func TestHalfClosedConnection(t *testing.T) {
 	t.Parallel()
+	const known, chunked = "HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 	const whole = "HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{\"action\":\"OK\"}"
 	for name, test := range map[string]struct {
 		said string // before the server closes its side
@@ -22,9 +23,9 @@ func TestHalfClosedConnection(t *testing.T) {
 		"without an answer":              {"", Response{}, "calling the logout API"},
 		"in the status line":             {"HTTP/1.1 2", Response{}, "calling the logout API"},
 		"in the headers":                 {"HTTP/1.1 200 OK\r\nContent-", Response{}, "calling the logout API"},
-		"in a body of known length":      {"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{\"action\":\"OK\"}", Response{Status: 200}, "unexpected EOF"},
-		"in a chunk":                     {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3e7\r\n{\"action\":\"OK\"}", Response{Status: 200}, "unexpected EOF"},
-		"between two chunks":             {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nf\r\n{\"action\":\"OK\"}\r\n", Response{Status: 200}, "unexpected EOF"},
+		"in a body of known length":      {known + "{\"action\":\"OK\"}", Response{Status: 200}, "unexpected EOF"},
+		"in a chunk":                     {chunked + "3e7\r\n{\"action\":\"OK\"}", Response{Status: 200}, "unexpected EOF"},
+		"between two chunks":             {chunked + "f\r\n{\"action\":\"OK\"}\r\n", Response{Status: 200}, "unexpected EOF"},
 		"in a body that ends with it":    {"HTTP/1.1 200 OK\r\n\r\n{\"action\":\"O", Response{Status: 200}, ""},
 		"after a body that ends with it": {"HTTP/1.1 200 OK\r\n\r\n{\"action\":\"OK\"}", Response{Status: 200, Action: ActionOK}, ""},
 		"after an answer, when it idles": {whole, Response{Status: 200, Action: ActionOK}, ""},
