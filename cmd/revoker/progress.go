@@ -62,16 +62,21 @@ func (p *progress) Finish() {
 }
 
 func (p *progress) bar(w io.Writer) {
-	bar := progressbar.NewOptions64(-1,
-		progressbar.OptionSetWriter(w), progressbar.OptionSetItsString(p.what), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
-		progressbar.OptionUseANSICodes(true), progressbar.OptionFullWidth(), progressbar.OptionSpinnerType(9),
-	)
 	ticker := time.NewTicker(barInterval)
 	defer ticker.Stop()
+	var bar *progressbar.ProgressBar
+	var most int64 // what the bar takes for the total
 	for {
 		count, total := p.count.Load(), p.total.Load()
-		if total > 0 {
-			bar.ChangeMax64(max(total, count+1)) // the library takes a full bar for the end, and an estimate may be too low
+		switch known := max(total, count+1); { // a full bar would be the end to the library, and an estimate may be too low
+		case bar == nil || (total > 0 && most < 0): // one that began without a total can't count towards one
+			if total <= 0 {
+				known = -1
+			}
+			bar, most = newBar(w, known, p.what), known
+		case total > 0 && known != most:
+			bar.ChangeMax64(known)
+			most = known
 		}
 		_ = bar.Set64(count)
 		select {
@@ -81,6 +86,14 @@ func (p *progress) bar(w io.Writer) {
 		case <-ticker.C:
 		}
 	}
+}
+
+func newBar(w io.Writer, total int64, what string) *progressbar.ProgressBar {
+	return progressbar.NewOptions64(total,
+		progressbar.OptionSetWriter(w), progressbar.OptionSetItsString(what), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
+		progressbar.OptionUseANSICodes(true), progressbar.OptionFullWidth(),
+		progressbar.OptionSetSpinnerChangeInterval(0), // it would start a goroutine that nobody stops
+	)
 }
 
 func (p *progress) lines(w io.Writer) {
