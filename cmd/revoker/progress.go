@@ -52,7 +52,7 @@ func isTerminal(w any) bool {
 // Add tells that n more are done.
 func (p *progress) Add(n int) { p.count.Add(int64(n)) }
 
-// SetTotal replaces the total, for instance by a better estimate.
+// SetTotal replaces a total that newProgress was given, for instance by a better estimate.
 func (p *progress) SetTotal(n int64) { p.total.Store(n) }
 
 // Finish removes the bar, so that a summary can follow. It may be called again.
@@ -62,38 +62,32 @@ func (p *progress) Finish() {
 }
 
 func (p *progress) bar(w io.Writer) {
+	total := p.total.Load()
+	if total <= 0 {
+		total = -1 // a spinner
+	}
+	bar := progressbar.NewOptions64(total,
+		progressbar.OptionSetWriter(w), progressbar.OptionSetItsString(p.what), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
+		progressbar.OptionUseANSICodes(true), progressbar.OptionFullWidth(), progressbar.OptionSetRenderBlankState(true),
+		progressbar.OptionSetSpinnerChangeInterval(0), // it would start a goroutine that nobody stops
+	)
 	ticker := time.NewTicker(barInterval)
 	defer ticker.Stop()
-	var bar *progressbar.ProgressBar
-	var most int64 // what the bar takes for the total
 	for {
-		count, total := p.count.Load(), p.total.Load()
-		switch known := max(total, count+1); { // a full bar would be the end to the library, and an estimate may be too low
-		case bar == nil || (total > 0 && most < 0): // one that began without a total can't count towards one
-			if total <= 0 {
-				known = -1
-			}
-			bar, most = newBar(w, known, p.what), known
-		case total > 0 && known != most:
-			bar.ChangeMax64(known)
-			most = known
-		}
-		_ = bar.Set64(count)
 		select {
 		case <-p.stop:
 			_ = bar.Clear()
 			return
 		case <-ticker.C:
 		}
+		count := p.count.Load()
+		// The library takes a full bar for the end, and an estimate may be too low.
+		if now := max(p.total.Load(), count+1); total > 0 && now != total {
+			bar.ChangeMax64(now)
+			total = now
+		}
+		_ = bar.Set64(count)
 	}
-}
-
-func newBar(w io.Writer, total int64, what string) *progressbar.ProgressBar {
-	return progressbar.NewOptions64(total,
-		progressbar.OptionSetWriter(w), progressbar.OptionSetItsString(what), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
-		progressbar.OptionUseANSICodes(true), progressbar.OptionFullWidth(),
-		progressbar.OptionSetSpinnerChangeInterval(0), // it would start a goroutine that nobody stops
-	)
 }
 
 func (p *progress) lines(w io.Writer) {
