@@ -36,6 +36,7 @@ const (
 	HeaderPublishedAt    = "Revoker-Published-At"
 	HeaderDeadLetteredAt = "Revoker-Dead-Lettered-At"
 	HeaderMsgID          = "Revoker-Msg-Id"
+	HeaderReplayOf       = "Revoker-Replay-Of"       // the earlier dead letter, of an event that was replayed: stream/sequence
 	HeaderHeadersOmitted = "Revoker-Headers-Omitted" // how many of the original headers did not fit
 	HeaderPayloadOmitted = "Revoker-Payload-Omitted" // how many bytes of payload did not fit
 )
@@ -80,6 +81,9 @@ func (l *DeadLetters) Publish(ctx context.Context, d *Delivery, letter Letter) e
 	ctx, cancel := context.WithTimeout(ctx, deadLetterTimeout)
 	defer cancel()
 	facts := letterHeader(d, letter, time.Now())
+	if earlier := d.Header().Get(HeaderReplayOf); isLetterOf(l.stream, earlier) {
+		facts.Set(HeaderReplayOf, earlier)
+	}
 	whole := original(d.Header(), facts)
 	omitted := len(whole) - len(facts)
 	err := l.send(ctx, d, whole, d.Payload())
