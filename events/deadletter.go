@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -75,8 +76,8 @@ type DeadLetters struct {
 
 // Publish stores the letter of a delivery, with the original payload and headers, and returns once the stream has
 // confirmed it. Its message ID makes a second publication of the same event store nothing, within the stream's duplicate
-// window. What does not fit beside revoker's own headers is left out, the original headers first: the message itself is
-// in its own stream under the letter's stream and sequence.
+// window. What does not fit beside revoker's own headers is left out, the original headers first, and headers that cannot
+// be sent at all: the message itself is in its own stream under the letter's stream and sequence.
 func (l *DeadLetters) Publish(ctx context.Context, d *Delivery, letter Letter) error {
 	ctx, cancel := context.WithTimeout(ctx, deadLetterTimeout)
 	defer cancel()
@@ -84,16 +85,14 @@ func (l *DeadLetters) Publish(ctx context.Context, d *Delivery, letter Letter) e
 	if earlier := d.Header().Get(HeaderReplayOf); isLetterOf(l.stream, earlier) {
 		facts.Set(HeaderReplayOf, earlier)
 	}
-	whole := original(d.Header(), facts)
-	omitted := len(whole) - len(facts)
-	err := l.send(ctx, d, whole, d.Payload())
-	if tooLarge(err) && omitted > 0 {
-		facts.Set(HeaderHeadersOmitted, strconv.Itoa(omitted))
-		err = l.send(ctx, d, facts, d.Payload())
+	own, unsendable := original(d.Header())
+	err := l.send(ctx, d, whole(own, facts, unsendable), d.Payload())
+	if tooLarge(err) && len(own) > 0 {
+		err = l.send(ctx, d, whole(nil, facts, unsendable+len(own)), d.Payload())
 	}
 	if tooLarge(err) {
 		facts.Set(HeaderPayloadOmitted, strconv.Itoa(len(d.Payload())))
-		err = l.send(ctx, d, facts, nil)
+		err = l.send(ctx, d, whole(nil, facts, unsendable+len(own)), nil)
 	}
 	if err != nil {
 		return fmt.Errorf("publishing a dead letter to %s: %w", l.subject, err)
@@ -123,9 +122,9 @@ func letterHeader(d *Delivery, letter Letter, now time.Time) nats.Header {
 	header := nats.Header{}
 	for name, value := range map[string]string{
 		HeaderReason:         letter.Reason,
-		HeaderError:          MaskIn(letter.Error, letter.SessionID),
-		HeaderResultCode:     letter.ResultCode,
-		HeaderResultMessage:  MaskIn(letter.ResultMessage, letter.SessionID),
+		HeaderError:          masked(letter.Error, letter.SessionID),
+		HeaderResultCode:     masked(letter.ResultCode, letter.SessionID),
+		HeaderResultMessage:  masked(letter.ResultMessage, letter.SessionID),
 		HeaderSubject:        d.Subject(),
 		HeaderStream:         d.Stream,
 		HeaderStreamSequence: strconv.FormatUint(d.Sequence, 10),
@@ -133,7 +132,7 @@ func letterHeader(d *Delivery, letter Letter, now time.Time) nats.Header {
 		HeaderDeliveries:     strconv.Itoa(d.Deliveries),
 		HeaderPublishedAt:    d.Published.UTC().Format(time.RFC3339Nano),
 		HeaderDeadLetteredAt: now.UTC().Format(time.RFC3339Nano),
-		HeaderMsgID:          d.Header().Get(nats.MsgIdHdr),
+		HeaderMsgID:          masked(d.Header().Get(nats.MsgIdHdr), letter.SessionID),
 	} {
 		if value != "" {
 			header.Set(name, OneLine(value))
@@ -145,20 +144,41 @@ func letterHeader(d *Delivery, letter Letter, now time.Time) nats.Header {
 	return header
 }
 
-// original adds the facts to a copy of the message's own headers, less those that begin with Nats-, which would be
-// instructions to the server, and with Revoker-, which only revoker may write. The server knows its own whatever their
-// case, so the comparison does too.
-func original(own, facts nats.Header) nats.Header {
-	header := nats.Header{}
+// masked masks the ID once more after the text is on one line, where two spaces that became one may have made it up.
+func masked(text string, id SessionID) string { return MaskIn(onOneLine(MaskIn(text, id)), id) }
+
+// original copies the message's own headers, less those that begin with Nats-, which would be instructions to the server,
+// and with Revoker-, which only revoker may write. The server knows its own whatever their case, so the comparison does
+// too. Other clients can send names that nats.go refuses; those are counted as unsendable.
+func original(own nats.Header) (header nats.Header, unsendable int) {
+	header = nats.Header{}
 	for name, values := range own {
-		if !hasPrefixFold(name, serverHeaderPrefix) && !hasPrefixFold(name, headerPrefix) {
+		switch {
+		case hasPrefixFold(name, serverHeaderPrefix), hasPrefixFold(name, headerPrefix):
+		case !token(name):
+			unsendable++
+		default:
 			header[name] = values
 		}
 	}
-	for name, values := range facts {
-		header[name] = values
+	return header, unsendable
+}
+
+// whole is a dead letter's header: what is left of the message's own, the facts, and how many headers were left out.
+func whole(own, facts nats.Header, omitted int) nats.Header {
+	header := nats.Header{}
+	maps.Copy(header, own)
+	maps.Copy(header, facts)
+	if omitted > 0 {
+		header.Set(HeaderHeadersOmitted, strconv.Itoa(omitted))
 	}
 	return header
+}
+
+// token reports whether name is a token of RFC 9110, section 5.6.2.
+func token(name string) bool {
+	const delimiters = "\"(),/:;<=>?@[\\]{}"
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(delimiters, r) })
 }
 
 func hasPrefixFold(s, prefix string) bool {
@@ -168,8 +188,7 @@ func hasPrefixFold(s, prefix string) bool {
 // OneLine makes text fit for a header value: control characters and white space become single spaces, invalid UTF-8 is
 // replaced, and what is beyond 1 KiB is cut off.
 func OneLine(text string) string {
-	text = strings.ToValidUTF8(text, string(utf8.RuneError))
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+	text = onOneLine(text)
 	if len(text) <= maxHeaderValue {
 		return text
 	}
@@ -179,4 +198,9 @@ func OneLine(text string) string {
 		text = text[:len(text)-1]
 	}
 	return text + ellipsis
+}
+
+func onOneLine(text string) string {
+	text = strings.ToValidUTF8(text, string(utf8.RuneError))
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
 }

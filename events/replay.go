@@ -79,8 +79,9 @@ func (r *Replayer) message(ctx context.Context, letter StoredLetter) (*nats.Msg,
 		}
 		header, payload = event.header, event.payload
 	}
-	facts := nats.Header{HeaderReplayOf: {letter.Name()}}
-	return &nats.Msg{Subject: subject, Header: original(header, facts), Data: payload}, nil
+	own, _ := original(header) // what cannot be sent is left out, as it was from the letter
+	own.Set(HeaderReplayOf, letter.Name())
+	return &nats.Msg{Subject: subject, Header: own, Data: payload}, nil
 }
 
 // subject is the one that the event had, if the workers' consumer still takes events from it, or else the configured one.

@@ -317,3 +317,21 @@ func TestALetterThatWasReadLongAgoIsLookedUpFirst(t *testing.T) {
 		t.Errorf("%v, %d events", err, h.events(t))
 	}
 }
+
+func TestAnEventWithHeadersThatCannotBeSentIsReplayedWithoutThem(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	consumer, letters := h.setup(t)
+	store := h.store(t)
+	h.publishRaw(t, "X-Kept: a\r\nA Name: b\r\nNats-Rollup : all", "the payload")
+	if err := letters.Publish(deadline(t), h.next(t, consumer), events.Letter{Reason: events.ReasonInvalidEvent}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.replayer(t, store).Replay(deadline(t), get(t, store, 1)); err != nil {
+		t.Fatal(err)
+	}
+	d := h.next(t, consumer)
+	if string(d.Payload()) != "the payload" || d.Header().Get("X-Kept") != "a" || len(d.Header()) != 4 {
+		t.Errorf("payload %q, header %q", d.Payload(), d.Header())
+	}
+}
