@@ -37,6 +37,7 @@ const (
 	HeaderPublishedAt    = "Revoker-Published-At"
 	HeaderDeadLetteredAt = "Revoker-Dead-Lettered-At"
 	HeaderMsgID          = "Revoker-Msg-Id"
+	HeaderReplayOf       = "Revoker-Replay-Of"       // the earlier dead letter, of an event that was replayed: stream/sequence
 	HeaderHeadersOmitted = "Revoker-Headers-Omitted" // how many of the original headers did not fit
 	HeaderPayloadOmitted = "Revoker-Payload-Omitted" // how many bytes of payload did not fit
 )
@@ -81,6 +82,9 @@ func (l *DeadLetters) Publish(ctx context.Context, d *Delivery, letter Letter) e
 	ctx, cancel := context.WithTimeout(ctx, deadLetterTimeout)
 	defer cancel()
 	facts := letterHeader(d, letter, time.Now())
+	if earlier := d.Header().Get(HeaderReplayOf); isLetterOf(l.stream, earlier) {
+		facts.Set(HeaderReplayOf, earlier)
+	}
 	own, unsendable := original(d.Header())
 	err := l.send(ctx, d, whole(own, facts, unsendable), d.Payload())
 	if tooLarge(err) && len(own) > 0 {

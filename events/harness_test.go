@@ -36,7 +36,7 @@ type harness struct {
 	js     jetstream.JetStream
 }
 
-func newHarness(t *testing.T) *harness {
+func newHarness(t testing.TB) *harness {
 	t.Helper()
 	h := &harness{server: embedded.StartForTest(t), cfg: config.Default(), log: &recorder{}}
 	h.cfg.NATS.URL = config.NewServerURLs(h.server.URL())
@@ -52,7 +52,7 @@ func newHarness(t *testing.T) *harness {
 	return h
 }
 
-func (h *harness) connect(t *testing.T, wait bool) *events.Conn {
+func (h *harness) connect(t testing.TB, wait bool) *events.Conn {
 	t.Helper()
 	conn, err := events.Connect(h.cfg.NATS, "test", slog.New(h.log), wait)
 	if err != nil {
@@ -62,7 +62,7 @@ func (h *harness) connect(t *testing.T, wait bool) *events.Conn {
 	return conn
 }
 
-func (h *harness) setup(t *testing.T) (*events.Consumer, *events.DeadLetters) {
+func (h *harness) setup(t testing.TB) (*events.Consumer, *events.DeadLetters) {
 	t.Helper()
 	consumer, letters, err := events.Setup(deadline(t), h.conn, h.cfg)
 	if err != nil {
@@ -73,7 +73,7 @@ func (h *harness) setup(t *testing.T) (*events.Consumer, *events.DeadLetters) {
 }
 
 // publish stores a message and returns its sequence.
-func (h *harness) publish(t *testing.T, msg *nats.Msg) uint64 {
+func (h *harness) publish(t testing.TB, msg *nats.Msg) uint64 {
 	t.Helper()
 	if msg.Subject == "" {
 		msg.Subject = h.cfg.Subject
@@ -86,7 +86,7 @@ func (h *harness) publish(t *testing.T, msg *nats.Msg) uint64 {
 }
 
 // next pulls one delivery.
-func (h *harness) next(t *testing.T, consumer *events.Consumer) *events.Delivery {
+func (h *harness) next(t testing.TB, consumer *events.Consumer) *events.Delivery {
 	t.Helper()
 	var d *events.Delivery
 	waitFor(t, "a delivery", func() bool {
@@ -98,7 +98,7 @@ func (h *harness) next(t *testing.T, consumer *events.Consumer) *events.Delivery
 	return d
 }
 
-func (h *harness) info(t *testing.T) *jetstream.ConsumerInfo {
+func (h *harness) info(t testing.TB) *jetstream.ConsumerInfo {
 	t.Helper()
 	consumer, err := h.js.Consumer(deadline(t), h.cfg.Stream, h.cfg.Consumer)
 	if err != nil {
@@ -108,7 +108,7 @@ func (h *harness) info(t *testing.T) *jetstream.ConsumerInfo {
 }
 
 // letter returns the only dead letter.
-func (h *harness) letter(t *testing.T) *jetstream.RawStreamMsg {
+func (h *harness) letter(t testing.TB) *jetstream.RawStreamMsg {
 	t.Helper()
 	stream, err := h.js.Stream(deadline(t), h.cfg.DeadLetterStream)
 	if err != nil {
@@ -124,14 +124,14 @@ func (h *harness) letter(t *testing.T) *jetstream.RawStreamMsg {
 	return msg
 }
 
-func deadline(t *testing.T) context.Context {
+func deadline(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-func waitFor(t *testing.T, what string, condition func() bool) {
+func waitFor(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for end := time.Now().Add(testTimeout); !condition(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {

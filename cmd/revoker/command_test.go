@@ -43,6 +43,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"run", "--help"}, 0, "REVOKER_CONCURRENCY"},
 		{[]string{"dev", "--help"}, 0, "--rate"},
 		{[]string{"publish", "--help"}, 0, "session-ids.txt"},
+		{[]string{"dlq"}, 0, "revoker dlq ls"},
+		{[]string{"dlq", "nonsense"}, 2, "unknown command"},
 		{[]string{"completion", "bash"}, 0, "__start_revoker"},
 		{[]string{"version"}, 0, "revoker "},
 		{[]string{"nonsense"}, 2, "unknown command"},
@@ -62,7 +64,7 @@ func TestUsage(t *testing.T) {
 
 func TestEveryCommandHasAnExample(t *testing.T) {
 	t.Parallel()
-	for _, command := range newRootCommand().Commands() {
+	for _, command := range append(newRootCommand().Commands(), newDLQCommand().Commands()...) {
 		if command.Example == "" || command.Short == "" {
 			t.Errorf("%s has none", command.Name())
 		}

@@ -73,6 +73,6 @@ Every ended session is revoked, or is on the dead-letter subject with the reason
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newRunCommand(), newDevCommand(), newPublishCommand(), newVersionCommand())
+	root.AddCommand(newRunCommand(), newDevCommand(), newPublishCommand(), newDLQCommand(), newVersionCommand())
 	return root
 }

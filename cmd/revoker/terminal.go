@@ -1,0 +1,103 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+)
+
+// canAsk reports whether there is somebody at in to answer a question.
+func canAsk(in io.Reader) bool {
+	file, ok := in.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// terminalWidth is how many columns w has; 0 if it is no terminal.
+func terminalWidth(w io.Writer) int {
+	file, ok := w.(*os.File)
+	if !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(file.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
+// printable escapes what a terminal might obey, or show other than it is: control and format characters, and invalid
+// UTF-8. Only those in keep are left, a line feed for example.
+func printable(text, keep string) string {
+	var out strings.Builder
+	for len(text) > 0 {
+		r, size := utf8.DecodeRuneInString(text)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&out, `\x%02x`, text[0])
+		case unicode.IsPrint(r), strings.ContainsRune(keep, r):
+			out.WriteRune(r)
+		default:
+			quoted := strconv.QuoteRuneToASCII(r)
+			out.WriteString(quoted[1 : len(quoted)-1])
+		}
+		text = text[size:]
+	}
+	return out.String()
+}
+
+// printableJSON escapes in JSON what printable escapes in text; encoding/json leaves all but ASCII's control characters.
+func printableJSON(encoded []byte) []byte {
+	var out []byte
+	for _, r := range string(encoded) {
+		if r < 0x7f || unicode.IsPrint(r) {
+			out = utf8.AppendRune(out, r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			out = fmt.Appendf(out, `\u%04x`, unit)
+		}
+	}
+	return out
+}
+
+// cut shortens a line to width characters; 0 leaves it as it is.
+func cut(line string, width int) string {
+	if width <= 0 || utf8.RuneCountInString(line) <= width {
+		return line
+	}
+	return string([]rune(line)[:width-1]) + "…"
+}
+
+// errNotConfirmed is what a declined question ends with.
+var errNotConfirmed = errors.New("not confirmed; nothing was done")
+
+// confirm asks a question on the terminal that in is. ctx ends the wait for an answer, and leaves its reader behind: the
+// process ends soon.
+func confirm(ctx context.Context, in io.Reader, errOut io.Writer, question string) error {
+	fmt.Fprintf(errOut, "%s [y/N] ", question)
+	answer := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(in).ReadString('\n')
+		answer <- strings.ToLower(strings.TrimSpace(line))
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(errOut)
+		return errNotConfirmed
+	case line := <-answer:
+		if line == "y" || line == "yes" {
+			return nil
+		}
+		return errNotConfirmed
+	}
+}

@@ -1,0 +1,169 @@
+package events
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	scanBatch = 500 // letters
+	// A batch ends early at so many bytes, or at twice the largest message where that is more.
+	scanBytes = 4 << 20
+	// The server drops a scan's consumer when it was not asked for so long. A slow reader gets a new one.
+	scanIdle  = 10 * time.Second
+	scanTries = 4 // in a row that bring nothing
+	scanPause = 500 * time.Millisecond
+)
+
+// scan reads the dead-letter stream forwards with an ephemeral consumer, which it makes anew from where it is whenever
+// something was lost: the server keeps no acknowledgements for it. That is nats.go's ordered consumer, which is not used
+// because it takes a letter with a Status header and no payload for the server's own word.
+type scan struct {
+	store *LetterStore
+	since time.Time // where to begin, if it is later than next
+	next  uint64    // the sequence to go on with
+	last  uint64
+
+	consumer  string // "" when one is to be made
+	delivered uint64 // by that consumer
+	inbox     string // of the answers to pull n: inbox + n
+	pulls     int
+	messages  chan *nats.Msg
+	sub       *nats.Subscription
+}
+
+// batch returns the next letters; none at the end.
+func (s *scan) batch(ctx context.Context) ([]StoredLetter, error) {
+	for try := 1; ; try++ {
+		letters, err := s.tryBatch(ctx)
+		if len(letters) > 0 || err == nil {
+			return letters, nil // what is missing after a failure comes with the next batch
+		}
+		s.consumer = ""
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if try == scanTries || errors.Is(err, errDenied) {
+			return nil, fmt.Errorf("reading dead letters from stream %s: %w", s.store.cfg.DeadLetterStream, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(scanPause):
+		}
+	}
+}
+
+func (s *scan) tryBatch(ctx context.Context) ([]StoredLetter, error) {
+	if s.next > s.last {
+		return nil, nil
+	}
+	if s.consumer == "" {
+		if err := s.open(ctx); err != nil {
+			return nil, err
+		}
+	}
+	letters, err := s.pull(ctx)
+	if err != nil {
+		s.consumer = ""
+	}
+	return letters, err
+}
+
+// open makes the consumer.
+func (s *scan) open(ctx context.Context) error {
+	conn, cfg := s.store.conn, s.store.cfg
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if s.sub == nil {
+		s.inbox = conn.nc.NewInbox() + "."
+		s.messages = make(chan *nats.Msg, 2*scanBatch)
+		sub, err := conn.nc.ChanSubscribe(s.inbox+"*", s.messages)
+		if err != nil {
+			return fmt.Errorf("subscribing: %w", err)
+		}
+		s.sub = sub
+	}
+	want := jetstream.ConsumerConfig{
+		Name: "revoker-dlq-" + rand.Text(), FilterSubject: cfg.DeadLetterSubject, AckPolicy: jetstream.AckNonePolicy,
+		InactiveThreshold: scanIdle, MemoryStorage: true, Replicas: 1,
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: s.next,
+	}
+	if !s.since.IsZero() {
+		want.DeliverPolicy, want.OptStartSeq, want.OptStartTime = jetstream.DeliverByStartTimePolicy, 0, &s.since
+	}
+	info, err := conn.js.CreateConsumer(ctx, cfg.DeadLetterStream, want)
+	if err != nil {
+		return conn.explainAPI("creating a consumer", "CONSUMER.CREATE."+cfg.DeadLetterStream+".>", err)
+	}
+	s.consumer, s.delivered = info.CachedInfo().Name, 0
+	return nil
+}
+
+// pull asks for one batch of what is there, and returns what came of it before any error.
+func (s *scan) pull(ctx context.Context) (letters []StoredLetter, err error) {
+	conn := s.store.conn
+	s.pulls++
+	reply := s.inbox + strconv.Itoa(s.pulls)
+	request := "CONSUMER.MSG.NEXT." + s.store.cfg.DeadLetterStream + "." + s.consumer
+	body := fmt.Appendf(nil, `{"batch":%d,"max_bytes":%d,"no_wait":true}`, scanBatch, max(scanBytes, 2*conn.nc.MaxPayload()))
+	if err := conn.nc.PublishRequest(conn.api+request, reply, body); err != nil {
+		return nil, err
+	}
+	silent := time.NewTimer(requestTimeout)
+	defer silent.Stop()
+	for len(letters) < scanBatch && s.next <= s.last {
+		select {
+		case <-ctx.Done():
+			return letters, ctx.Err()
+		case <-silent.C:
+			return letters, conn.explainAPI("pulling", "CONSUMER.MSG.NEXT."+s.store.cfg.DeadLetterStream+".*", context.DeadlineExceeded)
+		case msg := <-s.messages:
+			switch {
+			case msg.Reply == "" && msg.Subject == reply: // without a reply subject it is the server's own word
+				if len(letters) > 0 && msg.Header.Get("Description") == "Message Size Exceeds MaxBytes" {
+					return letters, nil // the next batch has it
+				}
+				return letters, pullError(msg.Header)
+			case msg.Reply != "":
+				letter, ok, err := s.accept(msg)
+				if err != nil {
+					return letters, err
+				}
+				if ok {
+					letters = append(letters, letter)
+				}
+			}
+		}
+	}
+	return letters, nil
+}
+
+// accept reads a delivery. One of an earlier consumer is none; a gap in the consumer's own numbers is an error.
+func (s *scan) accept(msg *nats.Msg) (letter StoredLetter, ok bool, err error) {
+	meta, err := msg.Metadata()
+	if err != nil || meta.Consumer != s.consumer {
+		return letter, false, nil
+	}
+	if meta.Sequence.Consumer != s.delivered+1 {
+		return letter, false, errors.New("a delivery was lost")
+	}
+	s.delivered, s.next, s.since = meta.Sequence.Consumer, meta.Sequence.Stream+1, time.Time{}
+	if meta.Sequence.Stream > s.last {
+		return letter, false, nil
+	}
+	return newStoredLetter(meta.Stream, meta.Sequence.Stream, meta.Timestamp, msg.Header, msg.Data), true, nil
+}
+
+func (s *scan) close() {
+	if s.sub != nil {
+		_ = s.sub.Unsubscribe()
+	}
+}
