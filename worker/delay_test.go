@@ -89,6 +89,25 @@ func TestPacerKeepsRetriesToTheirShare(t *testing.T) {
 	}
 }
 
+// Retries that hardly ever end their event get less: 512 a second of 1,280, and all of it again once they do.
+func TestPacerGivesRetriesWhatTheyAreWorth(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		every     int // so many retries end one event
+		perSecond int
+	}{{1, 1280}, {3, 1280}, {8, 640}, {1000, 512}} {
+		p := newPacer(64, 0.2, 0)
+		p.observe(10 * time.Millisecond)
+		for i := range 1200 {
+			p.retried(i%c.every == 0)
+		}
+		n := duePerSecond(t, p, 5000, time.Second)[2]
+		if low, high := c.perSecond*85/100, c.perSecond*115/100; n < low || n > high {
+			t.Errorf("one in %d ends its event: %d a second, want about %d", c.every, n, c.perSecond)
+		}
+	}
+}
+
 func TestPacerLeavesALoneRetryAlone(t *testing.T) {
 	t.Parallel()
 	p := newPacer(64, 0.2, 0)

@@ -28,6 +28,7 @@ type pacer struct {
 	rate  float64 // calls a second that the rate limit allows; 0 for no limit
 
 	mu       sync.Mutex
+	worth    float64       // exponentially weighted mean: the part of the retries that end their event
 	meanCall time.Duration // exponentially weighted means: of a call,
 	meanPull time.Duration // and from a pull to its first event
 	first    int64         // number of the bucket that filled[0] is for
@@ -35,7 +36,7 @@ type pacer struct {
 }
 
 func newPacer(slots int, share, rate float64) *pacer {
-	return &pacer{slots: slots, share: share, rate: rate}
+	return &pacer{slots: slots, share: share, rate: rate, worth: 1}
 }
 
 // meanWeight is the weight of one call in the mean: it follows a change within some hundred calls.
@@ -58,6 +59,24 @@ func (p *pacer) pulled(roundTrip time.Duration) (meanRoundTrip, meanCall time.Du
 	defer p.mu.Unlock()
 	p.meanPull += time.Duration(float64(roundTrip-p.meanPull) * meanWeight)
 	return p.meanPull, p.meanCall
+}
+
+const (
+	// Retries get their whole share while one in so many ends its event, by success or as a dead letter …
+	worthwhile = 4
+	// … and no less than this part of it where none does. A crowd that fails for ever then costs the healthy flow 8% by
+	// default, and sessions that fail twice or thrice don't wait for it.
+	leastPart = 0.4
+)
+
+// retried counts whether a retry ended its event.
+func (p *pacer) retried(ended bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.worth -= p.worth * meanWeight
+	if ended {
+		p.worth += meanWeight
+	}
 }
 
 // place returns the delay of a retry that is due after delay at the earliest: as soon after as there is room. It takes the
@@ -95,7 +114,8 @@ func (p *pacer) cost() float64 {
 	if p.rate > 0 {
 		perSecond = min(perSecond, p.rate)
 	}
-	return min(1/(perSecond*p.share*paceBucket.Seconds()), maxPaceCost)
+	share := p.share * max(min(worthwhile*p.worth, 1), leastPart)
+	return min(1/(perSecond*share*paceBucket.Seconds()), maxPaceCost)
 }
 
 // forget drops the buckets before current.

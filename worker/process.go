@@ -130,6 +130,9 @@ func (w *Worker) exhausted(a *attempt) bool {
 func (w *Worker) learn(a *attempt) {
 	if a.response.Status != 0 {
 		w.pacer.observe(a.took)
+		if a.delivery.Deliveries > 1 {
+			w.pacer.retried(a.outcome == Revoked || a.outcome == CallerError)
+		}
 	}
 	r := result{generation: a.generation, reason: a.detail, wait: a.response.RetryAfter}
 	throttled := a.response.RetryAfter > 0 && (a.response.Status == 429 || a.response.Status == 503)
