@@ -4,64 +4,91 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"revoker/config"
 )
 
-// streamFault says why an existing stream can't do its work: it does not store the subject. A mirror or a stream with
-// sources names no subjects of its own.
-func streamFault(have jetstream.StreamConfig, subject string) error {
-	if have.Mirror != nil || len(have.Sources) > 0 {
-		return nil
-	}
-	for _, stored := range have.Subjects {
-		if config.SubjectMatches(stored, subject) || config.SubjectMatches(subject, stored) {
-			return nil
-		}
-	}
-	return fmt.Errorf("stream %s stores %s, but not %s: add the subject to the stream, or change the variable that names it",
-		have.Name, strings.Join(have.Subjects, ", "), subject)
+// streamStores reports whether a stream takes the events of a subject in. A mirror or a stream with sources names no subjects of
+// its own.
+func streamStores(have jetstream.StreamConfig, subject string) bool {
+	return have.Mirror != nil || len(have.Sources) > 0 || slices.ContainsFunc(have.Subjects, func(stored string) bool {
+		return config.SubjectMatches(stored, subject) || config.SubjectMatches(subject, stored)
+	})
 }
 
-// streamDifferences lists where an existing stream is not what revoker would create, each with what follows from it.
-func streamDifferences(have, want jetstream.StreamConfig) []string {
-	var list []string
-	differs := func(bad bool, format string, args ...any) {
-		if bad {
-			list = append(list, fmt.Sprintf(format, args...))
-		}
+// streamFault says why an existing stream can't do its work: it does not store the subject.
+func streamFault(have jetstream.StreamConfig, subject string) error {
+	if streamStores(have, subject) {
+		return nil
 	}
+	return fmt.Errorf("stream %s stores %s, but not %s: add the subject to the stream, as `revoker setup` does, or change the variable"+
+		" that names it", have.Name, strings.Join(have.Subjects, ", "), subject)
+}
+
+// compareStream lists where an existing stream is not what revoker would create. Limits that are more generous than
+// revoker's own, and more replicas, are no differences. variable is what names the stream.
+func compareStream(have, want jetstream.StreamConfig, variable string) differences[jetstream.StreamConfig] {
+	type stream = jetstream.StreamConfig
+	elsewhere := fmt.Sprintf("the server can't change it: create another stream and name it with %s, or back this one up, delete it and"+
+		" restore it with other settings (`nats stream backup`, `restore`)", variable)
+	var list differences[stream]
+	subject := want.Subjects[0]
+	subjects := append(slices.Clone(have.Subjects), subject)
+	list.changeable(!streamStores(have, subject),
+		breaks("subjects", strings.Join(have.Subjects, ", "), strings.Join(subjects, ", "), "it does not store "+subject),
+		func(c *stream) { c.Subjects = subjects })
 	limited := have.MaxMsgs > 0 || have.MaxBytes > 0
-	differs(have.MaxMsgsPerSubject > 0, "max messages per subject is %d: further events push out earlier ones", have.MaxMsgsPerSubject)
-	differs(limited && have.Discard == jetstream.DiscardOld, "discard is old: when it is full, the oldest events are dropped")
-	differs(have.Storage != want.Storage, "storage is memory: a restart of the server loses it")
-	differs(have.Retention != want.Retention, "retention is %s, not %s", have.Retention, want.Retention)
-	differs(have.MaxAge > 0 && have.MaxAge < want.MaxAge, "max age is %s, not %s: older messages are dropped", have.MaxAge, want.MaxAge)
-	differs(have.Duplicates < want.Duplicates, "duplicate window is %s, not %s", have.Duplicates, want.Duplicates)
-	differs(have.Replicas != want.Replicas, "it has %d replicas, not %d", have.Replicas, want.Replicas)
+	list.changeable(have.MaxMsgsPerSubject > 0,
+		differs("max messages per subject", have.MaxMsgsPerSubject, "unlimited", "further events push out earlier ones"),
+		func(c *stream) { c.MaxMsgsPerSubject, c.DiscardNewPerSubject = -1, false })
+	list.changeable(limited && have.Discard == jetstream.DiscardOld,
+		differs("discard", "old", "new", "when it is full, the oldest events are dropped"),
+		func(c *stream) { c.Discard = jetstream.DiscardNew })
+	list.changeable(have.MaxAge > 0 && have.MaxAge < want.MaxAge,
+		differs("max age", have.MaxAge, want.MaxAge, "older messages are dropped"),
+		func(c *stream) { c.MaxAge = want.MaxAge })
+	list.changeable(have.Duplicates < want.Duplicates,
+		differs("duplicate window", have.Duplicates, want.Duplicates, ""),
+		func(c *stream) { c.Duplicates = want.Duplicates })
+	list.changeable(have.Replicas < want.Replicas, differs("replicas", have.Replicas, want.Replicas, ""),
+		func(c *stream) { c.Replicas = want.Replicas })
+	list.changeable(have.NoAck,
+		differs("publish acknowledgements", "off", "on", "publishers are not told whether a message was stored"),
+		func(c *stream) { c.NoAck = false })
+	list.fixed(have.Storage != want.Storage,
+		differs("storage", storage(have.Storage), storage(want.Storage), "a restart of the server loses what is in memory"), elsewhere)
+	retention := differs("retention", retentionName(have.Retention), retentionName(want.Retention), "")
+	switch {
+	case have.Retention == jetstream.InterestPolicy && want.Retention == jetstream.LimitsPolicy:
+		list.changeable(true, retention, func(c *stream) { c.Retention = want.Retention })
+	case have.Retention == jetstream.LimitsPolicy && want.Retention == jetstream.InterestPolicy:
+		list.fixed(true, retention,
+			"the server would delete what all consumers are done with: create another stream and name it with "+variable)
+	default:
+		list.fixed(have.Retention != want.Retention, retention, elsewhere)
+	}
 	return list
 }
 
-// consumerFaults lists what would break revoker's promise: settings by which the server drops events, hides them, or
-// replaces the delays that revoker asks for. subjects are the stream's.
-func consumerFaults(have, want jetstream.ConsumerConfig, subjects []string) []string {
-	var list []string
-	fault := func(bad bool, format string, args ...any) {
-		if bad {
-			list = append(list, fmt.Sprintf(format, args...))
-		}
-	}
-	fault(have.DeliverSubject != "", "it is a push consumer")
-	fault(have.AckPolicy != jetstream.AckExplicitPolicy, "its ack policy is %s, which takes events as done that are not; want explicit",
-		strings.ToLower(strings.TrimPrefix(have.AckPolicy.String(), "Ack")))
-	fault(have.MaxDeliver > 0, "its max deliver is %d, after which an event is neither delivered nor dead-lettered; want unlimited", have.MaxDeliver)
-	fault(len(have.BackOff) > 0, "it has a backoff, which distorts the delays of retries; want none")
-	fault(have.DeliverPolicy != jetstream.DeliverAllPolicy, "its deliver policy is %s, which skips events; want all", have.DeliverPolicy)
-	fault(have.InactiveThreshold > 0, "its inactive threshold is %s, after which the server deletes it with its position; want none", have.InactiveThreshold)
-	fault(have.HeadersOnly, "it delivers headers only")
-	fault(len(have.PriorityGroups) > 0, "it has priority groups, whose members alone are served")
+func storage(s jetstream.StorageType) string { return strings.ToLower(s.String()) }
+
+func retentionName(r jetstream.RetentionPolicy) string { return strings.ToLower(r.String()) }
+
+// compareConsumer lists where an existing consumer is not what revoker would create. Faults are settings by which the server
+// drops events, hides them, or replaces the delays that revoker asks for. subjects are the stream's.
+func compareConsumer(have, want jetstream.ConsumerConfig, stream string, subjects []string) differences[jetstream.ConsumerConfig] {
+	type consumer = jetstream.ConsumerConfig
+	anew := fmt.Sprintf("it can't be changed in place: delete the consumer (`nats consumer rm %s %s`) and run this again; events that are"+
+		" still in the stream are then revoked again, which is harmless. Or name another with REVOKER_CONSUMER", stream, want.Durable)
+	var list differences[consumer]
+	list.fixed(have.DeliverSubject != "", breaks("kind", "push consumer", "pull consumer", ""), anew)
+	list.fixed(have.AckPolicy != jetstream.AckExplicitPolicy,
+		breaks("ack policy", ackPolicy(have.AckPolicy), "explicit", "it takes events as done that are not"), anew)
+	list.fixed(have.DeliverPolicy != jetstream.DeliverAllPolicy,
+		breaks("deliver policy", have.DeliverPolicy, "all", "it skips events"), anew)
 	filters := have.FilterSubjects
 	if have.FilterSubject != "" {
 		filters = append(slices.Clone(filters), have.FilterSubject)
@@ -69,28 +96,50 @@ func consumerFaults(have, want jetstream.ConsumerConfig, subjects []string) []st
 	if len(filters) == 0 {
 		filters = subjects // no filter is every subject of the stream
 	}
-	fault(len(filters) != 1 || filters[0] != want.FilterSubject, "its filter is %s; want %s", strings.Join(filters, ", "), want.FilterSubject)
+	// The server would change it, and skip what the new filter adds before the consumer's position.
+	list.fixed(len(filters) != 1 || filters[0] != want.FilterSubject,
+		breaks("filter", strings.Join(filters, ", "), want.FilterSubject, "it takes other events, or misses some"), anew)
+	list.fixed(len(have.PriorityGroups) > 0,
+		breaks("priority groups", strings.Join(have.PriorityGroups, ", "), "none", "only their members are served"), anew)
+	list.changeable(have.MaxDeliver > 0,
+		breaks("max deliver", have.MaxDeliver, "unlimited", "after that an event is neither delivered nor dead-lettered"),
+		func(c *consumer) { c.MaxDeliver = -1 })
+	list.changeable(len(have.BackOff) > 0,
+		breaks("backoff", durations(have.BackOff), "none", "it distorts the delays of retries"),
+		func(c *consumer) { c.BackOff, c.AckWait = nil, want.AckWait })
+	list.changeable(have.InactiveThreshold > 0,
+		breaks("inactive threshold", have.InactiveThreshold, "none", "after it the server deletes the consumer with its position"),
+		func(c *consumer) { c.InactiveThreshold = 0 })
+	list.changeable(have.HeadersOnly,
+		breaks("delivery", "headers only", "whole messages", "an event without its payload names no session"),
+		func(c *consumer) { c.HeadersOnly = false })
+	list.changeable(have.AckWait != want.AckWait && len(have.BackOff) == 0,
+		differs("ack wait", have.AckWait, want.AckWait.String()+" (REVOKER_ACK_WAIT)", ""),
+		func(c *consumer) { c.AckWait = want.AckWait })
+	list.changeable(have.MaxAckPending != want.MaxAckPending,
+		differs("max ack pending", have.MaxAckPending, fmt.Sprintf("%d (REVOKER_MAX_ACK_PENDING)", want.MaxAckPending), ""),
+		func(c *consumer) { c.MaxAckPending = want.MaxAckPending })
+	list.fixed(have.ReplayPolicy != want.ReplayPolicy,
+		differs("replay policy", "original", "instant", "events come no faster than they were published"), anew)
+	list.fixed(have.MemoryStorage,
+		differs("storage", "memory", "file", "a restart of the server forgets what was revoked"), anew)
 	return list
+}
+
+func ackPolicy(p jetstream.AckPolicy) string {
+	return strings.ToLower(strings.TrimPrefix(p.String(), "Ack"))
+}
+
+func durations(list []time.Duration) string {
+	var texts []string
+	for _, d := range list {
+		texts = append(texts, d.String())
+	}
+	return strings.Join(texts, ", ")
 }
 
 func consumerRefused(name string, faults []string) error {
-	return fmt.Errorf("consumer %s would break the promise that no event is lost: %s. Change it with `nats consumer edit`, or delete it and let"+
-		" revoker create it (events that are still in the stream are then revoked again, which is harmless), or name another with REVOKER_CONSUMER",
-		name, strings.Join(faults, "; "))
-}
-
-// consumerDifferences lists where an existing consumer is not what revoker would create, but still sound.
-func consumerDifferences(have, want jetstream.ConsumerConfig) []string {
-	var list []string
-	differs := func(bad bool, format string, args ...any) {
-		if bad {
-			list = append(list, fmt.Sprintf(format, args...))
-		}
-	}
-	differs(have.AckWait != want.AckWait, "ack wait is %s, not %s (REVOKER_ACK_WAIT)", have.AckWait, want.AckWait)
-	differs(have.MaxAckPending != want.MaxAckPending,
-		"max ack pending is %d, not %d (REVOKER_MAX_ACK_PENDING)", have.MaxAckPending, want.MaxAckPending)
-	differs(have.ReplayPolicy != want.ReplayPolicy, "replay policy is original: events come no faster than they were published")
-	differs(have.MemoryStorage, "it is kept in memory: a restart of the server forgets what was revoked")
-	return list
+	return fmt.Errorf("consumer %s would break the promise that no event is lost: %s. `revoker setup` changes what can be changed, and says"+
+		" what to do about the rest: most often to delete the consumer and let revoker create it (events that are still in the stream are then"+
+		" revoked again, which is harmless), or to name another with REVOKER_CONSUMER", name, strings.Join(faults, "; "))
 }

@@ -147,7 +147,7 @@ func (c *Conn) ensureStream(ctx context.Context, want jetstream.StreamConfig, su
 	if err := streamFault(have, subject); err != nil {
 		return nil, err
 	}
-	c.warnOnce("stream differs from the configuration", want.Name, streamDifferences(have, want))
+	c.warnOnce("stream differs from the configuration", want.Name, compareStream(have, want, "").facts(false))
 	return stream, nil
 }
 
@@ -174,10 +174,11 @@ func (c *Conn) ensureConsumer(ctx context.Context, stream jetstream.Stream, want
 		return nil, c.explain("looking up consumer "+name, "CONSUMER.", err)
 	}
 	info := consumer.CachedInfo()
-	if faults := consumerFaults(info.Config, want, stream.CachedInfo().Config.Subjects); len(faults) > 0 {
+	found := compareConsumer(info.Config, want, info.Stream, stream.CachedInfo().Config.Subjects)
+	if faults := found.facts(true); len(faults) > 0 {
 		return nil, consumerRefused(name, faults)
 	}
-	c.warnOnce("consumer differs from the configuration", name, consumerDifferences(info.Config, want))
+	c.warnOnce("consumer differs from the configuration", name, found.facts(false))
 	return info, nil
 }
 

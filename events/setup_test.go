@@ -71,10 +71,10 @@ func TestSetupRefusesAConsumerThatBreaksThePromise(t *testing.T) {
 		want   string
 	}{
 		"max deliver":    {func(c *jetstream.ConsumerConfig) { c.MaxDeliver = 5 }, "max deliver is 5"},
-		"backoff":        {func(c *jetstream.ConsumerConfig) { c.MaxDeliver, c.BackOff = 3, []time.Duration{time.Second} }, "has a backoff"},
+		"backoff":        {func(c *jetstream.ConsumerConfig) { c.MaxDeliver, c.BackOff = 3, []time.Duration{time.Second} }, "backoff is 1s, not none"},
 		"ack none":       {func(c *jetstream.ConsumerConfig) { c.AckPolicy, c.MaxAckPending = jetstream.AckNonePolicy, 0 }, "ack policy is none"},
 		"ack all":        {func(c *jetstream.ConsumerConfig) { c.AckPolicy = jetstream.AckAllPolicy }, "ack policy is all"},
-		"another filter": {func(c *jetstream.ConsumerConfig) { c.FilterSubject = "session.ended.eu" }, "filter is session.ended.eu; want session.ended"},
+		"another filter": {func(c *jetstream.ConsumerConfig) { c.FilterSubject = "session.ended.eu" }, "filter is session.ended.eu, not session.ended"},
 		"two filters": {func(c *jetstream.ConsumerConfig) {
 			c.FilterSubject, c.FilterSubjects = "", []string{"session.ended", "session.ended.eu"}
 		}, "filter is session.ended, session.ended.eu"},
@@ -105,7 +105,7 @@ func TestSetupRefusesAConsumerThatBreaksThePromise(t *testing.T) {
 		}
 		h.cfg.Consumer = config.Durable
 		_, _, err = events.Setup(deadline(t), h.conn, h.cfg)
-		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "nats consumer edit") {
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "revoker setup") {
 			t.Errorf("%s: got %v, want %q in it and what to do", name, err, c.want)
 		}
 	}

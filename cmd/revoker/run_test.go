@@ -188,7 +188,7 @@ func TestAConsumerThatBreaksThePromiseIsRefused(t *testing.T) {
 	if code := w.wait(); code != 1 {
 		t.Errorf("exit code %d, want 1", code)
 	}
-	for _, want := range []string{"max deliver is 5", "want unlimited", "nats consumer edit", "REVOKER_CONSUMER"} {
+	for _, want := range []string{"max deliver is 5, not unlimited", "revoker setup", "REVOKER_CONSUMER"} {
 		if !strings.Contains(w.stderr.String(), want) {
 			t.Errorf("no %q in:\n%s", want, w.stderr.String())
 		}
