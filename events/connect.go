@@ -38,6 +38,7 @@ type Conn struct {
 	lastReason string            // why the last attempt to connect failed, to say each reason once
 	denied     string            // the last permissions violation the server reported
 	warned     map[string]string // the differences of a stream or consumer, by its name
+	answers    answers           // to whoever asks for this worker's state
 }
 
 // Connect connects as the configuration says and reconnects for ever after, an authentication error included, since
@@ -188,6 +189,10 @@ func (c *Conn) handlers() []nats.Option {
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			if errors.Is(err, nats.ErrPermissionViolation) {
+				if c.answers.concerns(err) {
+					c.log.Debug("this worker can't be asked for its state: its account is not allowed to answer")
+					return
+				}
 				c.mu.Lock()
 				fresh := err.Error() != c.denied
 				c.denied = err.Error()

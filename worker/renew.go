@@ -40,6 +40,13 @@ func (r *renewer) remove(d *events.Delivery) {
 	r.mu.Unlock()
 }
 
+// count is how many deliveries are in work here.
+func (r *renewer) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.inWork)
+}
+
 // reset makes run ask for the ack wait again.
 func (r *renewer) reset() {
 	select {

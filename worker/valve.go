@@ -208,3 +208,13 @@ func (v *valve) inFlight() int {
 	defer v.mu.Unlock()
 	return v.calling
 }
+
+// state is the breaker's, and why it is not closed.
+func (v *valve) state() (state BreakerState, reason string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.breaker.state == Closed {
+		return Closed, ""
+	}
+	return v.breaker.state, v.breaker.reason
+}

@@ -219,3 +219,9 @@ func (w *Worker) sinceOK(now time.Time) time.Duration {
 
 // Misconfigured tells whether the API refuses every call because of the configuration, and why.
 func (w *Worker) Misconfigured() (reason string, misconfigured bool) { return w.valve.misconfigured() }
+
+// State says how the worker is: its work, and its circuit breaker.
+func (w *Worker) State() events.WorkerState {
+	breaker, reason := w.valve.state()
+	return events.WorkerState{InFlight: w.valve.inFlight(), InHand: w.renewer.count(), Breaker: string(breaker), Reason: reason}
+}

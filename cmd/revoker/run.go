@@ -110,9 +110,21 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, observe func
 	defer consumer.Close()
 	w := worker.New(cfg, consumer, letters, api, log, observe)
 	health.Serve(w)
+	conn.Answer(cfg, answerer(w))
 	w.Run(ctx)
 	if err := conn.Flush(flushTimeout); err != nil {
 		log.Warn("the last acknowledgements may be lost; their events are delivered again", "error", err)
 	}
 	return nil
+}
+
+// answerer says how the worker is, for `revoker status`.
+func answerer(w *worker.Worker) func() events.WorkerState {
+	host, _ := os.Hostname() // it may have none
+	started := time.Now()
+	return func() events.WorkerState {
+		state := w.State()
+		state.Name, state.Version, state.Started = host, currentVersion(), started
+		return state
+	}
 }

@@ -1,0 +1,127 @@
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"revoker/config"
+)
+
+// WorkerState is what a worker says of itself when asked over NATS.
+type WorkerState struct {
+	// Name is the host's, Version the worker's.
+	Name    string    `json:"name"`
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	// InFlight is the number of API calls being made. InHand is the number of events that the worker holds, those among them.
+	InFlight int `json:"inFlight"`
+	InHand   int `json:"inHand"`
+	// Breaker is the circuit breaker's state, and Reason why it is not closed.
+	Breaker string `json:"breaker"`
+	Reason  string `json:"reason,omitempty"`
+}
+
+const (
+	answerSilence = 250 * time.Millisecond // after the last answer, nobody else is expected
+	answerWait    = time.Second            // for the first one
+	maxWorkers    = 1000                   // that are listened to
+)
+
+// workersSubject is where the workers of a consumer can be asked.
+func workersSubject(cfg config.Config) string {
+	return "revoker.workers." + cfg.Stream + "." + cfg.Consumer
+}
+
+// Answer lets `revoker status` ask this worker for its state, where the account may subscribe to the subject and publish the
+// answer. Where it may not the worker just can't be asked: that is no fault, and is not logged as one.
+func (c *Conn) Answer(cfg config.Config, state func() WorkerState) {
+	c.answers.begin(workersSubject(cfg))
+	_, err := c.nc.Subscribe(workersSubject(cfg), func(msg *nats.Msg) {
+		if !c.answers.to(msg) {
+			return
+		}
+		if answer, err := json.Marshal(state()); err == nil {
+			_ = msg.Respond(answer)
+		}
+	})
+	if err != nil {
+		c.log.Debug("this worker can't be asked for its state", "error", err)
+	}
+}
+
+// answers knows which permissions violations only mean that a worker can't be asked for its state.
+type answers struct {
+	mu      sync.Mutex
+	subject string
+	replies [8]string // the last ones
+	count   int
+	denied  bool // the account may not answer, so that it is not tried again
+}
+
+func (a *answers) begin(subject string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.subject = subject
+}
+
+// to notes that a request is about to be answered, unless the account may not.
+func (a *answers) to(msg *nats.Msg) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.replies[a.count%len(a.replies)] = msg.Reply
+	a.count++
+	return !a.denied
+}
+
+func (a *answers) concerns(err error) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, reply := range a.replies {
+		if reply != "" && violates(err, reply) {
+			a.denied = true
+			return true
+		}
+	}
+	return a.subject != "" && violates(err, a.subject)
+}
+
+// Workers asks the workers of the configured consumer for their state. There may be more than answer.
+func (c *Conn) Workers(ctx context.Context, cfg config.Config) ([]WorkerState, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	request := &nats.Msg{Subject: workersSubject(cfg), Reply: c.nc.NewInbox()}
+	sub, err := c.nc.SubscribeSync(request.Reply)
+	if err != nil {
+		return []WorkerState{}, fmt.Errorf("subscribing for the workers' answers: %w", err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := c.send(ctx, request); err != nil {
+		return []WorkerState{}, fmt.Errorf("asking the workers: %w", err)
+	}
+	workers := []WorkerState{}
+	wait := answerWait
+	for len(workers) < maxWorkers {
+		msg, err := sub.NextMsg(wait)
+		if errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders) {
+			break
+		}
+		if err != nil {
+			return workers, fmt.Errorf("awaiting the workers' answers: %w", err)
+		}
+		var state WorkerState
+		if json.Unmarshal(msg.Data, &state) == nil && state.Breaker != "" {
+			for _, text := range []*string{&state.Name, &state.Version, &state.Breaker, &state.Reason} {
+				*text = OneLine(*text)
+			}
+			workers = append(workers, state)
+			wait = answerSilence
+		}
+	}
+	return workers, nil
+}
