@@ -77,12 +77,8 @@ func Classify(response authlete.Response, err error, interrupted bool) Outcome {
 	return Retry
 }
 
-// suspect names the variables to look at for a Misconfigured status. named says that the event itself named the service.
-func suspect(status int, named bool) string {
-	service := "AUTHLETE_SERVICE_ID"
-	if named {
-		service = "REVOKER_ALLOWED_SERVICE_IDS (the event named its service)"
-	}
+// Suspect names the variables to look at for a Misconfigured status. service is the one that named the service.
+func Suspect(status int, service string) string {
 	switch status {
 	case http.StatusUnauthorized:
 		return "AUTHLETE_BEARER or AUTHLETE_BEARER_FILE"

@@ -70,7 +70,7 @@ func (w *Worker) attempt(ctx context.Context, caller *authlete.Caller, a *attemp
 	// Before they are cut short, where half an ID would be left.
 	a.response.Action = authlete.Action(events.MaskIn(string(a.response.Action), a.event.SessionID))
 	a.response.ResultCode = events.MaskIn(a.response.ResultCode, a.event.SessionID)
-	a.detail = events.MaskIn(describe(a.response, err), a.event.SessionID)
+	a.detail = events.MaskIn(Describe(a.response, err), a.event.SessionID)
 	if a.outcome == Retry && w.exhausted(a) {
 		a.outcome = RetriesExhausted
 	}
@@ -91,8 +91,8 @@ func (w *Worker) decode(d *events.Delivery) (events.Event, error) {
 	return event, nil
 }
 
-// describe says what went wrong.
-func describe(response authlete.Response, err error) string {
+// Describe says what went wrong with a call. It may quote the session ID.
+func Describe(response authlete.Response, err error) string {
 	answer := fmt.Sprintf("HTTP %d", response.Status)
 	if response.ResultCode != "" {
 		answer += ", " + brief(response.ResultCode)
@@ -108,6 +108,14 @@ func describe(response authlete.Response, err error) string {
 		return fmt.Sprintf("the answer has no action (%s) and may not be the logout API's: look at AUTHLETE_BASE_URL", answer)
 	}
 	return fmt.Sprintf("the answer has no action (%s)", answer)
+}
+
+// serviceVariable is where the service of an event comes from.
+func serviceVariable(event events.Event) string {
+	if event.ServiceID != "" {
+		return "REVOKER_ALLOWED_SERVICE_IDS (the event named its service)"
+	}
+	return "AUTHLETE_SERVICE_ID"
 }
 
 // brief makes a code that came from the network fit for a sentence.
@@ -143,7 +151,7 @@ func (w *Worker) learn(a *attempt) {
 	case CallerError:
 		r.verdict = working
 	case Misconfigured:
-		r.reason = fmt.Sprintf("%s: look at %s", a.detail, suspect(a.response.Status, a.event.ServiceID != ""))
+		r.reason = fmt.Sprintf("%s: look at %s", a.detail, Suspect(a.response.Status, serviceVariable(a.event)))
 		if service := a.event.ServiceID; service != "" {
 			if w.valve.hold(service) {
 				w.log.Warn("the events of a service are held back", "service", service, "reason", r.reason)

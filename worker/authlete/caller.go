@@ -28,10 +28,14 @@ func (c *Client) Caller(ctx context.Context) *Caller { return &Caller{client: c,
 // time, the connection failed, or the body could not be read; in the last case the response has the status all the same.
 // Neither holds the token, and the error does not hold the session ID.
 func (c *Caller) Logout(serviceID, sessionID string) (Response, error) {
+	return c.call(serviceID, encode(sessionID))
+}
+
+func (c *Caller) call(serviceID string, content []byte) (Response, error) {
 	c.begin()
 	defer c.end()
 	// The transport is called without an http.Client around it: no redirect is followed, no cookie kept.
-	answer, err := c.client.transport.RoundTrip(c.client.request(c.ctx, serviceID, sessionID))
+	answer, err := c.client.transport.RoundTrip(c.client.request(c.ctx, serviceID, content))
 	if err != nil {
 		return Response{}, fmt.Errorf("calling the logout API: %w", c.client.plain(c.ctx, err))
 	}

@@ -16,8 +16,7 @@ import (
 func newRequestBody(content []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(content)) }
 
 // request builds one call.
-func (c *Client) request(ctx context.Context, serviceID, sessionID string) *http.Request {
-	content := encode(sessionID)
+func (c *Client) request(ctx context.Context, serviceID string, content []byte) *http.Request {
 	request := &http.Request{
 		Method:        http.MethodPost,
 		URL:           c.endpoint(serviceID),
