@@ -10,7 +10,7 @@ import (
 )
 
 // documentedSubjects are those of the README's paragraph on permissions: what the worker needs, and what creating takes.
-func documentedSubjects(t *testing.T) (needed, creating []string) {
+func documentedSubjects(t testing.TB) (needed, creating []string) {
 	t.Helper()
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {

@@ -24,15 +24,21 @@ func canAsk(in io.Reader) bool {
 
 // terminalWidth is how many columns w has; 0 if it is no terminal.
 func terminalWidth(w io.Writer) int {
+	width, _ := terminalSize(w)
+	return width
+}
+
+// terminalSize is how many columns and lines w has; 0 if it is no terminal.
+func terminalSize(w io.Writer) (width, height int) {
 	file, ok := w.(*os.File)
 	if !ok {
-		return 0
+		return 0, 0
 	}
-	width, _, err := term.GetSize(int(file.Fd()))
+	width, height, err := term.GetSize(int(file.Fd()))
 	if err != nil {
-		return 0
+		return 0, 0
 	}
-	return width
+	return width, height
 }
 
 // printable escapes what a terminal might obey, or show other than it is: control and format characters, and invalid

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"revoker/config"
+	"revoker/events"
+	"revoker/worker/authlete"
+)
+
+func newCheckCommand() *cobra.Command {
+	var c check
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Checks all that revoker needs, and says how to mend what is missing",
+		Long: `Checks the configuration, NATS with its streams, consumer and permissions, and the
+logout API with host, TLS, token and services, each with ok, warning or failed.
+
+It changes nothing: it takes no event away, stores nothing and touches no session.
+To learn whether the API takes the token it makes a call without a session ID,
+which the API refuses with CALLER_ERROR. To learn whether the account may publish
+dead letters it publishes an empty message that the dead-letter stream must refuse;
+who subscribes to that subject without JetStream sees it, with a header
+Revoker-Check.
+
+--call makes one real call: it ends that session. A session ID of - is read from
+standard input, where other users of the machine can't see it.
+
+It exits with 0 if nothing failed, warnings or not, else with 1.`,
+		Example: `  revoker check
+  revoker check --json | jq '.findings[] | select(.state != "ok")'
+  revoker check --call - < session-id.txt`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
+	}
+	cmd.Flags().StringVar(&c.session, "call", "", "make one real logout call, for this session ID")
+	cmd.Flags().BoolVar(&c.json, "json", false, "print JSON")
+	return cmd
+}
+
+type check struct {
+	session string
+	json    bool
+}
+
+func (c check) run(cmd *cobra.Command) error {
+	session := events.SessionID(c.session)
+	if c.session == "-" {
+		line, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), 2*events.MaxSessionIDLength))
+		if err != nil {
+			return problem(fmt.Errorf("reading the session ID: %w", err))
+		}
+		session = events.SessionID(strings.TrimRight(string(line), "\r\n"))
+	}
+	if cmd.Flags().Changed("call") {
+		if err := session.Validate(); err != nil {
+			return fmt.Errorf("--call: %w", err)
+		}
+	}
+	findings := checkAll(cmd.Context(), session)
+	write := writeFindings
+	if c.json {
+		write = writeFindingsJSON
+	}
+	if err := write(cmd.OutOrStdout(), findings); err != nil {
+		return problem(err)
+	}
+	if n := findings.Count(events.Failed); n > 0 {
+		return problem(fmt.Errorf("%s failed", counted(n, "check")))
+	}
+	return nil
+}
+
+// checkAll goes on after a failure with all that does not need what failed.
+func checkAll(ctx context.Context, session events.SessionID) events.Findings {
+	var list events.Findings
+	cfg, err := config.Load()
+	if err != nil {
+		list.Add(events.Failed, "configuration", oneLine(err), "`revoker run --help` describes the variables")
+		list.Add(events.Skipped, "NATS, logout API", "the configuration is wrong", "")
+		return list
+	}
+	apiErr := cfg.ValidateAPI()
+	if apiErr != nil {
+		list.Add(events.Failed, "configuration", oneLine(apiErr), "`revoker run --help` describes the variables")
+	} else {
+		list.Add(events.OK, "configuration", "every variable can be used", "")
+	}
+	checkTiming(cfg, &list)
+	checkNATS(ctx, cfg, &list)
+	if apiErr != nil {
+		list.Add(events.Skipped, "logout API", "the configuration is wrong", "")
+		return list
+	}
+	api, err := authlete.New(cfg, currentVersion())
+	if err != nil {
+		list.Add(events.Failed, "configuration", oneLine(err), "mend the variable that it names")
+		return list
+	}
+	defer api.Close()
+	checkAPI(ctx, cfg, api, &list)
+	if session != "" {
+		checkCall(ctx, cfg, api, session, &list)
+	}
+	return list
+}
+
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
+// checkTiming holds the configured times against each other. The ack wait may be shorter than a call: it is renewed.
+func checkTiming(cfg config.Config, list *events.Findings) {
+	const name = "timing"
+	if cfg.RequestTimeout > cfg.DrainTimeout {
+		list.Add(events.Warning, name,
+			fmt.Sprintf("a call may take %s, and a stop cuts calls off after %s, to be made again", cfg.RequestTimeout, cfg.DrainTimeout),
+			"raise REVOKER_DRAIN_TIMEOUT above REVOKER_REQUEST_TIMEOUT, and the grace period with it")
+		return
+	}
+	list.Add(events.OK, name, fmt.Sprintf("ack wait %s, renewed while a call is in work; request timeout %s; drain timeout %s",
+		cfg.AckWait, cfg.RequestTimeout, cfg.DrainTimeout), "")
+}
+
+func checkNATS(ctx context.Context, cfg config.Config, list *events.Findings) {
+	const name = "NATS connection"
+	began := time.Now()
+	conn, err := events.Connect(cfg.NATS, "revoker check", slog.New(slog.DiscardHandler), false)
+	if err != nil {
+		list.Add(events.Failed, name, oneLine(err), natsRemedy(err))
+		list.Add(events.Skipped, "JetStream, streams, consumer, permissions", "there is no connection", "")
+		return
+	}
+	defer conn.Close()
+	list.Add(events.OK, name, fmt.Sprintf("connected and authenticated in %s", time.Since(began).Round(time.Millisecond)), "")
+	*list = append(*list, conn.Check(ctx, cfg)...)
+}
+
+func natsRemedy(err error) string {
+	if errors.Is(err, events.ErrAuthorization) {
+		return "look at NATS_CREDS, NATS_NKEY, NATS_USER and NATS_PASSWORD, or NATS_TOKEN"
+	}
+	return "look at NATS_URL and NATS_CONTEXT, at the server, and at the network between"
+}
+
+// writeFindings prints a line for each, and how to mend it below.
+func writeFindings(out io.Writer, list events.Findings) error {
+	width := 0
+	for _, f := range list {
+		width = max(width, len(f.Name))
+	}
+	var text strings.Builder
+	for _, f := range list {
+		fmt.Fprintf(&text, "%-8s %-*s  %s\n", f.State, width, f.Name, printable(f.Detail, ""))
+		if f.Remedy != "" {
+			fmt.Fprintf(&text, "%-8s %-*s  -> %s\n", "", width, "", printable(f.Remedy, ""))
+		}
+	}
+	warnings := counted(list.Count(events.Warning), "warning")
+	fmt.Fprintf(&text, "\n%d ok, %s, %d failed\n", list.Count(events.OK), warnings, list.Count(events.Failed))
+	_, err := io.WriteString(out, text.String())
+	return err
+}
+
+func writeFindingsJSON(out io.Writer, list events.Findings) error {
+	return writeJSON(out, struct {
+		Findings events.Findings `json:"findings"`
+		Warnings int             `json:"warnings"`
+		Failed   int             `json:"failed"`
+	}{list, list.Count(events.Warning), list.Count(events.Failed)})
+}

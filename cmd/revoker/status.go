@@ -1,0 +1,167 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"revoker/events"
+)
+
+func newStatusCommand() *cobra.Command {
+	var watch, asJSON bool
+	var interval time.Duration
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Shows backlog, retries, dead letters and workers",
+		Long: `Shows how many events wait, are in work and wait for their retry, how old the
+oldest is, why events were dead-lettered, and what the workers say of themselves.
+
+--watch refreshes it until Ctrl-C, with rates, the time that the backlog will
+take, and plots of the last minutes. Where the output is no terminal it prints
+a line each time; with --json, an object.
+
+Workers answer where their account may subscribe to revoker.workers.STREAM.CONSUMER
+and publish the answer. Where they can't be asked, events in work and events that
+wait for their retry are one number.`,
+		Example: "  revoker status\n  revoker status --watch\n  revoker status --json | jq .backlog",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if interval < 200*time.Millisecond {
+				return errors.New("--interval: must be at least 200ms")
+			}
+			if watch {
+				return watchStatus(cmd, interval, asJSON)
+			}
+			cfg, conn, err := connect(cmd)
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			status, err := events.NewStatusReader(conn, cfg).Read(cmd.Context())
+			if err != nil {
+				return problem(err)
+			}
+			if asJSON {
+				return problem(writeJSON(cmd.OutOrStdout(), status))
+			}
+			_, err = io.WriteString(cmd.OutOrStdout(), statusText(status))
+			return problem(err)
+		},
+	}
+	cmd.Flags().BoolVar(&watch, "watch", false, "refresh until Ctrl-C")
+	cmd.Flags().DurationVar(&interval, "interval", 2*time.Second, "time between two refreshes")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// statusText is the status for people.
+func statusText(s events.Status) string {
+	var text strings.Builder
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(table, "%s\t%s\n", name, fmt.Sprintf(format, args...))
+	}
+	row("consumer", "%s on stream %s%s", s.Consumer, s.Stream, pauseText(s))
+	row("backlog", "%d", s.Backlog)
+	if s.InFlight != nil {
+		row("in flight", "%d", *s.InFlight)
+		row("waiting for retry", "%d", *s.Retrying)
+	} else {
+		row("in work or waiting for retry", "%d", s.Unsettled)
+	}
+	row("redelivered", "%d", s.Redelivered)
+	row("oldest event", "%s", oldestText(s))
+	row("dead letters", "%s", letterText(s.DeadLetters))
+	row("workers", "%s", workersText(s))
+	for _, w := range s.Workers {
+		row("", "%s", workerText(w))
+	}
+	for _, unknown := range s.Unknown {
+		row("unknown", "%s", unknown)
+	}
+	_ = table.Flush() // a strings.Builder takes everything
+	return text.String()
+}
+
+func pauseText(s events.Status) string {
+	switch {
+	case !s.Paused:
+		return ""
+	case s.PausedUntil == nil:
+		return ", PAUSED until it is resumed"
+	}
+	return ", PAUSED until " + moment(*s.PausedUntil)
+}
+
+func oldestText(s events.Status) string {
+	if s.Oldest == nil {
+		return "-"
+	}
+	text := fmt.Sprintf("%s old, sequence %d", seconds(s.Oldest.Age), s.Oldest.Sequence)
+	if s.MaxAge > 0 && s.Oldest.Age > s.MaxAge/2 {
+		text += fmt.Sprintf(" (the stream drops events after %s)", seconds(s.MaxAge))
+	}
+	return text
+}
+
+// seconds is a duration for people, in its two largest units.
+func seconds(n int) string {
+	switch days := n / 86400; {
+	case days > 0:
+		return fmt.Sprintf("%dd%dh", days, n%86400/3600)
+	case n >= 3600:
+		return fmt.Sprintf("%dh%dm", n/3600, n%3600/60)
+	case n >= 60:
+		return fmt.Sprintf("%dm%ds", n/60, n%60)
+	}
+	return fmt.Sprintf("%ds", n)
+}
+
+func letterText(letters *events.DeadLetterCount) string {
+	if letters == nil {
+		return "-"
+	}
+	text := fmt.Sprint(letters.Total)
+	if len(letters.Reasons) == 0 {
+		return text
+	}
+	var reasons []string
+	for _, reason := range slices.Sorted(maps.Keys(letters.Reasons)) {
+		reasons = append(reasons, fmt.Sprintf("%s %d", reason, letters.Reasons[reason]))
+	}
+	text += ": " + strings.Join(reasons, ", ")
+	if letters.Counted < letters.Total {
+		text += fmt.Sprintf(" (of the newest %d)", letters.Counted)
+	}
+	return text
+}
+
+// workersText says how many there are, as far as it is known.
+func workersText(s events.Status) string {
+	switch {
+	case len(s.Workers) > 0 && s.OpenPulls > len(s.Workers):
+		return fmt.Sprintf("%d answered, but %d wait for events", len(s.Workers), s.OpenPulls)
+	case len(s.Workers) > 0:
+		return fmt.Sprint(len(s.Workers))
+	case s.OpenPulls > 0:
+		return fmt.Sprintf("none answered, but %d wait for events", s.OpenPulls)
+	}
+	return "none answered"
+}
+
+func workerText(w events.WorkerState) string {
+	text := fmt.Sprintf("%s, %s, up %s: %s in flight", printable(w.Name, ""), printable(w.Version, ""),
+		seconds(int(time.Since(w.Started).Seconds())), counted(w.InFlight, "call"))
+	if w.Reason != "" {
+		text += fmt.Sprintf(", breaker %s: %s", printable(w.Breaker, ""), printable(w.Reason, ""))
+	}
+	return text
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/guptarohit/asciigraph"
+	"github.com/spf13/cobra"
+
+	"revoker/config"
+	"revoker/events"
+)
+
+// What a terminal is told: https://invisible-island.net/xterm/ctlseqs/ctlseqs.html
+const (
+	enterScreen = "\x1b[?1049h\x1b[?25l" // the alternate screen, without a cursor
+	leaveScreen = "\x1b[?25h\x1b[?1049l"
+	toTop       = "\x1b[H"
+	clearLine   = "\x1b[K"
+	clearBelow  = "\x1b[J"
+)
+
+// watchStatus shows the status every interval until the command's context is done. The first status must be readable; later
+// failures are shown, and tried again.
+func watchStatus(cmd *cobra.Command, interval time.Duration, asJSON bool) error {
+	cfg, err := config.Load()
+	if err != nil {
+		return fmt.Errorf("the configuration is wrong:\n%w", err)
+	}
+	out := cmd.OutOrStdout()
+	log := newLogger(cmd.ErrOrStderr(), quiet(cfg))
+	if isTerminal(out) {
+		log = slog.New(slog.DiscardHandler) // its lines would stand between those of the screen
+	}
+	cfg, conn, err := connectWith(cmd, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	reader := events.NewStatusReader(conn, cfg)
+	status, err := reader.Read(cmd.Context())
+	if err != nil {
+		return problem(err)
+	}
+	show := watchLine
+	switch {
+	case asJSON:
+		show = watchJSON
+	case isTerminal(out):
+		show = watchScreen
+		fmt.Fprint(out, enterScreen)
+		defer fmt.Fprint(out, leaveScreen)
+	}
+	history := &history{interval: interval}
+	history.add(status)
+	return problem(watchLoop(cmd.Context(), reader, history, func() error { return show(out, history) }))
+}
+
+func watchLoop(ctx context.Context, reader *events.StatusReader, history *history, show func() error) error {
+	ticker := time.NewTicker(history.interval)
+	defer ticker.Stop()
+	for {
+		if err := show(); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		status, err := reader.Read(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if history.failure = err; err == nil {
+			history.add(status)
+		}
+	}
+}
+
+// watchJSON prints one object a line.
+func watchJSON(out io.Writer, h *history) error {
+	object, err := json.Marshal(struct {
+		events.Status
+		watchRates
+		Failure string `json:"failure,omitempty"`
+	}{h.last(), h.rates(), failureText(h.failure)})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%s\n", printableJSON(object))
+	return err
+}
+
+// watchLine prints one line.
+func watchLine(out io.Writer, h *history) error {
+	s := h.last()
+	line := fmt.Sprintf("%s  backlog %d  unsettled %d  redelivered %d  dead letters %s  oldest %s  %s",
+		time.Now().Format(time.TimeOnly), s.Backlog, s.Unsettled, s.Redelivered, letterText(s.DeadLetters), oldestText(s), h.rates().text(s))
+	if h.failure != nil {
+		line = fmt.Sprintf("%s  %s", time.Now().Format(time.TimeOnly), failureText(h.failure))
+	}
+	_, err := fmt.Fprintln(out, line)
+	return err
+}
+
+func failureText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return "the status can't be read, trying again: " + err.Error()
+}
+
+// watchScreen draws the whole screen anew, without a line more or wider than it has. It is one write, so that it does not
+// flicker.
+func watchScreen(out io.Writer, h *history) error {
+	width, height := terminalSize(out)
+	if width <= 0 || height <= 0 {
+		width, height = 80, 24
+	}
+	lines := screenLines(h, width, height, time.Now())
+	var text strings.Builder
+	text.WriteString(toTop)
+	for i, line := range lines {
+		if i > 0 {
+			text.WriteString("\r\n")
+		}
+		text.WriteString(cut(line, width) + clearLine)
+	}
+	text.WriteString(clearBelow)
+	_, err := io.WriteString(out, text.String())
+	return err
+}
+
+// screenLines is what the screen shows: the status, and plots as far as there is room.
+func screenLines(h *history, width, height int, now time.Time) []string {
+	s := h.last()
+	title := fmt.Sprintf("revoker status, %s, every %s; Ctrl-C ends it", now.Format(time.TimeOnly), h.interval)
+	lines := []string{title, h.rates().text(s), ""}
+	lines = append(lines, strings.Split(strings.TrimRight(statusText(s), "\n"), "\n")...)
+	if h.failure != nil {
+		lines = append(lines, "", failureText(h.failure))
+	}
+	left, settled := h.series()
+	list := []plot{{"events not settled, the last " + h.span(), left}, {"settled a second", settled}}
+	lines = append(lines, plots(width, height-len(lines), list)...)
+	return lines[:min(len(lines), height)]
+}
+
+type plot struct {
+	title  string
+	values []float64
+}
+
+const (
+	leastPlot = 4  // lines, or there is none
+	mostPlot  = 10 // lines
+	plotAxis  = 12 // columns for the numbers beside it
+)
+
+// plots draws as many of the plots as room lines hold, a blank line and a title above each.
+func plots(width, room int, list []plot) []string {
+	const around = 3 // blank, title, and the line that a plot has beyond its height
+	n := min(len(list), room/(leastPlot+around))
+	if n <= 0 || width < 2*plotAxis {
+		return nil
+	}
+	var lines []string
+	for _, p := range list[:n] {
+		lines = append(lines, "", p.title)
+		if len(p.values) < 2 {
+			continue
+		}
+		graph := asciigraph.Plot(p.values, asciigraph.Height(min(room/n-around, mostPlot)), asciigraph.Width(width-plotAxis),
+			asciigraph.LowerBound(0), asciigraph.UpperBound(1), asciigraph.Precision(0))
+		lines = append(lines, strings.Split(graph, "\n")...)
+	}
+	return lines
+}
