@@ -63,6 +63,7 @@ type StatusReader struct {
 	conn    *Conn
 	cfg     config.Config
 	letters letterTally
+	denied  error // why the oldest event may not be read, which is then not tried again
 }
 
 // NewStatusReader returns one for the configured stream and consumer.
@@ -84,10 +85,15 @@ func (r *StatusReader) Read(ctx context.Context) (Status, error) {
 	var refused error
 	asking.Go(func() { workers, refused = r.conn.Workers(ctx, r.cfg) })
 	err := r.read(ctx, &s)
+	var lettersErr error
+	if err == nil {
+		s.DeadLetters, lettersErr = r.letters.read(ctx, r.conn, r.cfg)
+	}
 	asking.Wait()
 	if err != nil {
 		return Status{}, err
 	}
+	s.unknown("dead letters", lettersErr)
 	s.Workers = workers
 	if refused != nil {
 		s.Unknown = append(s.Unknown, refused.Error())
@@ -117,17 +123,15 @@ func (r *StatusReader) read(ctx context.Context, s *Status) error {
 			s.PausedUntil = &until
 		}
 	}
-	unknown := func(what string, err error) {
-		if err != nil {
-			s.Unknown = append(s.Unknown, fmt.Sprintf("%s: %v", what, err))
-		}
-	}
 	if s.Left() > 0 {
-		s.Oldest, err = r.oldest(ctx, state.AckFloor.Stream+1, s.Time)
-		unknown("the oldest event", err)
+		if err = r.denied; err == nil {
+			s.Oldest, err = r.oldest(ctx, state.AckFloor.Stream+1, s.Time)
+		}
+		if errors.Is(err, errDenied) {
+			r.denied = err
+		}
+		s.unknown("the oldest event", err)
 	}
-	s.DeadLetters, err = r.letters.read(ctx, r.conn, r.cfg)
-	unknown("dead letters", err)
 	return nil
 }
 

@@ -28,6 +28,8 @@ type attempt struct {
 	detail   string        // what went wrong, for people
 	wait     time.Duration // the least delay
 	panicked bool
+
+	letterFailed bool // the dead letter could not be published
 }
 
 // process takes one delivery to its settlement: decode, call, classify, settle. It makes at most one call; a failed one is
@@ -178,7 +180,7 @@ func (w *Worker) settle(a *attempt) {
 	d := a.delivery
 	if a.outcome.Reason() != "" {
 		if err := w.deadLetter(a); err != nil {
-			a.outcome, a.detail = Retry, err.Error()
+			a.outcome, a.detail, a.letterFailed = Retry, err.Error(), true
 		}
 	}
 	var delay time.Duration
@@ -236,6 +238,7 @@ func (w *Worker) settled(a *attempt, delay time.Duration) {
 		Session:    a.event.SessionID,
 		Sequence:   d.Sequence,
 		Deliveries: d.Deliveries,
+		Action:     a.response.Action,
 		Status:     a.response.Status,
 		ResultCode: a.response.ResultCode,
 		Deleted:    a.response.Count,
@@ -243,6 +246,8 @@ func (w *Worker) settled(a *attempt, delay time.Duration) {
 		Delay:      delay,
 		Took:       a.took,
 		Age:        time.Since(d.Published),
+
+		LetterFailed: a.letterFailed,
 	}
 	s.log(w.log, w.failures)
 	if w.observe != nil {

@@ -17,6 +17,7 @@ const renewalsPerAckWait = 3
 type renewer struct {
 	ackWait func() time.Duration
 	changed chan struct{} // the ack wait may have; holds one signal
+	pulse   pulse         // of run
 
 	mu     sync.Mutex
 	inWork map[*events.Delivery]struct{}
@@ -57,8 +58,11 @@ func (r *renewer) reset() {
 
 // run renews until ctx is done.
 func (r *renewer) run(ctx context.Context) {
+	defer r.pulse.rest()
 	for {
-		timer := time.NewTimer(r.ackWait() / renewalsPerAckWait)
+		interval := r.ackWait() / renewalsPerAckWait
+		r.pulse.beat(interval)
+		timer := time.NewTimer(interval)
 		select {
 		case <-ctx.Done():
 			timer.Stop()

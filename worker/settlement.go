@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"revoker/events"
+	"revoker/worker/authlete"
 )
 
 // Settlement tells how one delivery was settled.
@@ -15,13 +16,16 @@ type Settlement struct {
 	Session    events.SessionID // empty where the event has none
 	Sequence   uint64           // in the event stream
 	Deliveries int
-	Status     int    // of the API's answer; 0 where there was none
-	ResultCode string // the API's
-	Deleted    int    // token records, for Revoked
-	Detail     string // what went wrong, in words, with the session masked
+	Action     authlete.Action // of the API's answer; it may be any text
+	Status     int             // of the API's answer; 0 where there was none
+	ResultCode string          // the API's
+	Deleted    int             // token records, for Revoked
+	Detail     string          // what went wrong, in words, with the session masked
 	Delay      time.Duration
-	Took       time.Duration // of the call
+	Took       time.Duration // of the call; 0 where none was made
 	Age        time.Duration // of the event when it was settled
+	// LetterFailed tells of a Retry that was to be a dead letter, which could not be published.
+	LetterFailed bool
 }
 
 // log writes a line at debug for each settlement, and at info for a dead letter. Failed attempts are gathered.

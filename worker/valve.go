@@ -15,6 +15,7 @@ type valve struct {
 	total int
 	rate  *tokens
 	wake  chan struct{} // something changed; holds one signal
+	pulse pulse         // of the loop that admits
 
 	mu      sync.Mutex
 	busy    int // what the slots and ahead are taken by: deliveries in hand, and what a pull asked for
@@ -74,17 +75,19 @@ func (v *valve) admit(ctx context.Context) (n int, generation uint64) {
 	timer := time.NewTimer(math.MaxInt64)
 	defer timer.Stop()
 	for ctx.Err() == nil {
+		v.pulse.beat(pulseInterval)
 		v.mu.Lock()
 		n, wait := v.breaker.admit(time.Now(), v.free(), v.busy)
 		v.busy += n
 		generation = v.breaker.generation
 		v.mu.Unlock()
 		if n > 0 {
+			v.pulse.rest() // a token may be far off
 			granted := v.rate.take(ctx, n)
 			v.giveBack(n-granted, generation)
 			return granted, generation
 		}
-		timer.Reset(wait)
+		timer.Reset(min(wait, pulseInterval))
 		select {
 		case <-ctx.Done():
 		case <-v.wake:

@@ -41,7 +41,8 @@ type Worker struct {
 	pacer    *pacer
 	retries  retryPolicy
 	failures *failureLog
-	lastOK   atomic.Int64 // when a session was last revoked, Unix ns; 0 for never
+	unserved atomic.Pointer[string] // why pulls are not served; nil while they are
+	lastOK   atomic.Int64           // when a session was last revoked, Unix ns; 0 for never
 }
 
 // New returns a worker. observe, if not nil, is told of each settlement, by many goroutines at a time.
@@ -108,12 +109,14 @@ func (w *Worker) boundDrain(ctx, workCtx context.Context, cutOff context.CancelF
 func (w *Worker) pull(ctx context.Context) {
 	defer close(w.waiting)
 	defer close(w.pulled)
-	var trouble outage
+	defer w.valve.pulse.rest()
+	trouble := outage{shown: &w.unserved}
 	for {
 		n, generation := w.valve.admit(ctx)
 		if n == 0 {
 			return
 		}
+		w.valve.pulse.beat(pullWait)
 		began, arrived := time.Now(), time.Duration(0)
 		got, err := w.consumer.Pull(n, pullWait, func(d *events.Delivery) {
 			if arrived == 0 {
@@ -137,6 +140,7 @@ func (w *Worker) pull(ctx context.Context) {
 
 // restore waits a little and sets streams and consumer up again, until that succeeds or ctx is done.
 func (w *Worker) restore(ctx context.Context, trouble *outage) {
+	w.valve.pulse.rest() // it may wait for the connection
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
@@ -153,6 +157,7 @@ func (w *Worker) restore(ctx context.Context, trouble *outage) {
 
 // outage is a time in which events are not served. It says each reason once, and when it is over.
 type outage struct {
+	shown  *atomic.Pointer[string] // the reason, for others to read
 	reason string
 	wait   time.Duration
 }
@@ -161,6 +166,7 @@ func (o *outage) report(log *slog.Logger, err error) {
 	if text := err.Error(); text != o.reason {
 		log.Warn("events are not served; trying again", "error", err)
 		o.reason = text
+		o.shown.Store(&text)
 	}
 }
 
@@ -173,8 +179,9 @@ func (o *outage) pause() time.Duration {
 func (o *outage) end(log *slog.Logger) {
 	if o.reason != "" {
 		log.Info("events are served again")
+		o.shown.Store(nil)
+		*o = outage{shown: o.shown}
 	}
-	*o = outage{}
 }
 
 // inHand is a delivery that waits for a slot, with the generation in which it was admitted.
@@ -224,4 +231,12 @@ func (w *Worker) Misconfigured() (reason string, misconfigured bool) { return w.
 func (w *Worker) State() events.WorkerState {
 	breaker, reason := w.valve.state()
 	return events.WorkerState{InFlight: w.valve.inFlight(), InHand: w.renewer.count(), Breaker: string(breaker), Reason: reason}
+}
+
+// Unserved says why the worker gets no events from the server, empty if it does or asks for none.
+func (w *Worker) Unserved() string {
+	if reason := w.unserved.Load(); reason != nil {
+		return *reason
+	}
+	return ""
 }

@@ -1,0 +1,141 @@
+package worker
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"revoker/events"
+	"revoker/worker/authlete"
+)
+
+// Metrics count what a worker did. What is there at the moment, calls in flight and the backlog for example, is read by
+// worker/ops when somebody asks for it.
+type Metrics struct {
+	outcomes     map[Outcome]prometheus.Counter
+	calls        map[callLabels]prometheus.Counter
+	duration     prometheus.Histogram
+	delay        prometheus.Histogram
+	tokens       prometheus.Counter
+	withoutToken prometheus.Counter
+	retries      prometheus.Counter
+	letters      map[string]prometheus.Counter
+	letterFaults prometheus.Counter
+}
+
+// callLabels are what calls are told apart by. Both are of a fixed set, whatever the network says.
+type callLabels struct{ action, status string }
+
+const (
+	labelNone  = "none"  // the answer has no action; there was no answer
+	labelOther = "other" // one that is not known
+)
+
+var (
+	// statusClasses are by the first digit of the status; 0 stands for no answer.
+	statusClasses = [...]string{labelNone, labelOther, "2xx", "3xx", "4xx", "5xx"}
+	callActions   = []string{string(authlete.ActionOK), string(authlete.ActionServerError), string(authlete.ActionCallerError), labelNone, labelOther}
+	letterReasons = []string{events.ReasonCallerError, events.ReasonInvalidEvent, events.ReasonRetriesExhausted}
+
+	durationBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+	delayBuckets    = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600}
+)
+
+// NewMetrics registers them, each series with its 0, so that a first increase is seen as one.
+func NewMetrics(registry prometheus.Registerer) *Metrics {
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+		registry.MustRegister(c)
+		return c
+	}
+	m := &Metrics{
+		duration:     newHistogram(registry, "revoker_call_duration_seconds", "Duration of the calls of the logout API.", durationBuckets),
+		delay:        newHistogram(registry, "revoker_publish_to_revoked_seconds", "Time from an event's publication to its session's revocation.", delayBuckets),
+		tokens:       counter("revoker_tokens_deleted_total", "Access and refresh token records that the API deleted."),
+		withoutToken: counter("revoker_empty_revocations_total", "Revocations that deleted no token: the session had none, or was revoked before."),
+		retries:      counter("revoker_retries_total", "Calls for events that had been delivered before."),
+		letterFaults: counter("revoker_dead_letter_failures_total", "Dead letters that could not be published; their events are tried again."),
+		outcomes:     map[Outcome]prometheus.Counter{},
+		calls:        map[callLabels]prometheus.Counter{},
+		letters:      map[string]prometheus.Counter{},
+	}
+	m.registerVectors(registry)
+	return m
+}
+
+func (m *Metrics) registerVectors(registry prometheus.Registerer) {
+	outcomes := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "revoker_events_total", Help: "Deliveries of events that were settled, by what came of them.",
+	}, []string{"outcome"})
+	calls := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "revoker_calls_total", Help: "Calls of the logout API, by the answer's action and the class of its status.",
+	}, []string{"action", "status"})
+	letters := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "revoker_dead_letters_total", Help: "Dead letters published, by reason.",
+	}, []string{"reason"})
+	registry.MustRegister(outcomes, calls, letters)
+	for _, outcome := range Outcomes {
+		m.outcomes[outcome] = outcomes.WithLabelValues(string(outcome))
+	}
+	for _, action := range callActions {
+		for _, status := range statusClasses[1:] {
+			m.calls[callLabels{action, status}] = calls.WithLabelValues(action, status)
+		}
+	}
+	m.calls[callLabels{labelNone, labelNone}] = calls.WithLabelValues(labelNone, labelNone)
+	for _, reason := range letterReasons {
+		m.letters[reason] = letters.WithLabelValues(reason)
+	}
+}
+
+// newHistogram has classic buckets, and native ones for a Prometheus that asks for them.
+func newHistogram(registry prometheus.Registerer, name, help string, buckets []float64) prometheus.Histogram {
+	h := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: name, Help: help, Buckets: buckets,
+		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160, NativeHistogramMinResetDuration: time.Hour,
+	})
+	registry.MustRegister(h)
+	return h
+}
+
+// Observe counts a settlement. It allocates nothing.
+func (m *Metrics) Observe(s Settlement) {
+	m.outcomes[s.Outcome].Inc()
+	if s.Took > 0 {
+		m.calls[labelsOf(s.Action, s.Status)].Inc()
+		m.duration.Observe(s.Took.Seconds())
+		if s.Deliveries > 1 {
+			m.retries.Inc()
+		}
+	}
+	if s.Outcome == Revoked {
+		m.delay.Observe(max(s.Age, 0).Seconds()) // the server's clock may be ahead
+		m.tokens.Add(float64(max(s.Deleted, 0)))
+		if s.Deleted == 0 {
+			m.withoutToken.Inc()
+		}
+	}
+	if reason := s.Outcome.Reason(); reason != "" {
+		m.letters[reason].Inc()
+	}
+	if s.LetterFailed {
+		m.letterFaults.Inc()
+	}
+}
+
+func labelsOf(action authlete.Action, status int) callLabels {
+	l := callLabels{labelOther, labelOther}
+	switch action {
+	case "":
+		l.action = labelNone
+	case authlete.ActionOK, authlete.ActionServerError, authlete.ActionCallerError:
+		l.action = string(action)
+	}
+	switch class := status / 100; {
+	case status == 0:
+		return callLabels{labelNone, labelNone}
+	case class >= 2 && class < len(statusClasses):
+		l.status = statusClasses[class]
+	}
+	return l
+}
