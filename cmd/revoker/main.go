@@ -74,6 +74,6 @@ Every ended session is revoked, or is on the dead-letter subject with the reason
 		SilenceUsage:  true,
 	}
 	root.AddCommand(newRunCommand(), newDevCommand(), newPublishCommand(), newDLQCommand(), newVersionCommand())
-	root.AddCommand(newStatusCommand(), newPauseCommand(), newResumeCommand(), newSetupCommand(), newCheckCommand())
+	root.AddCommand(newStatusCommand(), newPauseCommand(), newResumeCommand(), newSetupCommand(), newCheckCommand(), newHealthCommand())
 	return root
 }

@@ -88,11 +88,15 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, observe func
 		return fmt.Errorf("the configuration is wrong:\n%w", err)
 	}
 	defer api.Close()
-	health, err := ops.Listen(cfg.OpsAddr, log)
+	registry := ops.NewRegistry()
+	health, err := ops.Listen(cfg, currentVersion(), registry, log)
 	if err != nil {
 		return problem(err)
 	}
 	defer health.Close()
+	if health != nil {
+		observe = both(worker.NewMetrics(registry).Observe, observe)
+	}
 	conn, err := events.Connect(cfg.NATS, "revoker", log, true)
 	if err != nil {
 		return problem(err)
@@ -116,6 +120,17 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, observe func
 		log.Warn("the last acknowledgements may be lost; their events are delivered again", "error", err)
 	}
 	return nil
+}
+
+// both tells two observers; the second may be nil.
+func both(first, second func(worker.Settlement)) func(worker.Settlement) {
+	if second == nil {
+		return first
+	}
+	return func(s worker.Settlement) {
+		first(s)
+		second(s)
+	}
 }
 
 // answerer says how the worker is, for `revoker status`.

@@ -1,49 +1,84 @@
-// Package ops is the HTTP side of a worker: its health.
+// Package ops is the HTTP side of a worker: its health and its metrics.
 package ops
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"revoker/config"
 	"revoker/events"
 	"revoker/worker"
 )
 
-// Server serves /livez and /readyz. A nil Server does nothing.
+const (
+	requestTimeout = 5 * time.Second // of reading a request, and of writing what is no stream
+	idleTimeout    = time.Minute
+	maxHeader      = 64 << 10 // bytes
+)
+
+// Server serves the health endpoints and metrics. A nil Server does nothing.
 type Server struct {
-	http   *http.Server
-	served sync.WaitGroup
+	cfg      config.Config
+	log      *slog.Logger
+	registry *prometheus.Registry
+	http     *http.Server
+	served   sync.WaitGroup
+	ctx      context.Context // of what runs beside requests
+	cancel   context.CancelFunc
 
 	mu     sync.Mutex
 	conn   *events.Conn
 	worker *worker.Worker
+	queue  *queue
 }
 
-// Listen listens on addr and serves; it returns nil for an empty addr. The caller ends it with Close.
-func Listen(addr string, log *slog.Logger) (*Server, error) {
-	if addr == "" {
+// Listen listens on cfg.OpsAddr and serves; it returns nil where that is empty. Metrics are those of the registry, to which
+// it adds its own. The caller ends it with Close.
+func Listen(cfg config.Config, version string, registry *prometheus.Registry, log *slog.Logger) (*Server, error) {
+	if cfg.OpsAddr == "" {
 		return nil, nil
 	}
-	listener, err := net.Listen("tcp", addr)
+	listener, err := net.Listen("tcp", cfg.OpsAddr)
 	if err != nil {
 		return nil, fmt.Errorf("health endpoints (REVOKER_OPS_ADDR): %w", err)
 	}
-	s := &Server{}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	mux.HandleFunc("GET /readyz", s.ready)
+	s := &Server{cfg: cfg, log: log, registry: registry}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	registry.MustRegister(newCollector(version, s.facts))
 	s.http = &http.Server{
-		Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, IdleTimeout: time.Minute,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		Handler: s.routes(), ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	s.served.Go(func() { _ = s.http.Serve(listener) })
 	log.Info("serving health endpoints", "address", listener.Addr().String())
 	return s, nil
+}
+
+// routes is all that is served. What streams has to set its own write deadline.
+func (s *Server) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", s.live)
+	mux.HandleFunc("GET /readyz", s.ready)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{
+		Registry: s.registry, MaxRequestsInFlight: 4, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}))
+	if s.cfg.OpsPprof {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
+	return mux
 }
 
 // Watch names the connection whose state readiness depends on.
@@ -56,7 +91,8 @@ func (s *Server) Watch(conn *events.Conn) {
 	s.conn = conn
 }
 
-// Serve names the worker; until then readiness fails, for streams and consumer are not there.
+// Serve names the worker; until then readiness fails, for streams and consumer are not there. From then on the queue is
+// watched.
 func (s *Server) Serve(w *worker.Worker) {
 	if s == nil {
 		return
@@ -64,51 +100,8 @@ func (s *Server) Serve(w *worker.Worker) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.worker = w
-}
-
-// Condition is one of the things that readiness depends on.
-type Condition struct {
-	Name   string `json:"name"`
-	OK     bool   `json:"ok"`
-	Reason string `json:"reason,omitempty"`
-}
-
-// Readiness is the body of /readyz.
-type Readiness struct {
-	Ready      bool        `json:"ready"`
-	Conditions []Condition `json:"conditions"`
-}
-
-// ready answers 200 if every condition holds, and 503 if not. An open circuit breaker alone is no reason: the worker is
-// sound and waits; a misconfigured one needs its operator.
-func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
-	s.mu.Lock()
-	conn, worker := s.conn, s.worker
-	s.mu.Unlock()
-	list := []Condition{
-		condition("nats", conn != nil && conn.Connected(), "not connected to NATS"),
-		condition("consumer", worker != nil, "streams and consumer are not set up yet"),
-	}
-	if worker != nil {
-		reason, misconfigured := worker.Misconfigured()
-		list = append(list, condition("configuration", !misconfigured, reason))
-	}
-	status := http.StatusOK
-	for _, c := range list {
-		if !c.OK {
-			status = http.StatusServiceUnavailable
-		}
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(Readiness{Ready: status == http.StatusOK, Conditions: list})
-}
-
-func condition(name string, ok bool, reason string) Condition {
-	if ok {
-		reason = ""
-	}
-	return Condition{name, ok, reason}
+	s.queue = newQueue(events.NewStatusReader(s.conn, s.cfg).ReadQueue)
+	s.served.Go(func() { s.queue.run(s.ctx) })
 }
 
 // Close ends the server.
@@ -116,6 +109,7 @@ func (s *Server) Close() {
 	if s == nil {
 		return
 	}
+	s.cancel()
 	_ = s.http.Close()
 	s.served.Wait()
 }

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"revoker/config"
+	"revoker/worker/ops"
+)
+
+func newHealthCommand() *cobra.Command {
+	var live bool
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "health",
+		Short: "Asks a running worker whether it is ready",
+		Long: `Asks the worker on this machine, at REVOKER_OPS_ADDR, whether it is ready, and
+prints each condition. It is for containers, which have no shell and no curl.
+
+Exit codes: 0 ready, 1 not ready or no answer, 2 wrong configuration. Use --live
+where a failure means a restart: a worker that waits for NATS is alive.`,
+		Example: "  revoker health\n  revoker health --live --timeout 1s",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load()
+			switch {
+			case err != nil:
+				return fmt.Errorf("the configuration is wrong:\n%w", err)
+			case cfg.OpsAddr == "":
+				return errors.New("REVOKER_OPS_ADDR is empty: the worker has no address to ask")
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+			defer cancel()
+			if live {
+				return problem(printLive(ctx, cmd.OutOrStdout(), cfg.OpsAddr))
+			}
+			return problem(printReady(ctx, cmd.OutOrStdout(), cfg.OpsAddr))
+		},
+	}
+	cmd.Flags().BoolVar(&live, "live", false, "ask whether it is alive instead")
+	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "time that the answer may take")
+	return cmd
+}
+
+func printLive(ctx context.Context, out io.Writer, addr string) error {
+	if err := ops.AskLive(ctx, addr); err != nil {
+		return fmt.Errorf("not alive: %w", err)
+	}
+	_, err := fmt.Fprintln(out, "alive")
+	return err
+}
+
+func printReady(ctx context.Context, out io.Writer, addr string) error {
+	r, err := ops.AskReady(ctx, addr)
+	if err != nil {
+		return err
+	}
+	for _, c := range r.Conditions {
+		state := "ok"
+		if !c.OK {
+			state = "FAILS: " + printable(c.Reason, "")
+		}
+		fmt.Fprintf(out, "%-15s %s\n", c.Name, state)
+	}
+	for _, w := range r.Warnings {
+		fmt.Fprintf(out, "%-15s warning: %s\n", w.Name, printable(w.Reason, ""))
+	}
+	if !r.Ready {
+		return errors.New("not ready")
+	}
+	return nil
+}

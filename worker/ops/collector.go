@@ -1,0 +1,101 @@
+package ops
+
+import (
+	"runtime"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"revoker/worker"
+)
+
+// collector shows what is there at the moment. It waits for nothing.
+type collector struct {
+	version string
+	facts   func() facts
+}
+
+func newCollector(version string, facts func() facts) *collector { return &collector{version, facts} }
+
+var (
+	breakerStates = []worker.BreakerState{worker.Closed, worker.Open, worker.HalfOpen}
+
+	buildInfo     = describe("revoker_build_info", "1, with the version of revoker and of Go.", "version", "goversion")
+	connected     = describe("revoker_nats_connected", "Whether this worker is connected to NATS.")
+	slots         = describe("revoker_concurrency_limit", "Calls that this worker makes at a time at the most.")
+	inFlight      = describe("revoker_calls_in_flight", "Calls being made.")
+	inHand        = describe("revoker_events_in_hand", "Events that this worker holds.")
+	breaker       = describe("revoker_breaker_state", "1 for the circuit breaker's state, 0 for the others.", "state")
+	misconfigured = describe("revoker_misconfigured", "Whether the API refuses every call because of the configuration.")
+
+	// Of the queue, and the same for all its workers. They are left out while they are not known.
+	backlog       = describe("revoker_backlog_events", "Events that were never delivered, to any worker.")
+	ackPending    = describe("revoker_ack_pending_events", "Events in work or waiting for their retry, over all workers.")
+	maxAckPending = describe("revoker_ack_pending_limit", "Events in work or waiting at which nothing new is delivered.")
+	oldest        = describe("revoker_oldest_event_age_seconds", "Age of the oldest event that is not settled, 0 if all are.")
+	maxAge        = describe("revoker_stream_max_age_seconds", "Age at which the stream drops events, 0 for never.")
+	paused        = describe("revoker_consumer_paused", "Whether the consumer is paused, for all workers.")
+	letterDepth   = describe("revoker_dead_letter_stream_events", "Dead letters in their stream.")
+
+	descriptions = []*prometheus.Desc{
+		buildInfo, connected, slots, inFlight, inHand, breaker, misconfigured,
+		backlog, ackPending, maxAckPending, oldest, maxAge, paused, letterDepth,
+	}
+)
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, labels, nil)
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range descriptions {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	f := c.facts()
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	gauge(buildInfo, 1, c.version, runtime.Version())
+	gauge(connected, truth(f.connected))
+	gauge(slots, float64(f.slots))
+	gauge(inFlight, float64(f.state.InFlight))
+	gauge(inHand, float64(f.state.InHand))
+	gauge(misconfigured, truth(f.misconfig))
+	for _, state := range breakerStates {
+		gauge(breaker, truth(f.state.Breaker == string(state) || !f.setUp && state == worker.Closed), string(state))
+	}
+	if !f.queue.known(f.now) {
+		return
+	}
+	s := f.queue.status
+	gauge(backlog, float64(s.Backlog))
+	gauge(ackPending, float64(s.Unsettled))
+	gauge(maxAckPending, float64(max(s.MaxAckPending, 0)))
+	gauge(maxAge, float64(s.MaxAge))
+	gauge(paused, truth(s.Paused))
+	if s.Oldest != nil || s.Left() == 0 {
+		gauge(oldest, oldestAge(s, f.now).Seconds())
+	}
+	if s.DeadLetters != nil {
+		gauge(letterDepth, float64(s.DeadLetters.Total))
+	}
+}
+
+func truth(holds bool) float64 {
+	if holds {
+		return 1
+	}
+	return 0
+}
+
+// NewRegistry returns a registry that has the metrics of the Go runtime and of the process.
+func NewRegistry() *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return registry
+}

@@ -1,0 +1,158 @@
+package ops
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"revoker/events"
+	"revoker/worker"
+)
+
+// Condition is one of the things that readiness depends on.
+type Condition struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// Warning is something that an operator should look at, though the worker is ready.
+type Warning struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+}
+
+// Readiness is the body of /readyz.
+type Readiness struct {
+	Ready      bool        `json:"ready"`
+	Conditions []Condition `json:"conditions"`
+	Warnings   []Warning   `json:"warnings"`
+}
+
+// facts is what readiness and the gauges go by.
+type facts struct {
+	now       time.Time
+	connected bool // to NATS
+	setUp     bool // streams and consumer are, and the worker is there
+
+	state     events.WorkerState
+	misconfig bool   // the API refuses every call because of the configuration, for state.Reason
+	unserved  string // why pulls are not served
+	queue     reading
+	slots     int
+}
+
+// facts gathers them, without waiting for anything.
+func (s *Server) facts() facts {
+	s.mu.Lock()
+	conn, w, q := s.conn, s.worker, s.queue
+	s.mu.Unlock()
+	f := facts{now: time.Now(), connected: conn != nil && conn.Connected(), setUp: w != nil, slots: s.cfg.Concurrency}
+	if w != nil {
+		f.state, f.unserved, f.queue = w.State(), w.Unserved(), q.latest()
+		if reason, misconfigured := w.Misconfigured(); misconfigured {
+			f.misconfig, f.state.Reason = true, reason
+		}
+	}
+	return f
+}
+
+// live answers 200 unless one of the worker's own loops stands still. It depends on nothing outside, for a restart would
+// mend none of that.
+func (s *Server) live(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	working := s.worker
+	s.mu.Unlock()
+	if working != nil {
+		if stuck := working.Stuck(); stuck != "" {
+			http.Error(w, stuck, http.StatusServiceUnavailable)
+			return
+		}
+	}
+	_, _ = w.Write([]byte("ok\n"))
+}
+
+// ready answers 200 if every condition holds, and 503 if not.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	q := s.queue
+	s.mu.Unlock()
+	if q != nil {
+		q.ask(r.Context())
+	}
+	readiness := judge(s.facts())
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if !readiness.Ready {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(readiness)
+}
+
+// judge decides. An open circuit breaker alone is no reason: the worker is sound and waits; a misconfigured one needs its
+// operator.
+func judge(f facts) Readiness {
+	r := Readiness{Warnings: warnings(f)}
+	consumer := ""
+	switch {
+	case !f.setUp:
+		consumer = "streams and consumer are not set up yet"
+	case f.unserved != "":
+		consumer = "events are not served: " + f.unserved
+	case !f.queue.known(f.now) && f.queue.err != nil:
+		consumer = "its state is not known: " + f.queue.err.Error()
+	}
+	nats, configuration := "", ""
+	if !f.connected {
+		nats = "not connected to NATS"
+	}
+	if f.misconfig {
+		configuration = f.state.Reason
+	}
+	r.Conditions = []Condition{
+		{Name: "nats", OK: nats == "", Reason: nats},
+		{Name: "consumer", OK: consumer == "", Reason: consumer},
+		{Name: "configuration", OK: configuration == "", Reason: configuration},
+	}
+	r.Ready = nats == "" && consumer == "" && configuration == ""
+	return r
+}
+
+// ackPendingWarning is the share of max ack pending from which it is warned of: beyond the limit nothing new is delivered.
+const ackPendingWarning = 0.8
+
+// warnings lists what does not keep the worker from working yet.
+func warnings(f facts) []Warning {
+	list := []Warning{}
+	warn := func(name, format string, args ...any) {
+		list = append(list, Warning{name, fmt.Sprintf(format, args...)})
+	}
+	if f.setUp && f.state.Breaker != string(worker.Closed) && !f.misconfig {
+		warn("circuit breaker", "%s: %s", f.state.Breaker, f.state.Reason)
+	}
+	if !f.queue.known(f.now) {
+		return list
+	}
+	s := f.queue.status
+	if s.MaxAckPending > 0 && float64(s.Unsettled) >= ackPendingWarning*float64(s.MaxAckPending) {
+		warn("ack pending", "%d events are in work or wait for their retry; at %d nothing new is delivered (REVOKER_MAX_ACK_PENDING)", s.Unsettled, s.MaxAckPending)
+	}
+	if age, most := oldestAge(s, f.now), time.Duration(s.MaxAge)*time.Second; s.Oldest != nil && most > 0 && age > most/2 {
+		warn("max age", "the oldest event is %s old; stream %s drops events after %s", age.Round(time.Minute), s.Stream, most)
+	}
+	if s.Paused {
+		warn("paused", "the consumer is paused: no worker gets events; `revoker resume` ends it")
+	}
+	for _, unknown := range s.Unknown {
+		warn("unknown", "%s", unknown)
+	}
+	return list
+}
+
+func oldestAge(s events.Status, now time.Time) time.Duration {
+	if s.Oldest == nil {
+		return 0
+	}
+	return max(now.Sub(s.Oldest.Published), 0)
+}
