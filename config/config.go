@@ -46,7 +46,8 @@ type Config struct {
 	BreakerMaxProbeInterval time.Duration `envconfig:"REVOKER_BREAKER_MAX_PROBE_INTERVAL" default:"5s" min:"10ms" max:"1h" desc:"Largest time between two probes, unless a Retry-After asks for more."`
 
 	DrainTimeout time.Duration `envconfig:"REVOKER_DRAIN_TIMEOUT" default:"25s" min:"0s" max:"1h" desc:"Time that calls in flight get to finish after SIGTERM."`
-	OpsAddr      string        `envconfig:"REVOKER_OPS_ADDR" default:"127.0.0.1:8080" empty:"kept" desc:"Address of the health endpoints /livez and /readyz and of /metrics; an empty value turns them off."`
+	OpsAddr      string        `envconfig:"REVOKER_OPS_ADDR" default:"127.0.0.1:8080" empty:"kept" desc:"Address of the console page, /livez, /readyz and /metrics; an empty value turns them off."`
+	ConsoleToken Secret        `envconfig:"REVOKER_CONSOLE_TOKEN" desc:"What an operator enters on the console page to replay, discard or pause; at least 16 characters. The page is read-only without it."`
 	OpsPprof     bool          `envconfig:"REVOKER_OPS_PPROF" default:"false" desc:"Serves Go's profiles at /debug/pprof/ too, to whoever reaches REVOKER_OPS_ADDR."`
 	LogLevel     slog.Level    `envconfig:"REVOKER_LOG_LEVEL" default:"info" desc:"debug, info, warn or error."`
 	LogFormat    string        `envconfig:"REVOKER_LOG_FORMAT" default:"json" desc:"json or text."`

@@ -97,8 +97,13 @@ func (c Config) validate() []error {
 		_, _, err := net.SplitHostPort(c.OpsAddr)
 		refuse(err != nil, "REVOKER_OPS_ADDR: not a host:port address")
 	}
+	token := c.ConsoleToken.Reveal()
+	refuse(token != "" && len(token) < minConsoleToken, "REVOKER_CONSOLE_TOKEN: must have at least %d characters", minConsoleToken)
 	return append(errs, c.NATS.validate()...)
 }
+
+// minConsoleToken keeps a token from being guessed.
+const minConsoleToken = 16
 
 func (n NATS) validate() []error {
 	var errs []error

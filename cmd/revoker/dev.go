@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -92,14 +93,13 @@ func (o devOptions) run(ctx context.Context, out, errOut io.Writer) error {
 	cfg = devConfig(cfg, server.URL(), api.URL())
 	log := newLogger(errOut, cfg)
 	board := &board{out: out, counts: map[worker.Outcome]int{}, began: time.Now()}
-	o.introduce(out, cfg)
 
 	// The samples end with the worker, whatever ends it.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var samples sync.WaitGroup
 	samples.Go(func() { o.publishSamples(ctx, cfg, api, log) })
-	err = work(ctx, cfg, log, board.settled)
+	err = work(ctx, cfg, log, watch{settled: board.settled, listening: func(address string) { o.introduce(out, cfg, address) }})
 	cancel()
 	samples.Wait()
 	board.summarise(cfg, log)
@@ -116,17 +116,34 @@ func devConfig(cfg config.Config, natsURL, apiURL string) config.Config {
 	if os.Getenv("REVOKER_LOG_LEVEL") == "" {
 		cfg.LogLevel = slog.LevelWarn
 	}
-	if os.Getenv("REVOKER_OPS_ADDR") == "" {
-		cfg.OpsAddr = "" // its port may be taken, and nobody asked for it
+	if _, set := os.LookupEnv("REVOKER_OPS_ADDR"); !set && taken(cfg.OpsAddr) {
+		cfg.OpsAddr = "127.0.0.1:0" // nobody asked for this very one
+	}
+	if cfg.ConsoleToken.IsZero() {
+		cfg.ConsoleToken = config.NewSecret(rand.Text())
 	}
 	return cfg
 }
 
-func (o devOptions) introduce(out io.Writer, cfg config.Config) {
+func taken(address string) bool {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return true
+	}
+	listener.Close()
+	return false
+}
+
+func (o devOptions) introduce(out io.Writer, cfg config.Config, address string) {
+	page := "off"
+	if address != "" {
+		page = fmt.Sprintf("http://%s  token %s", address, cfg.ConsoleToken.Reveal())
+	}
 	fmt.Fprintf(out, `revoker %s, on this machine alone
 
   NATS  %s  stream %s, subject %s
   API   %s  simulated
+  Page  %s
 
 Publish an event of your own from another terminal:
 
@@ -134,7 +151,7 @@ Publish an event of your own from another terminal:
 
 It shows as session %s. Ctrl-C stops.
 
-`, currentVersion(), cfg.NATS.URL, cfg.Stream, cfg.Subject, cfg.API.BaseURL, cfg.NATS.URL, cfg.Subject, events.SessionID("abc").Mask())
+`, currentVersion(), cfg.NATS.URL, cfg.Stream, cfg.Subject, cfg.API.BaseURL, page, cfg.NATS.URL, cfg.Subject, events.SessionID("abc").Mask())
 }
 
 // publishSamples publishes sample events until ctx is done: most are revoked at once, some after failures, and some end as

@@ -43,7 +43,7 @@ It is configured by environment variables:
 				return fmt.Errorf("the configuration is wrong:\n%w", err)
 			}
 			tuneMemory(cfg.Concurrency)
-			return work(cmd.Context(), cfg, newLogger(cmd.ErrOrStderr(), cfg), nil)
+			return work(cmd.Context(), cfg, newLogger(cmd.ErrOrStderr(), cfg), watch{})
 		},
 	}
 }
@@ -81,8 +81,14 @@ func tuneMemory(concurrency int) {
 	}
 }
 
-// work is the whole life of a worker, from its connections to its drain. observe may be nil.
-func work(ctx context.Context, cfg config.Config, log *slog.Logger, observe func(worker.Settlement)) error {
+// watch is told what a worker does. Either may be nil.
+type watch struct {
+	listening func(address string) // of the HTTP side, host and port; empty if that is off
+	settled   func(worker.Settlement)
+}
+
+// work is the whole life of a worker, from its connections to its drain.
+func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch) error {
 	api, err := authlete.New(cfg, currentVersion())
 	if err != nil {
 		return fmt.Errorf("the configuration is wrong:\n%w", err)
@@ -94,8 +100,15 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, observe func
 		return problem(err)
 	}
 	defer health.Close()
+	observers := []func(worker.Settlement){}
 	if health != nil {
-		observe = both(worker.NewMetrics(registry).Observe, observe)
+		observers = append(observers, worker.NewMetrics(registry).Observe, health.Observe)
+	}
+	if watch.settled != nil {
+		observers = append(observers, watch.settled)
+	}
+	if watch.listening != nil {
+		watch.listening(health.Address())
 	}
 	conn, err := events.Connect(cfg.NATS, "revoker", log, true)
 	if err != nil {
@@ -112,7 +125,7 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, observe func
 		return problem(err)
 	}
 	defer consumer.Close()
-	w := worker.New(cfg, consumer, letters, api, log, observe)
+	w := worker.New(cfg, consumer, letters, api, log, all(observers))
 	health.Serve(w)
 	conn.Answer(cfg, answerer(w))
 	w.Run(ctx)
@@ -122,14 +135,12 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, observe func
 	return nil
 }
 
-// both tells two observers; the second may be nil.
-func both(first, second func(worker.Settlement)) func(worker.Settlement) {
-	if second == nil {
-		return first
-	}
+// all tells each observer.
+func all(observers []func(worker.Settlement)) func(worker.Settlement) {
 	return func(s worker.Settlement) {
-		first(s)
-		second(s)
+		for _, observe := range observers {
+			observe(s)
+		}
 	}
 }
 

@@ -1,4 +1,4 @@
-// Package ops is the HTTP side of a worker: its health and its metrics.
+// Package ops is the HTTP side of a worker: its health, its metrics and the console page.
 package ops
 
 import (
@@ -25,7 +25,7 @@ const (
 	maxHeader      = 64 << 10 // bytes
 )
 
-// Server serves the health endpoints and metrics. A nil Server does nothing.
+// Server serves the health endpoints, metrics and the console page. A nil Server does nothing.
 type Server struct {
 	cfg      config.Config
 	log      *slog.Logger
@@ -34,6 +34,9 @@ type Server struct {
 	served   sync.WaitGroup
 	ctx      context.Context // of what runs beside requests
 	cancel   context.CancelFunc
+	address  string
+	history  *History
+	console  *console
 
 	mu     sync.Mutex
 	conn   *events.Conn
@@ -51,11 +54,12 @@ func Listen(cfg config.Config, version string, registry *prometheus.Registry, lo
 	if err != nil {
 		return nil, fmt.Errorf("health endpoints (REVOKER_OPS_ADDR): %w", err)
 	}
-	s := &Server{cfg: cfg, log: log, registry: registry}
+	s := &Server{cfg: cfg, log: log, registry: registry, address: listener.Addr().String(), history: NewHistory()}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.console = newConsole(s.ctx, cfg, version, s, log)
 	registry.MustRegister(newCollector(version, s.facts))
 	s.http = &http.Server{
-		Handler: s.routes(), ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout,
+		Handler: s.routes(), ReadHeaderTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	s.served.Go(func() { _ = s.http.Serve(listener) })
@@ -66,6 +70,7 @@ func Listen(cfg config.Config, version string, registry *prometheus.Registry, lo
 // routes is all that is served. What streams has to set its own write deadline.
 func (s *Server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
+	mux.Handle("/", s.console.handler())
 	mux.HandleFunc("GET /livez", s.live)
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{
@@ -112,4 +117,27 @@ func (s *Server) Close() {
 	s.cancel()
 	_ = s.http.Close()
 	s.served.Wait()
+	s.console.fleet.running.Wait()
+}
+
+// Observe is to be told of each settlement, for the console page. Of a nil Server it is nothing.
+func (s *Server) Observe(settlement worker.Settlement) {
+	if s != nil {
+		s.history.Observe(settlement)
+	}
+}
+
+// parts are what the page shows; each is nil until it is there.
+func (s *Server) parts() (*events.Conn, *worker.Worker) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conn, s.worker
+}
+
+// Address is where the server listens, host and port; empty for a nil Server.
+func (s *Server) Address() string {
+	if s == nil {
+		return ""
+	}
+	return s.address
 }

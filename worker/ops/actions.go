@@ -1,0 +1,171 @@
+package ops
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"revoker/events"
+)
+
+const (
+	actTimeout    = 10 * time.Second
+	progressEvery = 500 * time.Millisecond
+	maxPause      = 30 * 24 * time.Hour
+)
+
+// sweepRequest asks to replay or discard dead letters.
+type sweepRequest struct {
+	Action    string    `json:"action"` // replay or discard
+	Selection selection `json:"selection"`
+	All       bool      `json:"all"` // must be set where the selection chooses every letter
+}
+
+// sweepProgress is a line of the answer: how far it is. The last one has Over set.
+type sweepProgress struct {
+	Over    bool           `json:"over"`
+	Done    int            `json:"done"`
+	Gone    int            `json:"gone"`    // somebody else was faster
+	Refused map[string]int `json:"refused"` // by reason
+	Error   string         `json:"error,omitempty"`
+}
+
+// sweep replays or discards the chosen letters, and says how far it is, a line of JSON at a time. It ends with the request, so
+// that closing the page stops it; what it has done stays done.
+func (c *console) sweep(w http.ResponseWriter, r *http.Request, log *slog.Logger) {
+	var request sweepRequest
+	if !understand(w, r, &request) {
+		return
+	}
+	if err := request.check(); err != nil {
+		answer(w, http.StatusBadRequest, failure{err.Error()})
+		return
+	}
+	chosen := request.Selection.events()
+	store, do, err := c.deed(r.Context(), request.Action)
+	if err != nil {
+		answer(w, http.StatusBadGateway, failure{err.Error()})
+		return
+	}
+	log = log.With("action", request.Action, "reason", request.Selection.Reason, "code", request.Selection.ResultCode, "sequences", len(request.Selection.Sequences))
+	log.Info("an operator acts on dead letters")
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	progress := sweepProgress{Refused: map[string]int{}}
+	said := time.Now()
+	err = events.Sweep(r.Context(), store.All(r.Context(), chosen, nil), 0, do, func(_ events.StoredLetter, err error) {
+		progress.count(err)
+		if now := time.Now(); now.Sub(said) >= progressEvery {
+			said = now
+			say(w, progress)
+		}
+	})
+	if progress.Over = true; err != nil && progress.Error == "" {
+		progress.Error = err.Error()
+	}
+	say(w, progress)
+	log.Info("an operator acted on dead letters", "done", progress.Done, "gone", progress.Gone, "refused", len(progress.Refused), "error", progress.Error)
+}
+
+// check refuses what would do more than was confirmed.
+func (s sweepRequest) check() error {
+	filter := s.Selection
+	filter.Last = 0
+	switch {
+	case s.Action != "replay" && s.Action != "discard":
+		return errors.New("no such action")
+	case len(s.Selection.Sequences) == 0 && s.Selection.Last == 0:
+		return errors.New("count the dead letters first")
+	case filter.events().IsZero() && !s.All:
+		return errors.New("choose dead letters first")
+	}
+	return nil
+}
+
+// deed is what is to be done to one letter.
+func (c *console) deed(ctx context.Context, action string) (*events.LetterStore, func(context.Context, events.StoredLetter) error, error) {
+	store, err := c.store(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if action == "discard" {
+		return store, store.Delete, nil
+	}
+	replayer, err := store.Replayer(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return store, func(ctx context.Context, l events.StoredLetter) error {
+		_, err := replayer.Replay(ctx, l)
+		return err
+	}, nil
+}
+
+func (p *sweepProgress) count(err error) {
+	var refused *events.RefusedError
+	switch {
+	case err == nil:
+		p.Done++
+	case errors.As(err, &refused):
+		p.Refused[refused.Reason]++
+	case errors.Is(err, events.ErrNoLetter):
+		p.Gone++
+	default:
+		p.Error = err.Error()
+	}
+}
+
+func say(w http.ResponseWriter, p sweepProgress) {
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
+	_ = json.NewEncoder(w).Encode(p)
+	_ = control.Flush()
+}
+
+// pause stops delivery to the whole fleet, for some seconds or until it is resumed.
+func (c *console) pause(w http.ResponseWriter, r *http.Request, log *slog.Logger) {
+	var request struct {
+		Seconds int `json:"seconds"` // 0: until it is resumed
+	}
+	if !understand(w, r, &request) {
+		return
+	}
+	if request.Seconds < 0 || request.Seconds > int(maxPause.Seconds()) {
+		answer(w, http.StatusBadRequest, failure{"A pause lasts 30 days at the most."})
+		return
+	}
+	c.act(w, r, func(ctx context.Context, conn *events.Conn) error {
+		until, err := conn.Pause(ctx, c.cfg, time.Duration(request.Seconds)*time.Second)
+		if err == nil {
+			log.Info("an operator paused the consumer", "until", until)
+		}
+		return err
+	})
+}
+
+func (c *console) resume(w http.ResponseWriter, r *http.Request, log *slog.Logger) {
+	c.act(w, r, func(ctx context.Context, conn *events.Conn) error {
+		_, err := conn.Resume(ctx, c.cfg)
+		if err == nil {
+			log.Info("an operator resumed the consumer")
+		}
+		return err
+	})
+}
+
+func (c *console) act(w http.ResponseWriter, r *http.Request, do func(context.Context, *events.Conn) error) {
+	ctx, cancel := context.WithTimeout(r.Context(), actTimeout)
+	defer cancel()
+	conn, _ := c.server.parts()
+	if conn == nil || !conn.Connected() {
+		answer(w, http.StatusBadGateway, failure{"not connected to NATS"})
+		return
+	}
+	if err := do(ctx, conn); err != nil {
+		answer(w, http.StatusBadGateway, failure{err.Error()})
+		return
+	}
+	answer(w, http.StatusOK, struct{}{})
+}

@@ -1,0 +1,163 @@
+package ops
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"revoker/config"
+	"revoker/events"
+)
+
+const (
+	tickInterval   = time.Second
+	statusInterval = 2 * time.Second // of asking JetStream, while somebody looks
+	writeTimeout   = 5 * time.Second // of one message to one reader
+	maxReaders     = 50
+)
+
+// State is what the console page shows beside the past: now, once a second.
+type State struct {
+	Time        int64  `json:"t"` // Unix milliseconds
+	Version     string `json:"version"`
+	Stream      string `json:"stream"`
+	Consumer    string `json:"consumer"`
+	Concurrency int    `json:"concurrency"`
+	// Connected is whether this worker is connected to NATS, and Working whether its consumer is set up.
+	Connected bool                `json:"connected"`
+	Working   bool                `json:"working"`
+	Worker    *events.WorkerState `json:"worker"`
+	// Fleet is the state of the whole fleet, as JetStream knows it; absent until it was read.
+	Fleet *events.Status `json:"fleet"`
+	// FleetError says why it could not be read.
+	FleetError string `json:"fleetError,omitempty"`
+	// CanAct tells whether there is a console token, SignedIn whether this reader gave it.
+	CanAct   bool   `json:"canAct"`
+	SignedIn bool   `json:"signedIn"`
+	Operator string `json:"operator,omitempty"`
+}
+
+// message is one event of the feed. The first one has all the past.
+type message struct {
+	State   State     `json:"state"`
+	Seconds []Second  `json:"seconds"`
+	Settled []Settled `json:"settled"`
+}
+
+// fleet reads JetStream's state for all readers together, and only while somebody reads.
+type fleet struct {
+	cfg     config.Config
+	ctx     context.Context // ends with the server
+	running sync.WaitGroup
+
+	mu     sync.Mutex
+	reader *events.StatusReader
+	asking bool
+	asked  time.Time
+	status *events.Status
+	err    error
+}
+
+// latest returns what was read last, and reads again in the background if that is old.
+func (f *fleet) latest(conn *events.Conn) (*events.Status, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if conn == nil {
+		return nil, nil
+	}
+	if f.reader == nil {
+		f.reader = events.NewStatusReader(conn, f.cfg)
+	}
+	if !f.asking && time.Since(f.asked) >= statusInterval {
+		f.asking = true
+		f.running.Go(f.read)
+	}
+	return f.status, f.err
+}
+
+func (f *fleet) read() {
+	status, err := f.reader.Read(f.ctx)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asking, f.asked, f.err = false, time.Now(), err
+	if err == nil {
+		f.status = &status
+	}
+}
+
+// feed sends the state once a second, as server-sent events.
+func (c *console) feed(w http.ResponseWriter, r *http.Request) {
+	if !c.enter() {
+		answer(w, http.StatusServiceUnavailable, failure{"Too many pages are open."})
+		return
+	}
+	defer c.leave()
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Accel-Buffering", "no") // a proxy must not hold it back
+	control := http.NewResponseController(w)
+	ticker := time.NewTicker(tickInterval)
+	defer ticker.Stop()
+	second, number := int64(0), 0
+	for {
+		m := message{State: c.state(r), Seconds: c.server.history.Since(second), Settled: c.server.history.Recent(number)}
+		if n := len(m.Seconds); n > 0 {
+			second = m.Seconds[n-1].Time
+		}
+		if len(m.Settled) > 0 {
+			number = m.Settled[0].Number
+		}
+		body, err := json.Marshal(m)
+		if err != nil {
+			return
+		}
+		_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
+		if _, err := fmt.Fprintf(w, "data: %s\n\n", body); err != nil || control.Flush() != nil {
+			return
+		}
+		select {
+		case <-r.Context().Done():
+			return
+		case <-c.closing:
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (c *console) enter() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.readers >= maxReaders {
+		return false
+	}
+	c.readers++
+	return true
+}
+
+func (c *console) leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.readers--
+}
+
+func (c *console) state(r *http.Request) State {
+	conn, worker := c.server.parts()
+	s := State{
+		Time: time.Now().UnixMilli(), Version: c.version, Stream: c.cfg.Stream, Consumer: c.cfg.Consumer, Concurrency: c.cfg.Concurrency,
+		Connected: conn != nil && conn.Connected(), Working: worker != nil, CanAct: c.gate.open(),
+	}
+	s.Operator, s.SignedIn = c.gate.who(r)
+	if worker != nil {
+		state := worker.State()
+		s.Worker = &state
+	}
+	var err error
+	if s.Fleet, err = c.fleet.latest(conn); err != nil {
+		s.FleetError = err.Error()
+	}
+	return s
+}

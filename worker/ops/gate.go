@@ -1,0 +1,158 @@
+package ops
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"revoker/config"
+)
+
+const (
+	cookieName   = "revoker_console"
+	signedInFor  = 12 * time.Hour
+	maxSignedIn  = 100
+	maxBody      = 64 << 10
+	bodyTimeout  = 5 * time.Second
+	guessesEvery = 2 * time.Second // on average; a few may come at once
+	guessesBurst = 5
+)
+
+// gate lets those act who know REVOKER_CONSOLE_TOKEN. A browser gets a cookie for it that no script can read and no other
+// site's page can send.
+type gate struct {
+	token   config.Secret
+	log     *slog.Logger
+	guesses *rate.Limiter
+
+	mu       sync.Mutex
+	sessions map[[sha256.Size]byte]signedIn // by the cookie's hash
+}
+
+type signedIn struct {
+	name  string // for the log
+	until time.Time
+}
+
+func newGate(token config.Secret, log *slog.Logger) *gate {
+	return &gate{token: token, log: log, guesses: rate.NewLimiter(rate.Every(guessesEvery), guessesBurst), sessions: map[[sha256.Size]byte]signedIn{}}
+}
+
+// open reports whether there is a token at all; without one nobody can act.
+func (g *gate) open() bool { return !g.token.IsZero() }
+
+// who returns the name by which the log knows the request's sender, if signed in.
+func (g *gate) who(r *http.Request) (name string, ok bool) {
+	cookie, err := r.Cookie(cookieName)
+	if err != nil || !g.open() {
+		return "", false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s, ok := g.sessions[sha256.Sum256([]byte(cookie.Value))]
+	return s.name, ok && time.Now().Before(s.until)
+}
+
+// acting wraps a handler that changes something: it is only for those who are signed in, and the log says who did what.
+func (g *gate) acting(do func(w http.ResponseWriter, r *http.Request, log *slog.Logger)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		name, ok := g.who(r)
+		if !ok {
+			g.refuse(w)
+			return
+		}
+		do(w, r, g.log.With("operator", name, "from", r.RemoteAddr))
+	}
+}
+
+func (g *gate) refuse(w http.ResponseWriter) {
+	if !g.open() {
+		answer(w, http.StatusForbidden, failure{"The page is read-only: REVOKER_CONSOLE_TOKEN is not set."})
+		return
+	}
+	answer(w, http.StatusUnauthorized, failure{"Sign in with the console token first."})
+}
+
+// signIn takes the token and gives the cookie. Guessing is slowed down for all, since addresses say little behind a proxy.
+func (g *gate) signIn(w http.ResponseWriter, r *http.Request) {
+	if !g.open() {
+		g.refuse(w)
+		return
+	}
+	var request struct{ Token, Name string }
+	if !understand(w, r, &request) {
+		return
+	}
+	if !g.guesses.Allow() {
+		answer(w, http.StatusTooManyRequests, failure{"Too many attempts; wait a few seconds."})
+		return
+	}
+	given, want := sha256.Sum256([]byte(request.Token)), sha256.Sum256([]byte(g.token.Reveal()))
+	if subtle.ConstantTimeCompare(given[:], want[:]) != 1 {
+		g.log.Warn("somebody gave a wrong console token", "from", r.RemoteAddr)
+		answer(w, http.StatusUnauthorized, failure{"That is not the console token."})
+		return
+	}
+	value := rand.Text()
+	session := signedIn{name: value[:6], until: time.Now().Add(signedInFor)}
+	g.admit(sha256.Sum256([]byte(value)), session)
+	http.SetCookie(w, &http.Cookie{
+		Name: cookieName, Value: value, Path: "/", MaxAge: int(signedInFor.Seconds()),
+		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https",
+	})
+	g.log.Info("an operator signed in to the console", "operator", session.name, "from", r.RemoteAddr)
+	answer(w, http.StatusOK, map[string]string{"operator": session.name})
+}
+
+func (g *gate) admit(key [sha256.Size]byte, s signedIn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	for old, other := range g.sessions {
+		if now.After(other.until) || len(g.sessions) >= maxSignedIn {
+			delete(g.sessions, old)
+		}
+	}
+	g.sessions[key] = s
+}
+
+func (g *gate) signOut(w http.ResponseWriter, r *http.Request) {
+	if cookie, err := r.Cookie(cookieName); err == nil {
+		g.mu.Lock()
+		delete(g.sessions, sha256.Sum256([]byte(cookie.Value)))
+		g.mu.Unlock()
+	}
+	http.SetCookie(w, &http.Cookie{Name: cookieName, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode})
+	answer(w, http.StatusOK, struct{}{})
+}
+
+// failure is the body of an answer that refuses something: a sentence for the operator.
+type failure struct {
+	Error string `json:"error"`
+}
+
+// understand reads a request's body, or answers that it can't be read.
+func understand(w http.ResponseWriter, r *http.Request, request any) bool {
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(request)
+	_ = control.SetReadDeadline(time.Time{})
+	if err != nil {
+		answer(w, http.StatusBadRequest, failure{"The request can't be read."})
+	}
+	return err == nil
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}

@@ -1,0 +1,185 @@
+package ops
+
+import (
+	"math"
+	"math/bits"
+	"sync"
+	"time"
+
+	"revoker/events"
+	"revoker/worker"
+)
+
+const (
+	historySeconds = 15 * 60
+	recentSettled  = 50 // of which the console page shows each by itself
+)
+
+// History is what the worker settled in the last 15 minutes, second by second, for the console page. It is safe for
+// concurrent use.
+type History struct {
+	mu      sync.Mutex
+	now     func() time.Time
+	second  int64 // the current one
+	current tally
+	past    [historySeconds]Second // by second modulo its length
+	recent  [recentSettled]settled
+	settled int
+}
+
+// Second is what was settled within one second.
+type Second struct {
+	Time        int64 `json:"t"` // Unix seconds
+	Revoked     int   `json:"revoked"`
+	Retried     int   `json:"retried"`
+	DeadLetters int   `json:"dead"`
+	// P50 and P99 are how long calls took, in milliseconds, to within a tenth; absent without a call.
+	P50 *float64 `json:"p50"`
+	P99 *float64 `json:"p99"`
+}
+
+// tally is the second that goes on.
+type tally struct {
+	revoked, retried, dead int
+	calls                  int
+	took                   [durationBuckets]uint32
+}
+
+// settled is one settlement, for the list of the last.
+type settled struct {
+	at time.Time
+	worker.Settlement
+}
+
+// NewHistory returns an empty one.
+func NewHistory() *History { return &History{now: time.Now} }
+
+// Observe takes a settlement in. It is called for each, so it is cheap: no allocation, and no hash of the session.
+func (h *History) Observe(s worker.Settlement) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.now()
+	h.advance(now.Unix())
+	t := &h.current
+	switch {
+	case s.Outcome == worker.Revoked:
+		t.revoked++
+	case s.Outcome.Reason() != "":
+		t.dead++
+	case s.Outcome == worker.Retry || s.Outcome == worker.Misconfigured:
+		t.retried++
+	default: // handed back without a call
+		return
+	}
+	if s.Took > 0 {
+		t.calls++
+		t.took[bucketOf(s.Took)]++
+	}
+	h.recent[h.settled%recentSettled] = settled{now, s}
+	h.settled++
+}
+
+// advance closes the seconds before this one. The caller holds mu.
+func (h *History) advance(second int64) {
+	if h.second == 0 {
+		h.second = second
+	}
+	for ; h.second < second; h.second++ {
+		if second-h.second > historySeconds {
+			h.second = second - historySeconds
+			h.current = tally{}
+		}
+		h.past[h.second%historySeconds] = h.current.close(h.second)
+		h.current = tally{}
+	}
+}
+
+func (t *tally) close(second int64) Second {
+	return Second{Time: second, Revoked: t.revoked, Retried: t.retried, DeadLetters: t.dead, P50: t.quantile(0.5), P99: t.quantile(0.99)}
+}
+
+// Since returns the closed seconds after the one given, oldest first.
+func (h *History) Since(after int64) []Second {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.advance(h.now().Unix())
+	list := []Second{}
+	for second := max(after+1, h.second-historySeconds); second < h.second; second++ {
+		if s := h.past[second%historySeconds]; s.Time == second {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// Settled is one settlement as the console page shows it.
+type Settled struct {
+	Number     int     `json:"n"`
+	Time       int64   `json:"t"` // Unix milliseconds
+	Session    string  `json:"session"`
+	Outcome    string  `json:"outcome"`
+	Sequence   uint64  `json:"sequence"`
+	Deliveries int     `json:"deliveries"`
+	Status     int     `json:"status"`
+	ResultCode string  `json:"code"`
+	Detail     string  `json:"detail"`
+	Took       float64 `json:"ms"`
+	Age        float64 `json:"age"` // seconds
+}
+
+// Recent returns the last settlements after number, newest first, with their sessions masked.
+func (h *History) Recent(after int) []Settled {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	list := []Settled{}
+	for n := h.settled; n > max(after, h.settled-recentSettled); n-- {
+		s := h.recent[(n-1)%recentSettled]
+		list = append(list, Settled{
+			Number: n, Time: s.at.UnixMilli(), Session: mask(s.Session), Outcome: string(s.Outcome), Sequence: s.Sequence, Deliveries: s.Deliveries,
+			Status: s.Status, ResultCode: s.ResultCode, Detail: s.Detail, Took: milliseconds(s.Took), Age: s.Age.Seconds(),
+		})
+	}
+	return list
+}
+
+func mask(id events.SessionID) string {
+	if id == "" {
+		return ""
+	}
+	return id.Mask()
+}
+
+func milliseconds(d time.Duration) float64 { return math.Round(float64(d.Microseconds())) / 1000 }
+
+// Durations fall into buckets, eight for each doubling from a microsecond on, up to half an hour.
+const (
+	perDoubling     = 8
+	durationBuckets = 31 * perDoubling
+)
+
+func bucketOf(d time.Duration) int {
+	us := uint64(max(d.Microseconds(), 1))
+	doubling := bits.Len64(us) - 1
+	within := int((us << 3 >> doubling) & (perDoubling - 1))
+	return min(doubling*perDoubling+within, durationBuckets-1)
+}
+
+// middleOf is a bucket's middle in milliseconds.
+func middleOf(bucket int) float64 {
+	low := math.Exp2(float64(bucket/perDoubling)) * (1 + float64(bucket%perDoubling)/perDoubling)
+	return low * (1 + 0.5/perDoubling) / 1000
+}
+
+func (t *tally) quantile(q float64) *float64 {
+	if t.calls == 0 {
+		return nil
+	}
+	left := int(math.Ceil(q * float64(t.calls)))
+	for bucket, n := range t.took {
+		if left -= int(n); left <= 0 {
+			value := math.Round(middleOf(bucket)*100) / 100
+			return &value
+		}
+	}
+	return nil
+}

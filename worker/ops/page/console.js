@@ -1,0 +1,184 @@
+'use strict';
+// The state that the feed sends once a second, and what concerns the whole page: the connection, signing in, pausing, the theme.
+
+let state = null;
+let seconds = [];
+let lost = null; // the timer that says so
+let feed = null;
+let newest = {t: 0, n: 0}; // the last settlement that is shown
+
+// connect opens the feed, with the cookie of whoever is signed in by now.
+function connect() {
+  if (feed) feed.close();
+  feed = new EventSource('console/feed');
+  feed.onmessage = e => {
+    clearTimeout(lost);
+    lost = setTimeout(() => link('lost', 'Disconnected'), 4000);
+    take(JSON.parse(e.data));
+  };
+  feed.onerror = () => {
+    link('lost', 'Disconnected');
+    if (feed.readyState === EventSource.CLOSED) setTimeout(connect, 3000);
+  };
+}
+
+function link(kind, text) {
+  document.body.dataset.link = kind;
+  if ($('link').textContent !== text) $('link').textContent = text;
+  if (kind === 'lost') notice('No answer from this worker. What you see is what it was; the page tries again by itself.');
+}
+
+function take(message) {
+  const first = state === null;
+  state = message.state;
+  const now = Math.floor(state.t / 1000);
+  const known = seconds.length ? seconds[seconds.length - 1].t : 0;
+  seconds = seconds.concat(message.seconds.filter(s => s.t > known)).filter(s => s.t > now - windowSeconds);
+  link('live', 'Live');
+  showState();
+  showSettled(message.settled);
+  for (const plot of plots) plot.draw(seconds);
+  if (first || lettersChanged()) loadLetters();
+}
+
+function notice(text, kind) {
+  $('notice').hidden = !text;
+  $('notice').className = 'notice ' + (kind || '');
+  if ($('notice').textContent !== text) $('notice').textContent = text || '';
+}
+
+function set(id, text, note) {
+  $(id).textContent = text;
+  if (note !== undefined) $(id + '-note').textContent = note || '\u00a0';
+}
+
+function showState() {
+  const {worker, fleet} = state;
+  $('version').textContent = state.version;
+  $('stream').textContent = `${state.stream} › ${state.consumer}`;
+  if (!state.connected) notice('This worker is not connected to NATS. Events wait in the stream.');
+  else if (!state.working) notice('Streams and consumer are not set up yet; the log says what is missing.', 'warning');
+  else if (fleet && fleet.paused) notice(`The whole fleet is paused ${fleet.pausedUntil ? 'until ' + time(fleet.pausedUntil) : 'until it is resumed'}. Logged-out sessions keep their tokens meanwhile.`, 'warning');
+  else if (state.fleetError) notice('The state of the streams is not known: ' + state.fleetError, 'warning');
+  else notice('');
+
+  const breaker = worker ? worker.breaker : '…';
+  $('card-breaker').dataset.state = breaker;
+  const said = {closed: 'the logout API works', 'half-open': 'probing the API: ' + (worker && worker.reason), open: (worker && worker.reason) || ''};
+  set('breaker', worker ? breaker : 'not working yet', said[breaker] || '');
+
+  set('inflight', worker ? count(worker.inFlight) : '…', `of ${count(state.concurrency)} in this worker`);
+  if (!fleet) return;
+  set('backlog', count(fleet.backlog), eta(fleet));
+  const workers = Math.max(fleet.workers ? fleet.workers.length : 0, fleet.openPulls);
+  set('retrying', fleet.waitingForRetry === undefined ? count(fleet.unsettled) : count(fleet.waitingForRetry),
+    fleet.waitingForRetry === undefined ? 'in work or waiting' : `in the fleet (${workers} worker${workers === 1 ? '' : 's'})`);
+  const oldest = fleet.oldest;
+  set('oldest', oldest ? duration(oldest.ageSeconds) : '–', oldest ? 'old, not settled' : 'nothing waits');
+  const dead = fleet.deadLetters;
+  set('dead', dead ? count(dead.total) : '?', dead ? reasons(dead.reasons) : 'not known');
+  $('sign').hidden = !state.canAct;
+  $('sign').textContent = state.signedIn ? 'Sign out' : 'Sign in';
+  $('pause').hidden = !state.signedIn;
+  $('pause').textContent = fleet.paused ? 'Resume' : 'Pause';
+  showActions();
+}
+
+function reasons(byReason) {
+  const list = Object.entries(byReason || {}).sort((a, b) => b[1] - a[1]);
+  return list.map(([reason, n]) => `${count(n)} ${reason.toLowerCase().replaceAll('_', ' ')}`).join(', ');
+}
+
+// eta is from this worker's rate over the last half minute; with others at work it comes sooner.
+function eta(fleet) {
+  if (fleet.backlog === 0) return 'nothing waits';
+  const last = seconds.slice(-30);
+  const rate = last.reduce((sum, s) => sum + s.revoked + s.dead, 0) / Math.max(last.length, 1);
+  const workers = Math.max(fleet.workers ? fleet.workers.length : 1, 1);
+  if (rate < 0.1) return 'not moving';
+  return `about ${duration(fleet.backlog / (rate * workers))} left`;
+}
+
+const outcomes = {caller_error: 'dead letter', invalid: 'dead letter', retries_exhausted: 'dead letter'};
+
+function showSettled(list) {
+  list = list.filter(s => s.t > newest.t || s.t === newest.t && s.n > newest.n);
+  if (!list.length) return;
+  newest = list[0];
+  $('settled-empty').hidden = true;
+  const body = $('settled').tBodies[0];
+  for (const s of list.slice().reverse()) {
+    body.prepend(el('tr', {},
+      el('td', {}, new Date(s.t).toLocaleTimeString([], {hour12: false})),
+      el('td', {}, el('span', {className: 'tag ' + s.outcome}, outcomes[s.outcome] || s.outcome)),
+      el('td', {className: 'id'}, s.session || '–'),
+      el('td', {className: 'number'}, s.ms ? short(s.ms) + ' ms' : '–'),
+      el('td', {className: 'text wide-only'}, s.detail || (s.deliveries > 1 ? `at delivery ${s.deliveries}` : ''))));
+  }
+  while (body.rows.length > 50) body.deleteRow(-1);
+}
+
+// post sends JSON and returns the answer, or throws its sentence.
+async function post(path, body) {
+  const response = await fetch(path, {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body)});
+  if (!response.ok) throw new Error(await sentence(response));
+  return response;
+}
+
+async function sentence(response) {
+  try { return (await response.json()).error; } catch { return `The worker answered ${response.status}.`; }
+}
+
+for (const button of document.querySelectorAll('[data-close]')) button.onclick = () => button.closest('dialog').close();
+
+$('sign').onclick = async () => {
+  if (!state.signedIn) { $('sign-in-error').hidden = true; $('sign-in').showModal(); return; }
+  await post('console/sign-out', {}).catch(() => {});
+  state.signedIn = false;
+  showState();
+};
+
+$('sign-in-form').onsubmit = async e => {
+  e.preventDefault();
+  const form = e.target;
+  try {
+    await post('console/sign-in', {token: form.token.value});
+    form.reset();
+    $('sign-in').close();
+    state.signedIn = true;
+    showState();
+    connect();
+  } catch (err) { fail('sign-in-error', err); }
+};
+
+$('pause').onclick = async () => {
+  if (!state.fleet.paused) { $('pause-error').hidden = true; $('pausing').showModal(); return; }
+  try { await post('console/resume', {}); state.fleet.paused = false; showState(); } catch (err) { notice(err.message); }
+};
+
+$('pause-form').onsubmit = async e => {
+  e.preventDefault();
+  try {
+    await post('console/pause', {seconds: Number(e.target.seconds.value)});
+    $('pausing').close();
+  } catch (err) { fail('pause-error', err); }
+};
+
+function fail(id, err) {
+  $(id).textContent = err.message;
+  $(id).hidden = false;
+}
+
+$('theme').onclick = () => {
+  const dark = matchMedia('(prefers-color-scheme: dark)').matches;
+  const now = document.documentElement.dataset.theme || (dark ? 'dark' : 'light');
+  const next = now === 'dark' ? 'light' : 'dark';
+  document.documentElement.dataset.theme = next;
+  try { localStorage.theme = next; } catch { /* it is forgotten then */ }
+  for (const plot of plots) plot.redraw();
+};
+try { if (localStorage.theme) document.documentElement.dataset.theme = localStorage.theme; } catch { /* private window */ }
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { for (const plot of plots) plot.redraw(); });
+
+for (const plot of plots) plot.draw([]);
+connect();

@@ -1,0 +1,249 @@
+'use strict';
+// The dead letters: what is wrong, which, one with all its facts, and what to do about them. Everything that comes from a letter
+// is put into the page as text.
+
+function $(id) { return document.getElementById(id); }
+
+function el(tag, properties, ...children) {
+  const node = Object.assign(document.createElement(tag), properties);
+  node.append(...children);
+  return node;
+}
+
+const count = n => Number(n).toLocaleString();
+const time = t => new Date(t).toLocaleString([], {hour12: false});
+
+function duration(s) {
+  if (s < 60) return Math.round(s) + ' s';
+  if (s < 3600) return Math.floor(s / 60) + ' min' + (s < 600 ? ' ' + Math.round(s % 60) + ' s' : '');
+  if (s < 86400) return Math.floor(s / 3600) + ' h ' + Math.floor(s % 3600 / 60) + ' min';
+  return Math.floor(s / 86400) + ' d ' + Math.floor(s % 86400 / 3600) + ' h';
+}
+
+let listed = null; // the answer that is shown
+let wanted = {}; // the filter
+let shownTotal = -1; // the stream's, when the list was asked for
+let loading = 0;
+let loadedAt = 0;
+const reloadEvery = 5000; // ms, while dead letters come
+
+function filter() {
+  const form = $('filter');
+  const chosen = {};
+  if (form.reason.value) chosen.reason = form.reason.value;
+  if (form.code.value.trim()) chosen.code = form.code.value.trim();
+  if (form.session.value.trim()) chosen.session = form.session.value.trim();
+  if (form.since.value) chosen.since = new Date(Date.now() - 1000 * form.since.value).toISOString();
+  return chosen;
+}
+
+// lettersChanged tells whether to read the list again; not while somebody is busy with it.
+function lettersChanged() {
+  const dead = state.fleet && state.fleet.deadLetters;
+  return dead && dead.total !== shownTotal && loading === 0 && Date.now() - loadedAt >= reloadEvery &&
+    !chosen().length && !$('letters-table').contains(document.activeElement);
+}
+
+async function loadLetters() {
+  const mine = ++loading;
+  loadedAt = Date.now();
+  if (state && state.fleet && state.fleet.deadLetters) shownTotal = state.fleet.deadLetters.total;
+  wanted = filter();
+  try {
+    const answer = await (await post('console/letters', wanted)).json();
+    if (mine === loading) { listed = answer; showLetters(); }
+  } catch (err) {
+    if (mine === loading) $('letters-count').textContent = 'The dead letters can\u2019t be read: ' + err.message;
+  } finally {
+    if (mine === loading) loading = 0;
+  }
+}
+
+function showLetters() {
+  showGroups();
+  const body = $('letters-table').tBodies[0];
+  const kept = new Set(chosen());
+  body.replaceChildren(...listed.letters.map(l => row(l, kept)));
+  $('choose-all').checked = false;
+  $('letters-table').hidden = listed.total === 0;
+  $('letters-empty').hidden = listed.total !== 0;
+  $('letters-empty').textContent = Object.keys(wanted).length ? 'No dead letter matches the filter.' : 'No dead letters: every event was revoked, or waits for its turn.';
+  const some = listed.letters.length < listed.total ? `, the newest ${count(listed.letters.length)} are shown` : '';
+  $('letters-count').textContent = `${count(listed.total)} dead letter${listed.total === 1 ? '' : 's'}${Object.keys(wanted).length ? ' match' : ''}${some}`;
+  showActions();
+}
+
+function showGroups() {
+  $('groups').replaceChildren(...listed.groups.map(g => {
+    const form = $('filter');
+    const button = el('button', {type: 'button', title: `oldest ${time(g.oldest)}, newest ${time(g.newest)}`},
+      el('span', {}, el('b', {}, count(g.count)), ' ' + (g.reason || 'no reason')), el('small', {}, (g.code || 'no result code') + ' · newest ' + time(g.newest)));
+    const code = g.code || '-';
+    button.setAttribute('aria-pressed', form.reason.value === g.reason && form.code.value === code);
+    button.onclick = () => {
+      const on = button.getAttribute('aria-pressed') === 'true';
+      form.reason.value = on ? '' : g.reason;
+      form.code.value = on ? '' : code;
+      loadLetters();
+    };
+    return button;
+  }));
+}
+
+function row(l, kept) {
+  const box = el('input', {type: 'checkbox', value: l.sequence, checked: kept.has(l.sequence)});
+  box.setAttribute('aria-label', `Choose ${l.sequence}`);
+  box.onchange = showActions;
+  const open = el('button', {type: 'button', className: 'open', onclick: e => { e.stopPropagation(); showDetail(l.sequence); }}, String(l.sequence));
+  open.setAttribute('aria-label', `Show dead letter ${l.sequence}`);
+  const tr = el('tr', {className: 'pick'}, el('td', {onclick: e => e.stopPropagation()}, box), el('td', {}, open), el('td', {}, time(l.stored)), el('td', {}, l.reason || '–'),
+    el('td', {}, l.code || '–'), el('td', {className: 'id'}, l.session || '–'), el('td', {className: 'text wide-only'}, l.error));
+  tr.onclick = () => showDetail(l.sequence);
+  return tr;
+}
+
+function chosen() { return [...$('letters-table').querySelectorAll('tbody input:checked')].map(box => Number(box.value)); }
+
+function showActions() {
+  const may = state && state.signedIn && listed && listed.total > 0;
+  $('letters-actions').hidden = !may;
+  const n = chosen().length;
+  for (const button of document.querySelectorAll('[data-on=chosen]')) button.disabled = n === 0;
+}
+
+async function showDetail(sequence) {
+  const dialog = $('detail');
+  $('detail-title').textContent = `Dead letter ${sequence}`;
+  $('detail-body').replaceChildren(el('p', {className: 'empty'}, 'Loading…'));
+  $('detail-actions').hidden = true;
+  if (!dialog.open) dialog.showModal();
+  try {
+    const response = await fetch(`console/letters/${sequence}`);
+    if (!response.ok) throw new Error(await sentence(response));
+    const l = await response.json();
+    $('detail-body').replaceChildren(...facts(l));
+    $('detail-actions').hidden = !state.signedIn;
+    for (const button of $('detail-actions').children) button.onclick = () => confirmAct(button.dataset.act, {sequences: [sequence]}, false, 1);
+  } catch (err) {
+    $('detail-body').replaceChildren(el('p', {className: 'error'}, err.message));
+  }
+}
+
+function facts(l) {
+  const list = el('dl', {});
+  const fact = (name, value) => { if (value) list.append(el('dt', {}, name), el('dd', {}, String(value))); };
+  fact('Reason', l.reason);
+  fact('Error', l.error);
+  fact('API answered', [l.status && 'HTTP ' + l.status, l.code].filter(Boolean).join(', '));
+  fact('Result message', l.message);
+  fact('Session', l.session && l.session + ' (masked)');
+  fact('Stored', time(l.stored));
+  fact('Event', l.origin.Sequence ? `${l.origin.Stream} ${l.origin.Sequence}, on ${l.origin.Subject}` : '');
+  fact('Published', l.origin.Published.startsWith('0001') ? '' : time(l.origin.Published));
+  fact('Deliveries', l.origin.Deliveries);
+  fact('Message ID', l.origin.MessageID);
+  fact('Replay of', l.replayOf);
+  const parts = [list];
+  const headers = Object.entries(l.headers).flatMap(([name, values]) => values.map(value => `${name}: ${value}`));
+  if (headers.length) parts.push(el('h3', {}, 'Headers'), el('pre', {}, headers.join('\n')));
+  parts.push(el('h3', {}, 'Payload'));
+  if (l.encoding === 'hidden') parts.push(el('p', {className: 'note'}, 'Hidden, for it may hold a session ID. Sign in to see it.'));
+  else parts.push(el('pre', {}, l.payload || '(empty)'));
+  if (l.encoding === 'base64') parts.push(el('p', {className: 'note'}, 'Not text; shown as base64.'));
+  if (l.cut) parts.push(el('p', {className: 'note'}, `${count(l.cut)} more bytes are not shown; revoker dlq show prints all.`));
+  if (l.omitted) parts.push(el('p', {className: 'note'}, `${count(l.omitted)} bytes did not fit into the dead letter; the event itself may still be in its stream.`));
+  if (l.masked && l.encoding === 'text') parts.push(el('p', {className: 'note'}, 'The session ID is masked. Sign in to see it.'));
+  return parts;
+}
+
+const verbs = {replay: ['Replay', 'replayed', 'Each is published to its event subject again, and deleted here.'],
+  discard: ['Discard', 'discarded', 'Each is deleted for good. Its session is not revoked by revoker any more.']};
+
+// confirmAct counts what would be done, says so, and does it when it is confirmed.
+async function confirmAct(act, selection, all, expected) {
+  const [verb, done, meaning] = verbs[act];
+  const dialog = $('confirm');
+  $('confirm-title').textContent = `${verb} dead letters?`;
+  $('confirm-body').replaceChildren(el('p', {}, 'Counting…'));
+  $('confirm-progress').hidden = true;
+  const yes = $('confirm-yes');
+  yes.disabled = true;
+  yes.textContent = verb;
+  yes.className = act === 'discard' ? 'danger' : '';
+  $('confirm-no').textContent = 'Cancel';
+  dialog.showModal();
+  try {
+    const dry = await (await post('console/letters', selection)).json();
+    const what = `${count(dry.total)} dead letter${dry.total === 1 ? '' : 's'}`;
+    $('confirm-title').textContent = `${verb} ${what}?`;
+    const lines = dry.groups.map(g => el('li', {}, `${count(g.count)} × ${g.reason || 'no reason'}, ${g.code || 'no result code'}`));
+    $('confirm-body').replaceChildren(el('p', {}, meaning), el('ul', {}, ...lines));
+    if (dry.total < expected) $('confirm-body').append(el('p', {className: 'note'}, `${count(expected - dry.total)} of those you chose are gone by now.`));
+    yes.textContent = `${verb} ${count(dry.total)}`;
+    yes.disabled = dry.total === 0;
+    yes.onclick = () => perform(act, {...selection, last: dry.last}, all, dry.total, done);
+    yes.focus();
+  } catch (err) {
+    $('confirm-body').replaceChildren(el('p', {className: 'error'}, err.message));
+  }
+}
+
+let stopping = null;
+
+async function perform(act, selection, all, total, done) {
+  const progress = $('confirm-progress');
+  $('confirm-yes').disabled = true;
+  $('confirm-no').textContent = 'Stop';
+  progress.hidden = false;
+  progress.textContent = 'Working…';
+  stopping = new AbortController();
+  try {
+    const response = await fetch('console/sweep', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify({action: act, selection, all}), signal: stopping.signal});
+    if (!response.ok) throw new Error(await sentence(response));
+    for await (const p of lines(response.body)) progress.textContent = told(p, total, done);
+  } catch (err) {
+    progress.textContent = err.name === 'AbortError' ? 'Stopped. What was done stays done.' : 'It did not work: ' + err.message;
+  }
+  stopping = null;
+  $('confirm-no').textContent = 'Close';
+  if ($('detail').open) $('detail').close();
+  for (const box of $('letters-table').querySelectorAll('tbody input:checked')) box.checked = false;
+  loadLetters();
+}
+
+async function* lines(body) {
+  let rest = '';
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  for (;;) {
+    const {done, value} = await reader.read();
+    if (done) return;
+    rest += value;
+    const parts = rest.split('\n');
+    rest = parts.pop();
+    for (const part of parts) if (part) yield JSON.parse(part);
+  }
+}
+
+function told(p, total, done) {
+  const refused = Object.entries(p.refused || {});
+  let text = p.over ? `${count(p.done)} ${done}` : `${count(p.done)} of ${count(total)} ${done}…`;
+  if (p.gone) text += `; ${count(p.gone)} were gone already`;
+  for (const [reason, n] of refused) text += `; ${count(n)} not: ${reason}`;
+  if (p.error) text += `; then it ended: ${p.error}`;
+  return text + (p.over ? '.' : '');
+}
+
+$('confirm').addEventListener('close', () => { if (stopping) stopping.abort(); });
+$('choose-all').onchange = e => {
+  for (const box of $('letters-table').querySelectorAll('tbody input')) box.checked = e.target.checked;
+  showActions();
+};
+for (const button of $('letters-actions').children) {
+  button.onclick = () => {
+    if (button.dataset.on === 'all') confirmAct(button.dataset.act, filter(), true, listed.total);
+    else confirmAct(button.dataset.act, {sequences: chosen()}, false, chosen().length);
+  };
+}
+$('letters-refresh').onclick = () => loadLetters();
+$('filter').onsubmit = e => { e.preventDefault(); loadLetters(); };
+$('filter').onreset = () => setTimeout(loadLetters);
