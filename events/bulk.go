@@ -30,6 +30,7 @@ type Bulk struct {
 	conn            *Conn
 	js              jetstream.JetStream
 	stream, subject string
+	expected        []string // stream, as every event's header says it
 	patience        time.Duration
 	interrupted     context.Context // done: nothing is sent again
 
@@ -60,7 +61,8 @@ func NewBulk(ctx context.Context, conn *Conn, stream, subject string, patience t
 		return nil, fmt.Errorf("opening JetStream: %w", err)
 	}
 	b := &Bulk{
-		conn: conn, js: js, stream: stream, subject: subject, patience: patience, interrupted: ctx, window: make(chan sent, bulkWindow),
+		conn: conn, js: js, stream: stream, subject: subject, expected: []string{stream},
+		patience: patience, interrupted: ctx, window: make(chan sent, bulkWindow),
 	}
 	b.done.Go(b.collect)
 	return b, nil
@@ -75,7 +77,7 @@ func (b *Bulk) Publish(event Event, report func(duplicate bool, err error)) erro
 	}
 	s := sent{report: report, msg: &nats.Msg{Subject: b.subject, Data: event.Encode(), Header: nats.Header{
 		jetstream.MsgIDHeader:          {event.MessageID()},
-		jetstream.ExpectedStreamHeader: {b.stream},
+		jetstream.ExpectedStreamHeader: b.expected,
 	}}}
 	s.future, s.err = b.js.PublishMsgAsync(s.msg)
 	b.window <- s

@@ -10,7 +10,9 @@ import (
 // MessageID is the Nats-Msg-Id of the event: the hex SHA-256 of service ID, NUL, session ID. So an event that is published
 // twice within the stream's duplicate window is stored once, and the header gives nothing away.
 func (e Event) MessageID() string {
-	sum := sha256.Sum256([]byte(e.ServiceID + "\x00" + string(e.SessionID)))
+	var buffer [2 * MaxSessionIDLength]byte // on the stack
+	text := append(append(append(buffer[:0], e.ServiceID...), 0), e.SessionID...)
+	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
 }
 

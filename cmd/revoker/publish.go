@@ -152,10 +152,11 @@ func (o *publishOptions) publish(ctx context.Context, p *publication, cfg config
 	if err != nil {
 		return nil, err
 	}
-	limit := rate.NewLimiter(rate.Inf, 0)
+	var limit *rate.Limiter
 	if o.rate > 0 {
 		limit = rate.NewLimiter(rate.Limit(o.rate), max(1, int(o.rate/50))) // 20 ms' worth at once
 	}
+	tuneMemory()
 	stopped = p.each(ctx, p.send(ctx, bulk, limit))
 	if failed := bulk.Close(); failed != nil && ctx.Err() == nil {
 		stopped = failed

@@ -116,17 +116,21 @@ func (p *publication) reject(input string, row eventfile.Row, reason error) erro
 	return p.rejected
 }
 
-// send publishes rows.
+// send publishes rows, as fast as limit allows where there is one.
 func (p *publication) send(ctx context.Context, bulk *events.Bulk, limit *rate.Limiter) func(position, eventfile.Row) error {
 	return func(at position, row eventfile.Row) error {
-		if err := limit.Wait(ctx); err != nil {
-			return err
+		if limit != nil {
+			if err := limit.Wait(ctx); err != nil {
+				return err
+			}
 		}
-		input := p.inputs.name()
-		row.Raw = bytes.Clone(row.Raw) // the reader goes on
+		var raw []byte
+		if p.rejects != nil {
+			raw = bytes.Clone(row.Raw) // the reader goes on
+		}
 		return bulk.Publish(row.Event, func(duplicate bool, err error) {
 			if errors.Is(err, events.ErrTooLarge) {
-				err = p.reject(input, row, err)
+				err = p.reject(title(p.inputs.names[at.input]), eventfile.Row{Line: at.line, Raw: raw}, err)
 			} else {
 				p.settled(duplicate, err)
 			}
