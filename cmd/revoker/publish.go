@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"strings"
 	"time"
@@ -55,8 +56,8 @@ file again stores nothing twice within the stream's duplicate window (2 minutes
 unless you set it). After a stop it says which line it came to, and how to go on.
 
 --dry-run reads everything and sends nothing. It finds duplicates among the first
-10,000,000 sessions, in up to 400 MB of memory; publishing itself needs no more
-for a large file than for a small one.
+10,000,000 rows, in up to 400 MB of memory; publishing itself needs no more for a
+large file than for a small one.
 
 Exit code: 0 done; 1 a problem, such as rows that are no events; 2 wrong usage.`,
 		Example: `  revoker publish --dry-run session-ids.csv.gz
@@ -126,7 +127,9 @@ func (o *publishOptions) run(cmd *cobra.Command, args []string, cfg config.Confi
 	}
 	var stopped error
 	if o.dryRun {
-		stopped = p.each(ctx, p.checkOnly())
+		c := &checker{publication: p, seed: maphash.MakeSeed()}
+		stopped = p.each(ctx, c.take)
+		p.tally.duplicates = c.duplicates()
 	} else if stopped, err = o.publish(ctx, p, cfg, newLogger(cmd.ErrOrStderr(), quiet(cfg))); err != nil {
 		return problem(err)
 	}

@@ -236,7 +236,7 @@ func TestPublishUsage(t *testing.T) {
 		want string
 		args []string
 	}{
-		{"argument 2 is no file; a single session ID is published by --session", []string{file, "SECRET-session"}},
+		{"argument 2 names no file that is there; a single session ID is given by --session", []string{file, "SECRET-session"}},
 		{"is a folder", []string{t.TempDir()}},
 		{"no column is titled sessionId", []string{file, table}},
 		{"--column: the first row has no column of this title", []string{"--column", "key", table}},
