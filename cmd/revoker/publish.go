@@ -130,7 +130,7 @@ func (o *publishOptions) run(cmd *cobra.Command, args []string, cfg config.Confi
 		c := &checker{publication: p, seed: maphash.MakeSeed()}
 		stopped = p.each(ctx, c.take)
 		p.tally.duplicates = c.duplicates()
-	} else if stopped, err = o.publish(ctx, p, cfg, newLogger(cmd.ErrOrStderr(), quiet(cfg))); err != nil {
+	} else if stopped, err = o.publish(ctx, p, cfg, newLogger(aboveBar(cmd.ErrOrStderr()), quiet(cfg))); err != nil {
 		return problem(err)
 	}
 	p.progress.Finish()
@@ -159,10 +159,13 @@ func (o *publishOptions) publish(ctx context.Context, p *publication, cfg config
 	if o.rate > 0 {
 		limit = rate.NewLimiter(rate.Limit(o.rate), max(1, int(o.rate/50))) // 20 ms' worth at once
 	}
-	tuneMemory()
+	tuneMemory(0) // it makes no calls
 	stopped = p.each(ctx, p.send(ctx, bulk, limit))
-	if failed := bulk.Close(); failed != nil && ctx.Err() == nil {
+	if failed := bulk.Close(); failed != nil {
 		stopped = failed
+	}
+	if stopped != nil && ctx.Err() != nil {
+		stopped = ctx.Err()
 	}
 	return stopped, nil
 }

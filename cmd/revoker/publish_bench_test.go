@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -93,14 +92,4 @@ func (s *site) publishFile(b *testing.B, run string, n int) (took time.Duration,
 		b.Fatalf("exit code %d: %s", code, p.stderr.String())
 	}
 	return took, peakMiB
-}
-
-// residentPeak is the largest resident set that a process had until now, in MiB; 0 where the system does not say. The
-// process's resource usage would count this one's, which it was forked from.
-func residentPeak(pid int) float64 {
-	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	_, rest, _ := strings.Cut(string(status), "VmHWM:")
-	var kilobytes float64
-	_, _ = fmt.Sscan(rest, &kilobytes)
-	return kilobytes / 1024
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -11,10 +10,7 @@ import (
 )
 
 // rejects is the file of the rows that are no events. A nil one keeps nothing.
-type rejects struct {
-	file   *os.File
-	writer *bufio.Writer
-}
+type rejects struct{ file *os.File }
 
 // openRejects opens the file so that what it holds is kept; it is its owner's alone, for it may hold session IDs.
 func openRejects(name string, inputs []string) (*rejects, error) {
@@ -32,9 +28,10 @@ func openRejects(name string, inputs []string) (*rejects, error) {
 			return nil, fmt.Errorf("--rejects: %s is an input too", name)
 		}
 	}
-	return &rejects{file: file, writer: bufio.NewWriter(file)}, nil
+	return &rejects{file}, nil
 }
 
+// write has the row in the file when it returns, so that no way to go on passes over it.
 func (r *rejects) write(input string, row eventfile.Row, reason error) error {
 	if r == nil {
 		return nil
@@ -51,22 +48,17 @@ func (r *rejects) write(input string, row eventfile.Row, reason error) error {
 	} else {
 		reject.RowBase64 = row.Raw
 	}
-	if err := json.NewEncoder(r.writer).Encode(reject); err != nil {
+	if err := json.NewEncoder(r.file).Encode(reject); err != nil {
 		return fmt.Errorf("--rejects: %w", err)
 	}
 	return nil
 }
 
-// close writes what is left.
 func (r *rejects) close() error {
 	if r == nil {
 		return nil
 	}
-	err := r.writer.Flush()
-	if closed := r.file.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
+	if err := r.file.Close(); err != nil {
 		return fmt.Errorf("--rejects: %w", err)
 	}
 	return nil

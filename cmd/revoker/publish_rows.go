@@ -73,7 +73,7 @@ func (p *publication) each(ctx context.Context, take func(at position, row event
 			}
 		}
 		if !p.inputs.further() {
-			return ctx.Err()
+			return nil
 		}
 	}
 }
