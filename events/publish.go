@@ -48,5 +48,8 @@ func (c *Conn) explainPublish(subject string, err error) error {
 	if errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) {
 		return fmt.Errorf("no stream stores %s; `revoker run` creates it: %w", subject, err)
 	}
+	if c.deniedSubject("Violation for Subscription") {
+		return fmt.Errorf("publishing to %s: the account may not subscribe to its inbox, where confirmations come (NATS_INBOX_PREFIX): %w", subject, err)
+	}
 	return c.explain("publishing to "+subject, `"`+subject+`"`, err)
 }

@@ -20,11 +20,12 @@ func TestPublishSaysWhatIsWrong(t *testing.T) {
 	if err := os.WriteFile(config, []byte(`authorization { users = [
 		{user: admin, password: admin}
 		{user: reader, password: pw, permissions: {publish: ["other"], subscribe: "_INBOX.>"}}
+		{user: deaf, password: pw, permissions: {publish: ["session.ended"], subscribe: "other"}}
 	] }`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := newStream(t, "--config", config)
-	file := sessionFile(t, 10_000)
+	file := sessionFile(t, 1)
 	for _, c := range []struct {
 		want string
 		env  []string
@@ -32,6 +33,7 @@ func TestPublishSaysWhatIsWrong(t *testing.T) {
 		{"connecting to NATS at nats://127.0.0.1:1:", []string{"NATS_URL=nats://127.0.0.1:1", "NATS_PASSWORD=SECRET", "NATS_USER=u"}},
 		{"Authorization Violation", []string{"NATS_PASSWORD=SECRET", "NATS_USER=u"}},
 		{"publishing to session.ended: the account's permissions do not allow it", []string{"NATS_USER=reader", "NATS_PASSWORD=pw"}},
+		{"may not subscribe to its inbox", []string{"NATS_USER=deaf", "NATS_PASSWORD=pw"}},
 		{"no stream stores session.other; `revoker run` creates it", []string{"REVOKER_SUBJECT=session.other"}},
 		{"session.ended is stored by another stream than MINE (REVOKER_STREAM)", []string{"REVOKER_STREAM=MINE"}},
 		{"REVOKER_SUBJECT has wildcards", []string{"REVOKER_SUBJECT=session.>"}},
@@ -43,7 +45,9 @@ func TestPublishSaysWhatIsWrong(t *testing.T) {
 			t.Errorf("exit code %d, want %q in\n%s", code, c.want, text)
 		}
 	}
-	s.once(0)
+	if n := s.count(); n > 1 { // that of the account which hears no confirmation
+		t.Errorf("%d events are stored", n)
+	}
 }
 
 // goOnCommand is the command that a stopped run prints.

@@ -48,16 +48,18 @@ func (o *publishOptions) open(ctx context.Context, names []string, stdin io.Read
 	case len(names) == 0:
 		in.names = []string{standardInput}
 	}
+	known := true
 	for i, name := range in.names {
 		size, err := in.check(i, name)
 		if err != nil {
 			return nil, err
 		}
-		if in.size += size; size == 0 {
-			in.size = -1 << 62 // stays below zero
-		}
+		in.size += size
+		known = known && size > 0
 	}
-	in.size = max(in.size, 0)
+	if !known {
+		in.size = 0
+	}
 	return in, nil
 }
 

@@ -103,7 +103,7 @@ func (s publishSummary) text() string {
 	switch {
 	case s.Stopped == nil:
 	case s.Stopped.Line == 0:
-		fmt.Fprintf(&b, "nothing is done of %s; go on with\n  %s\n", s.Stopped.Input, s.Stopped.GoOn)
+		fmt.Fprintf(&b, "nothing is done yet; go on with\n  %s\n", s.Stopped.GoOn)
 	default:
 		fmt.Fprintf(&b, "everything up to line %d of %s is done; go on with\n  %s\n", s.Stopped.Line, s.Stopped.Input, s.Stopped.GoOn)
 	}
@@ -116,18 +116,11 @@ func (s publishSummary) problem() error {
 	case s.cause != nil:
 		return errors.New(s.Error)
 	case s.Invalid > 0 && s.rejects != "":
-		return fmt.Errorf("%s no events; they are in %s", rows(s.Invalid), s.rejects)
+		return fmt.Errorf("rows that are no event: %d, kept in %s", s.Invalid, s.rejects)
 	case s.Invalid > 0:
-		return fmt.Errorf("%s no events", rows(s.Invalid))
+		return fmt.Errorf("rows that are no event: %d", s.Invalid)
 	}
 	return nil
-}
-
-func rows(n int64) string {
-	if n == 1 {
-		return "1 row is"
-	}
-	return strconv.FormatInt(n, 10) + " rows are"
 }
 
 // goOn is the command that does what is left. It never quotes a session ID.

@@ -134,7 +134,7 @@ func TestPublishedSessionsAreRevoked(t *testing.T) {
 	p.stdin.Close()
 	want := "published 2, already there 0, invalid 2\n" +
 		"  standard input, line 3: sessionId has a control character\n  standard input, line 4: sessionId has 2000 bytes; at most 1024 are allowed\n"
-	if code := p.wait(); code != 1 || p.stdout.String() != want || p.stderr.String() != "revoker: 2 rows are no events\n" {
+	if code := p.wait(); code != 1 || p.stdout.String() != want || p.stderr.String() != "revoker: rows that are no event: 2\n" {
 		t.Errorf("exit code %d, %q, %s", code, p.stdout.String(), p.stderr.String())
 	}
 	waitFor(t, "revocations", func() bool { return len(s.sessions()) == 4 })
