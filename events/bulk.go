@@ -139,7 +139,8 @@ func (b *Bulk) await(s sent) (*jetstream.PubAck, error) {
 func (b *Bulk) again(msg *nats.Msg) (ack *jetstream.PubAck, err error) {
 	ctx, cancel := context.WithTimeout(b.interrupted, b.patience)
 	defer cancel()
-	policy := backoff.NewExponentialBackOff(backoff.WithInitialInterval(bulkRetryMin), backoff.WithMaxInterval(bulkRetryMax), backoff.WithMaxElapsedTime(0))
+	policy := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(bulkRetryMin), backoff.WithMaxInterval(bulkRetryMax), backoff.WithMaxElapsedTime(0)) // ctx ends it
 	var last error // what went wrong, where ctx says only that it took too long
 	attempt := func() error {
 		ack, last = b.once(ctx, msg)
@@ -202,5 +203,5 @@ func (b *Bulk) explain(err error) error {
 	if errors.Is(err, jetstream.ErrAsyncPublishTimeout) {
 		err = nats.ErrTimeout
 	}
-	return b.conn.explainPublish(b.subject, err)
+	return b.conn.notStored(b.subject, err)
 }

@@ -38,18 +38,18 @@ func (p *Publisher) PublishRaw(ctx context.Context, payload []byte) error {
 func (p *Publisher) publish(ctx context.Context, payload []byte, options ...jetstream.PublishOpt) (bool, error) {
 	ack, err := p.conn.js.PublishMsg(ctx, &nats.Msg{Subject: p.subject, Data: payload}, options...)
 	if err != nil {
-		return false, p.conn.explainPublish(p.subject, err)
+		return false, p.conn.notStored(p.subject, err)
 	}
 	return ack.Duplicate, nil
 }
 
-// explainPublish says why an event was not stored on subject.
-func (c *Conn) explainPublish(subject string, err error) error {
+// notStored says why an event was not stored on subject.
+func (c *Conn) notStored(subject string, err error) error {
 	if errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) {
 		return fmt.Errorf("no stream stores %s; `revoker run` creates it: %w", subject, err)
 	}
 	if c.deniedSubject("Violation for Subscription") {
 		return fmt.Errorf("publishing to %s: the account may not subscribe to its inbox, where confirmations come (NATS_INBOX_PREFIX): %w", subject, err)
 	}
-	return c.explain("publishing to "+subject, `"`+subject+`"`, err)
+	return c.explainPublish("publishing to "+subject, subject, err)
 }

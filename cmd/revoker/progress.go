@@ -44,7 +44,7 @@ func newProgress(w io.Writer, total int64, what string) *progress {
 }
 
 // isTerminal reports whether w understands a terminal's control sequences.
-func isTerminal(w any) bool {
+func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb"
 }

@@ -107,7 +107,7 @@ func (o *publishOptions) check(cmd *cobra.Command, args []string) (err error) {
 		return errors.New("--timeout: must be at least 1s")
 	case len(o.sessions) > 0 && (len(args) > 0 || o.skip > 0):
 		return errors.New("--session: takes no files and no --skip beside it")
-	case len(o.sessions) == 0 && len(args) == 0 && isTerminal(cmd.InOrStdin()):
+	case len(o.sessions) == 0 && len(args) == 0 && canAsk(cmd.InOrStdin()):
 		return errors.New("nothing to publish: name files, pipe session IDs in, or use --session")
 	}
 	return nil

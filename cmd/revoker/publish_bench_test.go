@@ -80,13 +80,7 @@ func (s *site) publishFile(b *testing.B, run string, n int) (took time.Duration,
 	}
 	began := time.Now()
 	p := s.startPublish(name)
-	for p.running() {
-		peakMiB = max(peakMiB, residentPeak(p.cmd.Process.Pid))
-		select {
-		case <-p.ended:
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
+	peakMiB = p.peakToItsEnd()
 	took = time.Since(began)
 	if code := p.wait(); code != 0 {
 		b.Fatalf("exit code %d: %s", code, p.stderr.String())

@@ -130,7 +130,7 @@ func TestAKilledPublishIsRunAgain(t *testing.T) {
 
 func TestPublishOutlivesAServerThatIsKilled(t *testing.T) {
 	t.Parallel()
-	s := &site{t: t, store: t.TempDir(), natsURL: fmt.Sprintf("nats://127.0.0.1:%d", freePort(t))}
+	s := newStore(t)
 	server := s.startNATS()
 	s.createStream(jetstream.StreamConfig{})
 	const n = 30_000
@@ -151,7 +151,7 @@ func TestPublishOutlivesAServerThatIsKilled(t *testing.T) {
 // A server that stays away ends the run, in bounded time, and the run can go on later.
 func TestPublishGivesUpOnAServerThatStaysAway(t *testing.T) {
 	t.Parallel()
-	s := &site{t: t, store: t.TempDir(), natsURL: fmt.Sprintf("nats://127.0.0.1:%d", freePort(t))}
+	s := newStore(t)
 	server := s.startNATS()
 	s.createStream(jetstream.StreamConfig{})
 	const n = 20_000

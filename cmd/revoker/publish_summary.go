@@ -53,7 +53,8 @@ func (p *publication) summarise(stopped error, o *publishOptions, goOn string) p
 	defer p.mu.Unlock()
 	s := publishSummary{
 		DryRun: o.dryRun, Complete: stopped == nil, Rows: p.tally.rows, Skipped: p.tally.skipped, Published: p.tally.published,
-		AlreadyThere: p.tally.alreadyThere, Invalid: p.tally.invalid, Seconds: time.Since(p.progress.began).Seconds(), cause: stopped, rejects: o.rejects,
+		AlreadyThere: p.tally.alreadyThere, Invalid: p.tally.invalid, Seconds: time.Since(p.progress.began).Seconds(),
+		cause: stopped, rejects: o.rejects,
 	}
 	if o.dryRun {
 		s.Duplicates = &p.tally.duplicates

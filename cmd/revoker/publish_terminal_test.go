@@ -3,35 +3,10 @@ package main
 import (
 	"io"
 	"os"
-	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/creack/pty"
 )
-
-// startInTerminal runs a program in a pseudo-terminal of 100 columns, and returns what types on it.
-func startInTerminal(t *testing.T, env []string, name string, args ...string) (p *process, keys io.Writer) {
-	t.Helper()
-	p = &process{t: t, cmd: exec.Command(name, args...), ended: make(chan struct{})}
-	p.cmd.Env = append([]string{"TERM=xterm", "HOME=" + t.TempDir()}, env...)
-	terminal, err := pty.StartWithSize(p.cmd, &pty.Winsize{Rows: 24, Cols: 100})
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		_, _ = io.Copy(&p.stdout, terminal) // until the process has ended
-		_ = p.cmd.Wait()
-		close(p.ended)
-	}()
-	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill()
-		<-p.ended
-		terminal.Close()
-	})
-	return p, terminal
-}
 
 // bar is one frame of the progress bar, that of a known total.
 var bar = regexp.MustCompile(`\r +(\d+)% \|█* *\| \((\d+)/(\d+), \d+ events/(s|min|hr)\) \[\d+s:\d+s\]`)
@@ -40,13 +15,13 @@ func TestPublishDrawsABarInATerminal(t *testing.T) {
 	t.Parallel()
 	s := newStream(t)
 	const n = 3000
-	p, keys := startInTerminal(t, []string{"NATS_URL=" + s.natsURL}, binary(t, "revoker"), "publish", "--rate", "1000", sessionFile(t, n))
+	p := startOnTerminal(t, []string{"NATS_URL=" + s.natsURL}, binary(t, "revoker"), "publish", "--rate", "1000", sessionFile(t, n))
 	frames := func() [][]string { return bar.FindAllStringSubmatch(p.stdout.String(), -1) }
 	waitFor(t, "moving bar", func() bool {
 		all := frames()
 		return len(all) > 3 && all[len(all)-1][1] != "0"
 	})
-	if _, err := io.WriteString(keys, "\x03"); err != nil { // Ctrl-C
+	if _, err := io.WriteString(p.stdin, "\x03"); err != nil { // Ctrl-C
 		t.Fatal(err)
 	}
 	if code := p.wait(); code != 1 {
@@ -70,7 +45,7 @@ func TestPublishDrawsABarInATerminal(t *testing.T) {
 // Without a file, a pipe or --session nobody waits for what nobody types.
 func TestPublishDoesNotReadFromATerminal(t *testing.T) {
 	t.Parallel()
-	p, _ := startInTerminal(t, nil, binary(t, "revoker"), "publish")
+	p := startOnTerminal(t, nil, binary(t, "revoker"), "publish")
 	if code := p.wait(); code != 2 || !strings.Contains(p.stdout.String(), "nothing to publish: name files, pipe session IDs in, or use --session") {
 		t.Errorf("exit code %d: %s", code, p.stdout.String())
 	}

@@ -9,13 +9,22 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
+
+// newStore is a site with neither API nor worker, whose NATS server is not started yet.
+func newStore(t testing.TB) *site {
+	t.Helper()
+	return &site{
+		t: t, store: t.TempDir(), natsURL: fmt.Sprintf("nats://127.0.0.1:%d", freePort(t)), login: nats.UserInfo("admin", "admin"),
+	}
+}
 
 // newStream is a NATS server as a process, with the stream of the events and no worker.
 func newStream(t testing.TB, more ...string) *site {
 	t.Helper()
-	s := &site{t: t, store: t.TempDir(), natsURL: fmt.Sprintf("nats://127.0.0.1:%d", freePort(t))}
+	s := newStore(t)
 	s.startNATS(more...)
 	s.createStream(jetstream.StreamConfig{})
 	return s
@@ -29,8 +38,8 @@ func (s *site) createStream(cfg jetstream.StreamConfig) {
 	}
 }
 
-// stored returns how often each session is in the stream.
-func (s *site) stored() map[string]int {
+// storedSessions returns how often each session is in the stream.
+func (s *site) storedSessions() map[string]int {
 	s.t.Helper()
 	counts := map[string]int{}
 	consumer, err := s.js.OrderedConsumer(s.deadline(), "SESSIONS", jetstream.OrderedConsumerConfig{})
@@ -66,7 +75,7 @@ func (s *site) count() int {
 // once fails unless the stream has each of n sessions, once.
 func (s *site) once(n int) {
 	s.t.Helper()
-	stored := s.stored()
+	stored := s.storedSessions()
 	for id, times := range stored {
 		if times != 1 {
 			s.t.Fatalf("%s is stored %d times", id, times)
@@ -85,7 +94,7 @@ func (s *site) startPublish(args ...string) *process {
 	return p
 }
 
-// publishSummaryOf runs it with --json and returns what it printed.
+// summaryOf runs it with --json and returns what it printed.
 func (s *site) summaryOf(wantCode int, args ...string) (summary publishSummary) {
 	s.t.Helper()
 	p := s.startPublish(append([]string{"--json"}, args...)...)

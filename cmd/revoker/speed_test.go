@@ -85,23 +85,19 @@ func (p *process) cpu(n int) float64 {
 	return float64((state.UserTime() + state.SystemTime()).Microseconds()) / float64(n)
 }
 
-// peak is the most resident memory that a running process had so far, in MiB.
+// peak is the most resident memory that a running process had so far, in MiB. What the system counts for an ended one, Maxrss,
+// includes that of the process which started it.
 func (p *process) peak() float64 {
 	p.t.Helper()
-	peak := residentPeak(p.cmd.Process.Pid)
-	if peak == 0 {
-		p.t.Fatalf("the peak memory of %s is not known", p.cmd.Path)
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
 	}
-	return peak
-}
-
-// residentPeak is what [process.peak] says, or 0 of a process that has ended. What the system counts for an ended one, Maxrss,
-// includes that of the process which started it.
-func residentPeak(pid int) float64 {
-	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	_, rest, _ := strings.Cut(string(status), "VmHWM:")
 	var kib float64
-	_, _ = fmt.Sscan(rest, &kib)
+	if _, err := fmt.Sscanf(rest, "%f kB", &kib); err != nil {
+		p.t.Fatalf("no peak memory in %q", status)
+	}
 	return kib / 1024
 }
 

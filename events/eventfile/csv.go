@@ -94,7 +94,8 @@ func (r *csvReader) choose(first []string, chosen string) (header bool, err erro
 func (r *csvReader) reset() {
 	r.feed.Reset()
 	r.parser = csv.NewReader(&r.feed)
-	r.parser.Comma, r.parser.FieldsPerRecord, r.parser.ReuseRecord, r.parser.TrimLeadingSpace = r.comma, -1, true, r.comma != '\t'
+	r.parser.Comma, r.parser.FieldsPerRecord, r.parser.ReuseRecord = r.comma, -1, true
+	r.parser.TrimLeadingSpace = r.comma != '\t'
 }
 
 func (r *csvReader) next() (Row, error) {
