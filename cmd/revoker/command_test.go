@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -42,9 +41,9 @@ func TestUsage(t *testing.T) {
 		{[]string{"--help"}, 0, "revoker dev"},
 		{[]string{"run", "--help"}, 0, "REVOKER_CONCURRENCY"},
 		{[]string{"dev", "--help"}, 0, "--rate"},
-		{[]string{"publish", "--help"}, 0, "session-ids.txt"},
 		{[]string{"dlq"}, 0, "revoker dlq ls"},
 		{[]string{"dlq", "nonsense"}, 2, "unknown command"},
+		{[]string{"publish", "--help"}, 0, "session-ids.csv.gz"},
 		{[]string{"completion", "bash"}, 0, "__start_revoker"},
 		{[]string{"version"}, 0, "revoker "},
 		{[]string{"status", "--help"}, 0, "--watch"},
@@ -74,38 +73,6 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 		if command.Example == "" || command.Short == "" {
 			t.Errorf("%s has none", command.Name())
 		}
-	}
-}
-
-func TestPublish(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, simulator{})
-	s.startNATS()
-	env := []string{"NATS_URL=" + s.natsURL}
-	p := start(t, env, binary(t, "revoker"), "publish", "abc")
-	if code := p.wait(); code != 1 || !strings.Contains(p.stderr.String(), "no stream stores session.ended") {
-		t.Errorf("without a stream: exit code %d, %s", code, p.stderr.String())
-	}
-	s.startWorker()
-	p = start(t, env, binary(t, "revoker"), "publish", "one", "two", "one")
-	if code := p.wait(); code != 0 || p.stdout.String() != "published 2, already there 1, invalid 0\n" {
-		t.Errorf("exit code %d, %q, %s", code, p.stdout.String(), p.stderr.String())
-	}
-	p = start(t, env, binary(t, "revoker"), "publish", "--reason", "incident")
-	_, _ = io.WriteString(p.stdin, "three\r\n\nfo\tur\n"+strings.Repeat("x", 2000)+"\nfive")
-	p.stdin.Close()
-	if code := p.wait(); code != 1 || p.stdout.String() != "published 2, already there 0, invalid 2\n" || !strings.Contains(p.stderr.String(), "2 session IDs are invalid; the first in line 3") {
-		t.Errorf("exit code %d, %q, %s", code, p.stdout.String(), p.stderr.String())
-	}
-	waitFor(t, "revocations", func() bool { return len(s.sessions()) == 4 })
-	for _, id := range []string{"one", "two", "three", "five"} {
-		if calls := s.sessions()[id].Calls; len(calls) != 1 {
-			t.Errorf("%s was called %d times", id, len(calls))
-		}
-	}
-	p = start(t, []string{"NATS_URL=nats://user:SECRET@127.0.0.1:1"}, binary(t, "revoker"), "publish", "abc")
-	if code := p.wait(); code != 1 || strings.Contains(p.stderr.String(), "SECRET") {
-		t.Errorf("without a server: exit code %d, %s", code, p.stderr.String())
 	}
 }
 
@@ -189,6 +156,7 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		"revoker/config":              {},
 		"revoker/events":              {"revoker/config", "revoker/events/jsonobject"},
 		"revoker/events/jsonobject":   {},
+		"revoker/events/eventfile":    {"revoker/events"},
 		"revoker/events/embedded":     {},
 		"revoker/worker/authlete":     {"revoker/config", "revoker/events/jsonobject"},
 		"revoker/worker/authlete/sim": {},

@@ -44,9 +44,26 @@ func newProgress(w io.Writer, total int64, what string) *progress {
 }
 
 // isTerminal reports whether w understands a terminal's control sequences.
-func isTerminal(w any) bool {
+func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb"
+}
+
+// aboveBar returns what other output to w goes through while there may be a bar: it wipes the bar, which is drawn anew below.
+func aboveBar(w io.Writer) io.Writer {
+	if isTerminal(w) {
+		return wipingWriter{w}
+	}
+	return w
+}
+
+type wipingWriter struct{ io.Writer }
+
+func (w wipingWriter) Write(p []byte) (int, error) {
+	if _, err := w.Writer.Write(append([]byte("\r\x1b[K"), p...)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // Add tells that n more are done.

@@ -1,38 +1,73 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"hash/maphash"
 	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/time/rate"
 
 	"revoker/config"
 	"revoker/events"
+	"revoker/events/eventfile"
 )
 
-// publishTimeout bounds the wait for the stream to confirm one event.
-const publishTimeout = 10 * time.Second
+type publishOptions struct {
+	sessions []string
+	input    eventfile.Options
+	format   string
+	skip     int64
+	rejects  string
+	rate     float64
+	timeout  time.Duration
+	dryRun   bool
+	json     bool
+}
 
 func newPublishCommand() *cobra.Command {
-	var service, reason string
+	o := &publishOptions{}
 	cmd := &cobra.Command{
-		Use:   "publish [SESSION_ID...]",
-		Short: "Publishes a session.ended event for each session ID",
-		Long: `Publishes a session.ended event for each session ID: those given as arguments,
-or else one a line on standard input. It needs the NATS_ variables and
-REVOKER_SUBJECT alone. A session that is published twice within the stream's
-duplicate window is stored once.
+		Use:   "publish [FILE...|-]",
+		Short: "Publishes a session.ended event for each session of files or of standard input",
+		Long: `Publishes a session.ended event for each session ID of the files given, or of
+standard input. It needs the NATS_ variables, REVOKER_STREAM and REVOKER_SUBJECT
+alone, and a stream that is there: ` + "`revoker run`" + ` creates it.
 
-Arguments can be seen by other users of the machine and stay in the shell's
-history; standard input is neither.`,
-		Example: "  revoker publish my-sid\n  revoker publish --reason incident-42 < session-ids.txt",
+Formats, recognised by content and not by name; each may be compressed by gzip:
+  lines  one session ID a line; white space around it and blank lines don't count
+  csv    separated by commas, semicolons or tabs; the columns titled sessionId (or
+         sid), serviceId, endedAt and reason are used. --column names another
+         column of session IDs, or numbers it where there are no titles
+  json   one event a line: {"sessionId": "…", "serviceId": "…", "endedAt": "…",
+         "reason": "…"}; only sessionId is needed, other members are left out
+
+A row that is no event never stops the rest: it is counted, and with --rejects
+written to a file as {"input": …, "line": …, "reason": …, "row": …}, one a line,
+with rowBase64 instead of row where it is not UTF-8. What the file holds is kept.
+
+Events are confirmed by the stream, some thousand in flight; one that is not
+confirmed is sent again. Each has a message ID of its own, so that publishing a
+file again stores nothing twice within the stream's duplicate window (2 minutes
+unless you set it). After a stop it says which line it came to, and how to go on.
+
+--dry-run reads everything and sends nothing. It finds duplicates among the first
+10,000,000 rows, in up to 400 MB of memory; publishing itself needs no more for a
+large file than for a small one.
+
+Exit code: 0 done; 1 a problem, such as rows that are no events; 2 wrong usage.`,
+		Example: `  revoker publish --dry-run session-ids.csv.gz
+  revoker publish --reason incident-42 --rejects rejects.jsonl session-ids.csv.gz
+  zstdcat export.zst | revoker publish --column user_session --rate 5000
+  revoker publish --session my-sid    # seen by ps and in the shell's history`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.check(cmd, args); err != nil {
+				return err
+			}
 			cfg, err := config.Load()
 			if err != nil {
 				return fmt.Errorf("the configuration is wrong:\n%w", err)
@@ -40,24 +75,99 @@ history; standard input is neither.`,
 			if strings.ContainsAny(cfg.Subject, "*>") {
 				return errors.New("REVOKER_SUBJECT has wildcards; publish needs the one subject to publish to")
 			}
-			conn, err := events.Connect(cfg.NATS, "revoker publish", newLogger(cmd.ErrOrStderr(), quiet(cfg)), false)
-			if err != nil {
-				return problem(err)
-			}
-			defer conn.Close()
-			p := publication{publisher: events.NewPublisher(conn, cfg.Subject), service: service, reason: reason}
-			if len(args) > 0 {
-				err = p.lines(cmd.Context(), strings.NewReader(strings.Join(args, "\n")))
-			} else {
-				err = p.lines(cmd.Context(), cmd.InOrStdin())
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "published %d, already there %d, invalid %d\n", p.published, p.duplicates, p.invalid)
-			return problem(err)
+			return o.run(cmd, args, cfg)
 		},
 	}
-	cmd.Flags().StringVar(&service, "service-id", "", "serviceId of the events; without it, the workers' own")
-	cmd.Flags().StringVar(&reason, "reason", "", "reason of the events")
+	flags := cmd.Flags()
+	flags.StringArrayVar(&o.sessions, "session", nil, "a single session ID; repeat it for several")
+	flags.StringVar(&o.format, "format", string(eventfile.Detect), "format of the input: auto, lines, csv or json")
+	flags.StringVar(&o.input.Column, "column", "", "CSV column of the session IDs, by title or by number from 1")
+	flags.StringVar(&o.input.ServiceID, "service-id", "", "serviceId of events that name none; without it, the workers' own")
+	flags.StringVar(&o.input.Reason, "reason", "", "reason of events that have none")
+	flags.Int64Var(&o.skip, "skip", 0, "lines of the first input to pass over")
+	flags.StringVar(&o.rejects, "rejects", "", "file to append rows to that are no events")
+	flags.Float64Var(&o.rate, "rate", 0, "events a second at the most; 0 for no limit")
+	flags.DurationVar(&o.timeout, "timeout", time.Minute, "how long to go on trying when the stream stops confirming events")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "read and check everything, send nothing")
+	flags.BoolVar(&o.json, "json", false, "print the summary as JSON")
 	return cmd
+}
+
+// check finds wrong usage before anything is read.
+func (o *publishOptions) check(cmd *cobra.Command, args []string) (err error) {
+	if o.input.Format, err = eventfile.ParseFormat(o.format); err != nil {
+		return fmt.Errorf("--format: %w", err)
+	}
+	switch {
+	case o.skip < 0:
+		return errors.New("--skip: must not be negative")
+	case o.rate < 0 || o.rate > 1e9:
+		return errors.New("--rate: must be from 0 to 1000000000")
+	case o.timeout < time.Second:
+		return errors.New("--timeout: must be at least 1s")
+	case len(o.sessions) > 0 && (len(args) > 0 || o.skip > 0):
+		return errors.New("--session: takes no files and no --skip beside it")
+	case len(o.sessions) == 0 && len(args) == 0 && canAsk(cmd.InOrStdin()):
+		return errors.New("nothing to publish: name files, pipe session IDs in, or use --session")
+	}
+	return nil
+}
+
+func (o *publishOptions) run(cmd *cobra.Command, args []string, cfg config.Config) error {
+	ctx := cmd.Context()
+	inputs, err := o.open(ctx, args, cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	p := &publication{inputs: inputs, skip: o.skip, progress: newProgress(cmd.ErrOrStderr(), inputs.estimate(0), "events")}
+	p.tally.reached.line = o.skip
+	defer p.progress.Finish()
+	if p.rejects, err = openRejects(o.rejects, args); err != nil {
+		return err
+	}
+	var stopped error
+	if o.dryRun {
+		c := &checker{publication: p, seed: maphash.MakeSeed()}
+		stopped = p.each(ctx, c.take)
+		p.tally.duplicates = c.duplicates()
+	} else if stopped, err = o.publish(ctx, p, cfg, newLogger(aboveBar(cmd.ErrOrStderr()), quiet(cfg))); err != nil {
+		return problem(err)
+	}
+	p.progress.Finish()
+	if err := p.rejects.close(); err != nil {
+		stopped = errors.Join(stopped, err)
+	}
+	s := p.summarise(stopped, o, goOn(cmd, args, p))
+	if err := s.write(cmd.OutOrStdout(), o.json); err != nil {
+		return problem(err)
+	}
+	return problem(s.problem())
+}
+
+// publish sends everything. stopped is why it ended early; err, why it did not begin.
+func (o *publishOptions) publish(ctx context.Context, p *publication, cfg config.Config, log *slog.Logger) (stopped, err error) {
+	conn, err := events.Connect(cfg.NATS, "revoker publish", log, false)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	bulk, err := events.NewBulk(ctx, conn, cfg.Stream, cfg.Subject, o.timeout)
+	if err != nil {
+		return nil, err
+	}
+	var limit *rate.Limiter
+	if o.rate > 0 {
+		limit = rate.NewLimiter(rate.Limit(o.rate), max(1, int(o.rate/50))) // 20 ms' worth at once
+	}
+	tuneMemory(0) // it makes no calls
+	stopped = p.each(ctx, p.send(ctx, bulk, limit))
+	if failed := bulk.Close(); failed != nil {
+		stopped = failed
+	}
+	if stopped != nil && ctx.Err() != nil {
+		stopped = ctx.Err()
+	}
+	return stopped, nil
 }
 
 // quiet leaves a short-lived command's log its warnings.
@@ -65,57 +175,4 @@ func quiet(cfg config.Config) config.Config {
 	cfg.LogLevel = max(cfg.LogLevel, slog.LevelWarn)
 	cfg.LogFormat = "text"
 	return cfg
-}
-
-// publication publishes session IDs and counts what came of them.
-type publication struct {
-	publisher                      *events.Publisher
-	service, reason                string
-	published, duplicates, invalid int
-}
-
-// lines publishes one event for each line that is not empty. An invalid line stops nothing; the error says how many there
-// were and where the first is.
-func (p *publication) lines(ctx context.Context, in io.Reader) error {
-	scanner := bufio.NewScanner(in)
-	scanner.Buffer(nil, 1<<20)
-	var invalid error
-	for line := 1; scanner.Scan(); line++ {
-		id := strings.TrimSuffix(scanner.Text(), "\r")
-		if id == "" {
-			continue
-		}
-		event := events.Event{SessionID: events.SessionID(id), ServiceID: p.service, EndedAt: time.Now(), Reason: p.reason}
-		if err := event.SessionID.Validate(); err != nil {
-			if p.invalid++; invalid == nil {
-				invalid = fmt.Errorf("line %d: %w", line, err)
-			}
-			continue
-		}
-		if err := p.one(ctx, event); err != nil {
-			return fmt.Errorf("line %d: %w", line, err)
-		}
-	}
-	if err := scanner.Err(); err != nil {
-		return fmt.Errorf("reading session IDs: %w", err)
-	}
-	if invalid != nil {
-		return fmt.Errorf("%d session IDs are invalid; the first in %w", p.invalid, invalid)
-	}
-	return nil
-}
-
-func (p *publication) one(ctx context.Context, event events.Event) error {
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-	defer cancel()
-	duplicate, err := p.publisher.Publish(ctx, event)
-	if err != nil {
-		return err
-	}
-	if duplicate {
-		p.duplicates++
-	} else {
-		p.published++
-	}
-	return nil
 }

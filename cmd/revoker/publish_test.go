@@ -1,0 +1,266 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// newStore is a site with neither API nor worker, whose NATS server is not started yet.
+func newStore(t testing.TB) *site {
+	t.Helper()
+	return &site{
+		t: t, store: t.TempDir(), natsURL: fmt.Sprintf("nats://127.0.0.1:%d", freePort(t)), login: nats.UserInfo("admin", "admin"),
+	}
+}
+
+// newStream is a NATS server as a process, with the stream of the events and no worker.
+func newStream(t testing.TB, more ...string) *site {
+	t.Helper()
+	s := newStore(t)
+	s.startNATS(more...)
+	s.createStream(jetstream.StreamConfig{})
+	return s
+}
+
+func (s *site) createStream(cfg jetstream.StreamConfig) {
+	s.t.Helper()
+	cfg.Name, cfg.Subjects = "SESSIONS", []string{"session.ended"}
+	if _, err := s.js.CreateOrUpdateStream(s.deadline(), cfg); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// storedSessions returns how often each session is in the stream.
+func (s *site) storedSessions() map[string]int {
+	s.t.Helper()
+	counts := map[string]int{}
+	consumer, err := s.js.OrderedConsumer(s.deadline(), "SESSIONS", jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for left := s.count(); left > 0; {
+		batch, err := consumer.FetchNoWait(1000)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for msg := range batch.Messages() {
+			var event struct{ SessionID string }
+			if err := json.Unmarshal(msg.Data(), &event); err != nil {
+				s.t.Fatal(err)
+			}
+			counts[event.SessionID]++
+			left--
+		}
+	}
+	return counts
+}
+
+func (s *site) count() int {
+	s.t.Helper()
+	stream, err := s.js.Stream(s.deadline(), "SESSIONS")
+	if err != nil {
+		return 0 // the server is away
+	}
+	return int(stream.CachedInfo().State.Msgs)
+}
+
+// once fails unless the stream has each of n sessions, once.
+func (s *site) once(n int) {
+	s.t.Helper()
+	stored := s.storedSessions()
+	for id, times := range stored {
+		if times != 1 {
+			s.t.Fatalf("%s is stored %d times", id, times)
+		}
+	}
+	if len(stored) != n {
+		s.t.Errorf("%d sessions are stored, want %d", len(stored), n)
+	}
+}
+
+// startPublish runs `revoker publish` with standard input at its end.
+func (s *site) startPublish(args ...string) *process {
+	s.t.Helper()
+	p := start(s.t, []string{"NATS_URL=" + s.natsURL}, binary(s.t, "revoker"), append([]string{"publish"}, args...)...)
+	p.stdin.Close()
+	return p
+}
+
+// summaryOf runs it with --json and returns what it printed.
+func (s *site) summaryOf(wantCode int, args ...string) (summary publishSummary) {
+	s.t.Helper()
+	p := s.startPublish(append([]string{"--json"}, args...)...)
+	if code := p.wait(); code != wantCode {
+		s.t.Fatalf("%v: exit code %d, want %d: %s%s", args, code, wantCode, p.stdout.String(), p.stderr.String())
+	}
+	if strings.Contains(p.stdout.String()+p.stderr.String(), "SECRET") {
+		s.t.Errorf("%v: a session ID is printed: %s%s", args, p.stdout.String(), p.stderr.String())
+	}
+	if err := json.Unmarshal([]byte(p.stdout.String()), &summary); err != nil {
+		s.t.Fatalf("%v: %v in %q", args, err, p.stdout.String())
+	}
+	return summary
+}
+
+// sessionFile writes n sessions, one a line.
+func sessionFile(t testing.TB, n int) string {
+	t.Helper()
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "SECRET-session-of-some-length-%d\n", i)
+	}
+	return writeFile(t, b.String())
+}
+
+func writeFile(t testing.TB, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "sessions")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestPublishedSessionsAreRevoked(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, simulator{})
+	s.startNATS()
+	s.startWorker()
+	p := s.startPublish("--session", "one", "--session", "two", "--session", "one")
+	if code := p.wait(); code != 0 || p.stdout.String() != "published 2, already there 1, invalid 0\n" {
+		t.Errorf("exit code %d, %q, %s", code, p.stdout.String(), p.stderr.String())
+	}
+	p = start(t, []string{"NATS_URL=" + s.natsURL}, binary(t, "revoker"), "publish", "--reason", "incident")
+	_, _ = io.WriteString(p.stdin, "three\r\n\nfo\tur\n"+strings.Repeat("x", 2000)+"\nfive")
+	p.stdin.Close()
+	want := "published 2, already there 0, invalid 2\n" +
+		"  standard input, line 3: sessionId has a control character\n  standard input, line 4: sessionId has 2000 bytes; at most 1024 are allowed\n"
+	if code := p.wait(); code != 1 || p.stdout.String() != want || p.stderr.String() != "revoker: rows that are no event: 2\n" {
+		t.Errorf("exit code %d, %q, %s", code, p.stdout.String(), p.stderr.String())
+	}
+	waitFor(t, "revocations", func() bool { return len(s.sessions()) == 4 })
+	for _, id := range []string{"one", "two", "three", "five"} {
+		if calls := s.sessions()[id].Calls; len(calls) != 1 {
+			t.Errorf("%s was called %d times", id, len(calls))
+		}
+	}
+}
+
+func TestPublishingAgainAddsNothing(t *testing.T) {
+	t.Parallel()
+	s := newStream(t)
+	file := sessionFile(t, 20_000)
+	if got := s.summaryOf(0, file); got.Published != 20_000 || got.AlreadyThere != 0 || !got.Complete || got.Rows != 20_000 {
+		t.Errorf("first: %+v", got)
+	}
+	if got := s.summaryOf(0, file); got.Published != 0 || got.AlreadyThere != 20_000 {
+		t.Errorf("again: %+v", got)
+	}
+	// The same session of another service is another event.
+	if got := s.summaryOf(0, "--service-id", "7", "--skip", "19990", file); got.Published != 10 || got.Skipped != 19_990 {
+		t.Errorf("of another service: %+v", got)
+	}
+	if n := s.count(); n != 20_010 {
+		t.Errorf("%d events are stored", n)
+	}
+}
+
+func TestInvalidRowsStopNothing(t *testing.T) {
+	t.Parallel()
+	s := newStream(t)
+	lines := writeFile(t, "SECRET-1\nSECRET\x01-2\nSECRET\xff-3\nSECRET-4\n")
+	csv := writeFile(t, "note,sid\nx,SECRET-5\n\"y,SECRET-6\nz,SECRET-7\n")
+	objects := writeFile(t, `{"sessionId":"SECRET-8","reason":"`+strings.Repeat("r", 2000)+`"}`+"\n"+`{"id":"SECRET-9"}`+"\n")
+	s.createStream(jetstream.StreamConfig{MaxMsgSize: 2000}) // the stream refuses SECRET-8
+	rejects := filepath.Join(t.TempDir(), "rejects")
+	for run := 1; run <= 2; run++ {
+		got := s.summaryOf(1, "--rejects", rejects, lines, csv, objects)
+		if got.Published+got.AlreadyThere != 4 || got.Invalid != 5 || len(got.Faults) != 5 || !got.Complete || got.Error != "" {
+			t.Errorf("got %+v", got)
+		}
+		text, err := os.ReadFile(rejects)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := strings.Split(strings.TrimSpace(string(text)), "\n")
+		if len(all) != 5*run { // what the file holds is kept
+			t.Fatalf("run %d: %d rejects:\n%s", run, len(all), text)
+		}
+		kept := map[string]bool{}
+		for _, line := range all {
+			var reject struct {
+				Input, Reason, Row string
+				Line               int64
+				RowBase64          []byte
+			}
+			if err := json.Unmarshal([]byte(line), &reject); err != nil || reject.Input == "" || reject.Reason == "" || reject.Line == 0 {
+				t.Errorf("%s: %v", line, err)
+			}
+			kept[reject.Row+string(reject.RowBase64)] = true
+		}
+		for _, row := range []string{"SECRET\x01-2", "SECRET\xff-3", `"y,SECRET-6`, `{"id":"SECRET-9"}`} {
+			if !kept[row] {
+				t.Errorf("run %d: %q is lost", run, row)
+			}
+		}
+	}
+	if info, err := os.Stat(rejects); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the rejects can be read by others: %v %v", info.Mode(), err)
+	}
+	s.once(4)
+}
+
+func TestDryRunSendsNothing(t *testing.T) {
+	t.Parallel()
+	s := &site{t: t, natsURL: "nats://127.0.0.1:1"} // nobody is there
+	file := writeFile(t, "SECRET-1\nSECRET-2\n\nSECRET-1\nSECRET\x01\n")
+	got := s.summaryOf(1, "--dry-run", file)
+	if got.Rows != 4 || *got.Duplicates != 1 || got.Invalid != 1 || got.Faults[0].Line != 5 || !got.DryRun {
+		t.Errorf("got %+v", got)
+	}
+	p := s.startPublish("--dry-run", file)
+	want := "nothing sent: 4 rows, duplicates 1, invalid 1\n  " + file + ", line 5: sessionId has a control character\n"
+	if code := p.wait(); code != 1 || p.stdout.String() != want {
+		t.Errorf("exit code %d, %q", code, p.stdout.String())
+	}
+	p = s.startPublish("--dry-run", writeFile(t, strings.Repeat("SECRET\x01\n", 1000)))
+	if p.wait(); !strings.HasSuffix(p.stdout.String(), ", line 10: sessionId has a control character\n  and 990 more\n") {
+		t.Errorf("got %q", p.stdout.String())
+	}
+}
+
+func TestPublishUsage(t *testing.T) {
+	t.Parallel()
+	s := &site{t: t, natsURL: "nats://127.0.0.1:1"}
+	file, table := writeFile(t, "a\n"), writeFile(t, "SECRET,1\nb,2\n")
+	for _, c := range []struct {
+		want string
+		args []string
+	}{
+		{"argument 2 names no file that is there; a single session ID is given by --session", []string{file, "SECRET-session"}},
+		{"is a folder", []string{t.TempDir()}},
+		{"no column is titled sessionId", []string{file, table}},
+		{"--column: the first row has no column of this title", []string{"--column", "key", table}},
+		{"--format: must be auto, lines, csv or json", []string{"--format", "xml", file}},
+		{"--rate: must be", []string{"--rate", "-1", file}},
+		{"--skip: must not", []string{"--skip", "-1", file}},
+		{"--timeout: must be", []string{"--timeout", "1ms", file}},
+		{"--session: takes no files", []string{"--session", "SECRET", file}},
+		{"is an input too", []string{"--rejects", file, file}},
+		{"--rejects: open", []string{"--rejects", filepath.Join(file, "x"), file}},
+	} {
+		p := s.startPublish(c.args...)
+		code, text := p.wait(), p.stdout.String()+p.stderr.String()
+		if code != 2 || !strings.Contains(text, c.want) || strings.Contains(text, "SECRET") {
+			t.Errorf("%v: exit code %d, %q, want %q", c.args, code, text, c.want)
+		}
+	}
+}

@@ -1,0 +1,144 @@
+package events_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"revoker/events"
+)
+
+func (h *harness) bulk(t *testing.T, ctx context.Context, patience time.Duration) *events.Bulk {
+	t.Helper()
+	bulk, err := events.NewBulk(ctx, h.conn, h.cfg.Stream, h.cfg.Subject, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bulk
+}
+
+// Reports come in the order of sending, say which events were there already, and miss none.
+func TestBulkReportsInOrder(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.setup(t)
+	const n = 10_000 // more than a window
+	for run, want := range []int{0, n} {
+		bulk := h.bulk(t, t.Context(), time.Minute)
+		next, duplicates := 0, 0
+		for i := range n {
+			if err := bulk.Publish(events.Event{SessionID: events.SessionID(fmt.Sprint("session-", i))}, func(duplicate bool, err error) {
+				if err != nil || i != next {
+					t.Errorf("event %d, want %d: %v", i, next, err)
+				}
+				next++
+				if duplicate {
+					duplicates++
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := bulk.Close(); err != nil || next != n || duplicates != want {
+			t.Errorf("run %d: %v, %d reports, %d duplicates", run, err, next, duplicates)
+		}
+	}
+}
+
+// What the stream refuses for a time is stored when it no longer does; what it refuses for its size stops nothing.
+func TestBulkSendsAgain(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.setup(t)
+	limits := func(most int64) {
+		cfg := jetstream.StreamConfig{Name: h.cfg.Stream, Subjects: []string{h.cfg.Subject}, Discard: jetstream.DiscardNew, MaxMsgs: most, MaxMsgSize: 2000, MaxAge: 7 * 24 * time.Hour, Duplicates: 2 * time.Minute}
+		if _, err := h.js.UpdateStream(deadline(t), cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limits(2)
+	bulk := h.bulk(t, t.Context(), testTimeout)
+	stored, tooLarge := 0, 0
+	for i := range 5 {
+		event := events.Event{SessionID: events.SessionID(fmt.Sprint("session-", i))}
+		if i == 1 {
+			event.Reason = strings.Repeat("r", 2000)
+		}
+		if err := bulk.Publish(event, func(_ bool, err error) {
+			switch {
+			case err == nil:
+				stored++
+			case errors.Is(err, events.ErrTooLarge):
+				tooLarge++
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waitFor(t, "word of the full stream", func() bool {
+		return strings.Contains(strings.Join(h.log.all(), "\n"), "maximum messages exceeded")
+	})
+	limits(10)
+	if err := bulk.Close(); err != nil || stored != 4 || tooLarge != 1 {
+		t.Errorf("%v, %d stored, %d too large", err, stored, tooLarge)
+	}
+}
+
+// After an interruption nothing is sent again, and what failed is reported.
+func TestBulkInterrupted(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.setup(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	bulk := h.bulk(t, ctx, time.Hour)
+	confirmed, failed := make(chan bool, 1), make(chan error, 1)
+	if err := bulk.Publish(events.Event{SessionID: "one"}, func(_ bool, err error) { confirmed <- err == nil }); err != nil {
+		t.Fatal(err)
+	}
+	if !<-confirmed {
+		t.Error("the first was not stored")
+	}
+	if err := h.js.DeleteStream(deadline(t), h.cfg.Stream); err != nil {
+		t.Fatal(err)
+	}
+	if err := bulk.Publish(events.Event{SessionID: "two"}, func(_ bool, err error) { failed <- err }); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "a second attempt", func() bool { return strings.Contains(strings.Join(h.log.all(), "\n"), "sending it again") })
+	cancel()
+	if err := <-failed; err == nil {
+		t.Error("the second was stored without a stream")
+	}
+	if err := bulk.Publish(events.Event{SessionID: "three"}, func(bool, error) { t.Error("sent after a failure") }); err == nil {
+		t.Error("no error after a failure")
+	}
+	if err := bulk.Close(); err == nil {
+		t.Error("no error at the end")
+	}
+}
+
+func TestEncode(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 5, 4, 3, 2, 1, 0, time.FixedZone("", 3600))
+	for _, c := range []struct {
+		event events.Event
+		want  string
+	}{
+		{events.Event{SessionID: "a"}, `{"sessionId":"a"}`},
+		{events.Event{SessionID: "a", ServiceID: "7", EndedAt: at, Reason: "r"}, `{"sessionId":"a","serviceId":"7","endedAt":"2026-05-04T02:02:01Z","reason":"r"}`},
+		{events.Event{SessionID: `q"\`, Reason: "ü\n"}, `{"sessionId":"q\"\\","reason":"ü\n"}`},
+	} {
+		if got := string(c.event.Encode()); got != c.want {
+			t.Errorf("got %s, want %s", got, c.want)
+		}
+		back, err := events.Decode(nil, c.event.Encode())
+		if err != nil || back.SessionID != c.event.SessionID || back.Reason != c.event.Reason || !back.EndedAt.Equal(c.event.EndedAt) {
+			t.Errorf("%s reads as %+v, %v", c.want, back, err)
+		}
+	}
+}

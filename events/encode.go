@@ -1,0 +1,52 @@
+package events
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"time"
+)
+
+// MessageID is the Nats-Msg-Id of the event: the hex SHA-256 of service ID, NUL, session ID. So an event that is published
+// twice within the stream's duplicate window is stored once, and the header gives nothing away.
+func (e Event) MessageID() string {
+	var buffer [2 * MaxSessionIDLength]byte // on the stack
+	text := append(append(append(buffer[:0], e.ServiceID...), 0), e.SessionID...)
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// Encode returns the event as the JSON object that [Decode] reads.
+func (e Event) Encode() []byte {
+	const names = `{"sessionId":"","serviceId":"","endedAt":"","reason":""}`
+	payload := make([]byte, 0, len(names)+len(e.SessionID)+len(e.ServiceID)+len(time.RFC3339Nano)+len(e.Reason))
+	payload = append(payload, `{"sessionId":`...)
+	payload = appendText(payload, string(e.SessionID))
+	if e.ServiceID != "" {
+		payload = append(payload, `,"serviceId":`...)
+		payload = appendText(payload, e.ServiceID)
+	}
+	if !e.EndedAt.IsZero() {
+		payload = append(payload, `,"endedAt":"`...)
+		payload = e.EndedAt.UTC().AppendFormat(payload, time.RFC3339Nano)
+		payload = append(payload, '"')
+	}
+	if e.Reason != "" {
+		payload = append(payload, `,"reason":`...)
+		payload = appendText(payload, e.Reason)
+	}
+	return append(payload, '}')
+}
+
+// appendText appends s as a JSON string. Most need no escape; what does is left to encoding/json.
+func appendText(to []byte, s string) []byte {
+	for i := range len(s) {
+		if b := s[i]; b < ' ' || b >= 0x7f || b == '"' || b == '\\' {
+			text, _ := json.Marshal(s) // a string always encodes
+			return append(to, text...)
+		}
+	}
+	to = append(to, '"')
+	to = append(to, s...)
+	return append(to, '"')
+}
