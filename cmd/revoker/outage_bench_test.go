@@ -11,7 +11,9 @@ import (
 // BenchmarkOutage lets the API answer 503 for a while in mid-run. From its ledger it takes
 //
 //	calls-in-outage  all that were answered 503
-//	calls-beyond     those of them that began after the first 503 was sent, when nobody could know yet; the target is 40
+//	calls-beyond     by how many these are more than the calls in flight when it began; the target is 40
+//	calls-after-503  those of them that began after the first 503 was sent. Before it nobody can know of the outage: the API
+//	                 answers the calls that are in flight when it begins with OK, and each slot makes one more
 //	s-to-first       from the recovery to the first OK: what was left of the probe interval
 //	s-to-full        from the recovery to the end of the first 200 ms with nine tenths of the OKs that such a time had before;
 //	                 the target is 5 s after 20 s, and 2 s after 3 s
@@ -25,14 +27,15 @@ func BenchmarkOutage(b *testing.B) {
 		b.Run(lasting.String(), func(b *testing.B) {
 			for b.Loop() {
 				o, calls := goThrough(b, lasting)
-				all, beyond := o.wasted(calls)
+				all, inFlight, late := o.wasted(calls)
 				first, full, ok := o.recovery(calls)
 				if !ok {
 					b.Fatal("the throughput never came back")
 				}
 				noTime(b)
 				b.ReportMetric(float64(all), "calls-in-outage")
-				b.ReportMetric(float64(beyond), "calls-beyond")
+				b.ReportMetric(float64(all-inFlight), "calls-beyond")
+				b.ReportMetric(float64(late), "calls-after-503")
 				b.ReportMetric(first.Seconds(), "s-to-first")
 				b.ReportMetric(full.Seconds(), "s-to-full")
 			}
@@ -65,24 +68,28 @@ func goThrough(b *testing.B, lasting time.Duration) (o outage, calls []sim.Call)
 // outage is a time in which the API answered 503.
 type outage struct{ from, to time.Time }
 
-// wasted counts the calls that an outage answered, and those that began although its first answer was out.
-func (o outage) wasted(calls []sim.Call) (all, beyond int) {
+// wasted counts the calls that an outage answered, those that were in flight when it began, and of the former those that began
+// although its first answer was out.
+func (o outage) wasted(calls []sim.Call) (all, inFlight, late int) {
 	var failed []sim.Call
 	for _, call := range calls {
 		if call.Kind == sim.Unavailable {
 			failed = append(failed, call)
 		}
+		if !call.Began.After(o.from) && call.Ended.After(o.from) {
+			inFlight++
+		}
 	}
 	if len(failed) == 0 {
-		return 0, 0
+		return 0, inFlight, 0
 	}
 	first := slices.MinFunc(failed, func(a, b sim.Call) int { return a.Ended.Compare(b.Ended) }).Ended
 	for _, call := range failed {
 		if call.Began.After(first) {
-			beyond++
+			late++
 		}
 	}
-	return len(failed), beyond
+	return len(failed), inFlight, late
 }
 
 // recovery is how long after an outage the first call was OK again, and the throughput nine tenths of the median before.
@@ -112,38 +119,38 @@ func (o outage) recovery(calls []sim.Call) (first, full time.Duration, ok bool) 
 	return first, 0, false
 }
 
-// TestOutageFigures: one OK a millisecond before an outage of a second; in it four calls, two of which begin after its first answer,
-// 30 ms from its beginning; from 700 ms after it on half of the rate, and all of it from 1,200 ms on.
+// TestOutageFigures: an OK each millisecond before an outage of a second and one that is in flight then; four calls in it, two of
+// which begin after its first answer; from 700 ms after it on half of the rate, and all of it from 1,200 ms on.
 func TestOutageFigures(t *testing.T) {
 	t.Parallel()
 	const millisecond = time.Millisecond
 	from := time.Now()
 	o := outage{from, from.Add(time.Second)}
-	call := func(kind sim.Kind, ended time.Duration) sim.Call {
-		return sim.Call{Began: from.Add(ended - 20*millisecond), Ended: from.Add(ended), Kind: kind}
-	}
 	var calls []sim.Call
-	for ended := -3 * time.Second; ended < 4*time.Second; ended += millisecond {
-		half := ended >= 1700*millisecond && ended < 2200*millisecond && ended%(2*millisecond) == 0
-		if ended < 0 || half || ended >= 2200*millisecond {
-			calls = append(calls, call(sim.OK, ended))
-		}
+	add := func(kind sim.Kind, ended time.Duration) {
+		calls = append(calls, sim.Call{Began: from.Add(ended - 20*millisecond), Ended: from.Add(ended), Kind: kind})
 	}
-	if _, _, ok := o.recovery(calls[:3300]); ok {
-		t.Error("half of the rate was taken for full throughput")
+	for ended := -3 * time.Second; ended < 0; ended += millisecond {
+		add(sim.OK, ended)
 	}
+	add(sim.OK, 10*millisecond)
 	for _, ended := range []time.Duration{30, 50, 51, 500} {
-		calls = append(calls, call(sim.Unavailable, ended*millisecond))
+		add(sim.Unavailable, ended*millisecond)
 	}
-	if all, beyond := o.wasted(calls); all != 4 || beyond != 2 {
-		t.Errorf("%d calls in the outage, %d beyond; want 4 and 2", all, beyond)
+	for ended := 1700 * millisecond; ended < 2200*millisecond; ended += 2 * millisecond {
+		add(sim.OK, ended)
 	}
-	first, full, ok := o.recovery(calls)
-	if want := 1400 * millisecond; first != 700*millisecond || full != want || !ok {
-		t.Errorf("first OK after %s, full after %s, %v; want 700ms and %s", first, full, ok, want)
+	if first, _, ok := o.recovery(calls); ok || first != 700*millisecond {
+		t.Errorf("half of the rate was taken for full throughput: %v; first OK after %s, want 700ms", ok, first)
 	}
-	if all, beyond := o.wasted(nil); all != 0 || beyond != 0 {
-		t.Errorf("%d and %d calls of none", all, beyond)
+	for ended := 2200 * millisecond; ended < 4*time.Second; ended += millisecond {
+		add(sim.OK, ended)
+	}
+	if _, full, ok := o.recovery(calls); full != 1400*millisecond || !ok {
+		t.Errorf("full throughput after %s, %v; want 1.4s", full, ok)
+	}
+	if all, inFlight, late := o.wasted(calls); all != 4 || inFlight != 1 || late != 2 {
+		t.Errorf("%d calls in the outage, %d in flight before, %d late; want 4, 1 and 2", all, inFlight, late)
 	}
 	if _, _, ok := o.recovery(nil); ok {
 		t.Error("full throughput without a call")
