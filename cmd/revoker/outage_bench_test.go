@@ -12,11 +12,14 @@ import (
 //
 //	calls-in-outage  all that were answered 503
 //	calls-beyond     by how many these are more than the calls in flight when it began; the target is 40
-//	calls-after-503  those of them that began after the first 503 was sent. Before it nobody can know of the outage: the API
-//	                 answers the calls that are in flight when it begins with OK, and each slot makes one more
+//	calls-after-503  those of them that began after the first 503 was sent, which should be 40 at most too
 //	s-to-first       from the recovery to the first OK: what was left of the probe interval
 //	s-to-full        from the recovery to the end of the first 200 ms with nine tenths of the OKs that such a time had before;
 //	                 the target is 5 s after 20 s, and 2 s after 3 s
+//
+// The API answers calls in flight with OK when an outage begins, and each slot makes one more before anybody can know of it.
+// Calls come in bunches: calls-beyond is high by up to 64 where the outage begins between two of them, and calls-after-503, which
+// does not depend on that moment, tells more. Read both.
 //
 // 20 failures open the breaker, and a probe takes one call. It probes 1, 3, 7, 12, 17 and 22 s after the beginning, so that what
 // limits the recovery is when the API comes back: an outage of 3 s ends right before a probe, which is lucky, those of
