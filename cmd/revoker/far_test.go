@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"net"
 	"sync"
 	"testing"
@@ -48,13 +49,13 @@ func sendLater(to, from net.Conn, delay time.Duration) {
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		defer close(under)
+		buffer := make([]byte, 64<<10)
 		for {
-			buffer := make([]byte, 64<<10)
 			n, err := from.Read(buffer)
 			if err != nil {
 				return
 			}
-			under <- chunk{time.Now().Add(delay), buffer[:n]}
+			under <- chunk{time.Now().Add(delay), bytes.Clone(buffer[:n])}
 		}
 	})
 	for c := range under {

@@ -103,6 +103,13 @@ func (p *process) signal(s os.Signal) {
 	}
 }
 
+// kill ends the process at once.
+func (p *process) kill() {
+	p.t.Helper()
+	p.signal(os.Kill)
+	p.wait()
+}
+
 // wait returns the exit code, or -1 if a signal ended the process.
 func (p *process) wait() int {
 	p.t.Helper()

@@ -168,12 +168,12 @@ func (s *site) publish(from, to int) {
 // publishOne sends one event, without waiting for its acknowledgement; with too many of those outstanding it waits.
 func (s *site) publishOne(i int) {
 	s.t.Helper()
-	for {
+	for began := time.Now(); ; {
 		_, err := s.js.PublishAsync("session.ended", fmt.Appendf(nil, `{"sessionId":"SECRET-session-%d"}`, i))
 		if err == nil {
 			return
 		}
-		if !errors.Is(err, jetstream.ErrTooManyStalledMsgs) {
+		if !errors.Is(err, jetstream.ErrTooManyStalledMsgs) || time.Since(began) > testTimeout {
 			s.t.Fatal(err)
 		}
 	}
