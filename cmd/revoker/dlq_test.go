@@ -20,7 +20,7 @@ import (
 // newGraveyard is a site with a NATS server and both streams, and no worker.
 func newGraveyard(t testing.TB, arguments ...string) *site {
 	t.Helper()
-	s := &site{t: t, store: t.TempDir(), natsURL: fmt.Sprintf("nats://127.0.0.1:%d", freePort(t))}
+	s := newStore(t)
 	s.startNATS(arguments...)
 	for stream, subject := range map[string]string{"SESSIONS": "session.ended", "SESSIONS_DLQ": "dlq.session.ended"} {
 		cfg := jetstream.StreamConfig{Name: stream, Subjects: []string{subject}, Discard: jetstream.DiscardNew, Duplicates: 2 * time.Minute}
