@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -65,7 +66,12 @@ type Letter struct {
 	ResultMessage string
 	// SessionID, where it is known, is masked in Error and ResultMessage.
 	SessionID SessionID
+	// Trace is the trace context that the letter carries on, as headers; without it the event's own stays.
+	Trace map[string]string
 }
+
+// traceHeaders are those of https://www.w3.org/TR/trace-context/.
+var traceHeaders = []string{"traceparent", "tracestate"}
 
 // DeadLetters publishes dead letters. It is safe for concurrent use.
 type DeadLetters struct {
@@ -86,6 +92,11 @@ func (l *DeadLetters) Publish(ctx context.Context, d *Delivery, letter Letter) e
 		facts.Set(HeaderReplayOf, earlier)
 	}
 	own, unsendable := original(d.Header())
+	if len(letter.Trace) > 0 {
+		maps.DeleteFunc(own, func(name string, _ []string) bool {
+			return slices.ContainsFunc(traceHeaders, func(trace string) bool { return strings.EqualFold(name, trace) })
+		})
+	}
 	err := l.send(ctx, d, whole(own, facts, unsendable), d.Payload())
 	if tooLarge(err) && len(own) > 0 {
 		err = l.send(ctx, d, whole(nil, facts, unsendable+len(own)), d.Payload())
@@ -137,6 +148,9 @@ func letterHeader(d *Delivery, letter Letter, now time.Time) nats.Header {
 		if value != "" {
 			header.Set(name, OneLine(value))
 		}
+	}
+	for name, value := range letter.Trace {
+		header.Set(name, value)
 	}
 	if letter.HTTPStatus != 0 {
 		header.Set(HeaderHTTPStatus, strconv.Itoa(letter.HTTPStatus))
