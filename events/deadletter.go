@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,12 +65,15 @@ type Letter struct {
 	ResultMessage string
 	// SessionID, where it is known, is masked in Error and ResultMessage.
 	SessionID SessionID
-	// Trace is the trace context that the letter carries on, as headers; without it the event's own stays.
-	Trace map[string]string
+	// TraceParent and TraceState are the trace context that the letter carries on; without it the event's own stays.
+	TraceParent, TraceState string
 }
 
-// traceHeaders are those of https://www.w3.org/TR/trace-context/.
-var traceHeaders = []string{"traceparent", "tracestate"}
+// The headers of https://www.w3.org/TR/trace-context/.
+const (
+	headerTraceParent = "traceparent"
+	headerTraceState  = "tracestate"
+)
 
 // DeadLetters publishes dead letters. It is safe for concurrent use.
 type DeadLetters struct {
@@ -92,9 +94,9 @@ func (l *DeadLetters) Publish(ctx context.Context, d *Delivery, letter Letter) e
 		facts.Set(HeaderReplayOf, earlier)
 	}
 	own, unsendable := original(d.Header())
-	if len(letter.Trace) > 0 {
+	if letter.TraceParent != "" {
 		maps.DeleteFunc(own, func(name string, _ []string) bool {
-			return slices.ContainsFunc(traceHeaders, func(trace string) bool { return strings.EqualFold(name, trace) })
+			return strings.EqualFold(name, headerTraceParent) || strings.EqualFold(name, headerTraceState)
 		})
 	}
 	err := l.send(ctx, d, whole(own, facts, unsendable), d.Payload())
@@ -144,13 +146,12 @@ func letterHeader(d *Delivery, letter Letter, now time.Time) nats.Header {
 		HeaderPublishedAt:    d.Published.UTC().Format(time.RFC3339Nano),
 		HeaderDeadLetteredAt: now.UTC().Format(time.RFC3339Nano),
 		HeaderMsgID:          masked(d.Header().Get(nats.MsgIdHdr), letter.SessionID),
+		headerTraceParent:    letter.TraceParent,
+		headerTraceState:     letter.TraceState,
 	} {
 		if value != "" {
 			header.Set(name, OneLine(value))
 		}
-	}
-	for name, value := range letter.Trace {
-		header.Set(name, value)
 	}
 	if letter.HTTPStatus != 0 {
 		header.Set(HeaderHTTPStatus, strconv.Itoa(letter.HTTPStatus))

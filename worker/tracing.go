@@ -131,8 +131,9 @@ func (t *traced) letter(l *events.Letter) (end func(error)) {
 		return func(error) {}
 	}
 	ctx, span := t.tracer.Start(t.ctx, "send "+t.cfg.DeadLetterSubject, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(t.send...))
-	l.Trace = map[string]string{}
-	propagator.Inject(ctx, propagation.MapCarrier(l.Trace))
+	carrier := propagation.MapCarrier{}
+	propagator.Inject(ctx, carrier)
+	l.TraceParent, l.TraceState = carrier["traceparent"], carrier["tracestate"]
 	return func(err error) {
 		if err != nil {
 			span.SetAttributes(semconv.ErrorTypeOther)
