@@ -35,6 +35,17 @@ func scrape(t testing.TB, base string) string {
 	return string(body)
 }
 
+// askReady returns the status of /readyz.
+func askReady(t testing.TB, base string) int {
+	t.Helper()
+	response, err := http.Get(base + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	return response.StatusCode
+}
+
 // sample returns the value of one series in the text format, and whether it is there.
 func sample(exposition, series string) (float64, bool) {
 	for line := range strings.Lines(exposition) {
@@ -85,7 +96,7 @@ func TestMetricsOfARun(t *testing.T) {
 	} {
 		waitFor(t, fmt.Sprintf("%s of %v", series, want), func() bool {
 			if text = scrape(t, base); strings.HasPrefix(series, "revoker_d") || strings.HasPrefix(series, "revoker_o") {
-				_, _ = http.Get(base + "/readyz") // has the queue looked at
+				askReady(t, base) // has the queue looked at
 			}
 			got, there := sample(text, series)
 			return there && got == want
@@ -130,8 +141,8 @@ func checkReferences(t *testing.T, exposition string) {
 	t.Helper()
 	known := map[string]bool{}
 	for line := range strings.Lines(exposition) {
-		if name := regexp.MustCompile(`^\w+`).FindString(line); name != "" {
-			known[name] = true
+		if match := regexp.MustCompile(`^(?:# TYPE )?(\w+)`).FindStringSubmatch(line); match != nil {
+			known[match[1]] = true
 		}
 	}
 	for _, file := range []string{"../../deploy/prometheus/revoker.rules.yml", "../../deploy/grafana/revoker.json"} {
