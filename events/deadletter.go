@@ -65,7 +65,15 @@ type Letter struct {
 	ResultMessage string
 	// SessionID, where it is known, is masked in Error and ResultMessage.
 	SessionID SessionID
+	// TraceParent and TraceState are the trace context that the letter carries on; without it the event's own stays.
+	TraceParent, TraceState string
 }
+
+// The headers of https://www.w3.org/TR/trace-context/.
+const (
+	headerTraceParent = "traceparent"
+	headerTraceState  = "tracestate"
+)
 
 // DeadLetters publishes dead letters. It is safe for concurrent use.
 type DeadLetters struct {
@@ -86,6 +94,11 @@ func (l *DeadLetters) Publish(ctx context.Context, d *Delivery, letter Letter) e
 		facts.Set(HeaderReplayOf, earlier)
 	}
 	own, unsendable := original(d.Header())
+	if letter.TraceParent != "" {
+		maps.DeleteFunc(own, func(name string, _ []string) bool {
+			return strings.EqualFold(name, headerTraceParent) || strings.EqualFold(name, headerTraceState)
+		})
+	}
 	err := l.send(ctx, d, whole(own, facts, unsendable), d.Payload())
 	if tooLarge(err) && len(own) > 0 {
 		err = l.send(ctx, d, whole(nil, facts, unsendable+len(own)), d.Payload())
@@ -133,6 +146,8 @@ func letterHeader(d *Delivery, letter Letter, now time.Time) nats.Header {
 		HeaderPublishedAt:    d.Published.UTC().Format(time.RFC3339Nano),
 		HeaderDeadLetteredAt: now.UTC().Format(time.RFC3339Nano),
 		HeaderMsgID:          masked(d.Header().Get(nats.MsgIdHdr), letter.SessionID),
+		headerTraceParent:    letter.TraceParent,
+		headerTraceState:     letter.TraceState,
 	} {
 		if value != "" {
 			header.Set(name, OneLine(value))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/goleak"
 
 	"revoker/config"
@@ -45,6 +46,8 @@ type bench struct {
 	js   jetstream.JetStream
 	conn *events.Conn
 	log  *syncBuffer
+	// traces, if not nil, is told of the workers' spans.
+	traces trace.TracerProvider
 
 	mu      sync.Mutex
 	settled []worker.Settlement
@@ -102,6 +105,9 @@ func (b *bench) start() (stop func()) {
 		b.settled = append(b.settled, s)
 		b.mu.Unlock()
 	})
+	if b.traces != nil {
+		w.Trace(b.traces)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {

@@ -30,12 +30,14 @@ type attempt struct {
 	panicked bool
 
 	letterFailed bool // the dead letter could not be published
+	trace        *traced
 }
 
 // process takes one delivery to its settlement: decode, call, classify, settle. It makes at most one call; a failed one is
 // handed back, and the queue is the retry timer, so that nothing waits in memory and a crash at any line loses nothing.
 func (w *Worker) process(ctx context.Context, caller *authlete.Caller, next inHand) {
-	a := &attempt{delivery: next.delivery, generation: next.generation}
+	a := &attempt{delivery: next.delivery, generation: next.generation, trace: w.tracing.begin(next.delivery)}
+	defer a.trace.end(a)
 	w.attempt(ctx, caller, a)
 	w.learn(a)
 	w.settle(a)
@@ -63,9 +65,11 @@ func (w *Worker) attempt(ctx context.Context, caller *authlete.Caller, a *attemp
 		service = w.service
 	}
 	defer w.valve.leave()
+	a.trace.calling(caller)
 	began := time.Now()
 	a.response, err = caller.Logout(service, string(a.event.SessionID))
 	a.took = time.Since(began)
+	a.trace.called(a.response, err)
 	if a.outcome = Classify(a.response, err, ctx.Err() != nil); a.outcome == Revoked {
 		return
 	}
@@ -205,7 +209,11 @@ func (w *Worker) settle(a *attempt) {
 func (w *Worker) deadLetter(a *attempt) error {
 	ctx, cancel := context.WithTimeout(context.Background(), letterTimeout)
 	defer cancel()
-	return w.letters.Publish(ctx, a.delivery, a.letter())
+	letter := a.letter()
+	end := a.trace.letter(&letter)
+	err := w.letters.Publish(ctx, a.delivery, letter)
+	end(err)
+	return err
 }
 
 // delay is how long a delivery that is handed back stays away: by the policy for a failed attempt, and no less than the API

@@ -39,8 +39,9 @@ func (p *pulse) late(now time.Time) time.Duration {
 
 // Stuck names a loop that has not come round for too long, though it waits for nothing outside: a defect that only a
 // restart mends. It is empty for a sound worker.
-func (w *Worker) Stuck() string {
-	now := time.Now()
+func (w *Worker) Stuck() string { return w.stuck(time.Now()) }
+
+func (w *Worker) stuck(now time.Time) string {
 	for _, loop := range []struct {
 		name  string
 		pulse *pulse

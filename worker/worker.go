@@ -41,6 +41,7 @@ type Worker struct {
 	pacer    *pacer
 	retries  retryPolicy
 	failures *failureLog
+	tracing  *tracing
 	unserved atomic.Pointer[string] // why pulls are not served; nil while they are
 	lastOK   atomic.Int64           // when a session was last revoked, Unix ns; 0 for never
 }

@@ -45,6 +45,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"dlq", "nonsense"}, 2, "unknown command"},
 		{[]string{"publish", "--help"}, 0, "session-ids.csv.gz"},
 		{[]string{"completion", "bash"}, 0, "__start_revoker"},
+		{[]string{"health", "--help"}, 0, "--live"},
 		{[]string{"version"}, 0, "revoker "},
 		{[]string{"status", "--help"}, 0, "--watch"},
 		{[]string{"status", "--interval", "1ms"}, 2, "--interval: must be at least 200ms"},
@@ -99,8 +100,18 @@ func TestHealth(t *testing.T) {
 	if status, r := ready(); status != 503 || r.Ready || r.Conditions[0].Reason != "not connected to NATS" {
 		t.Errorf("without NATS: %d %+v", status, r)
 	}
+	asks := func(want int, words string, args ...string) {
+		t.Helper()
+		p := start(t, []string{"REVOKER_OPS_ADDR=" + strings.TrimPrefix(base, "http://")}, binary(t, "revoker"), append([]string{"health"}, args...)...)
+		if code := p.wait(); code != want || !strings.Contains(p.stdout.String()+p.stderr.String(), words) {
+			t.Errorf("health %v: exit code %d, want %d: %s%s", args, code, want, p.stdout.String(), p.stderr.String())
+		}
+	}
+	asks(1, "not connected to NATS")
+	asks(0, "alive", "--live")
 	s.startNATS()
 	waitFor(t, "readiness", func() bool { status, r := ready(); return status == 200 && r.Ready })
+	asks(0, "consumer        ok")
 	// The API takes no token any more.
 	request, err := http.NewRequest(http.MethodPut, s.apiURL+"/sim/token", strings.NewReader(`"another"`))
 	if err != nil {
@@ -117,10 +128,12 @@ func TestHealth(t *testing.T) {
 	if response, err := http.Get(base + "/livez"); err != nil || response.StatusCode != 200 {
 		t.Errorf("livez: %v %v", response, err)
 	}
+	asks(1, "configuration   FAILS: the answer has no action (HTTP 401, A001202): look at AUTHLETE_BEARER")
 	w.signal(os.Interrupt)
 	if code := w.wait(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
+	asks(1, "connection refused", "--live")
 }
 
 // What is printed from the configuration's declaration stands in the repository as it is now.
@@ -164,12 +177,16 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		"revoker/worker/ops":          {"revoker/config", "revoker/events", "revoker/worker"},
 	}
 	only := map[string][]string{
-		"github.com/nats-io/nats.go/jetstream":     {"revoker/events"},
-		"github.com/nats-io/nats-server/v2/server": {"revoker/events/embedded"},
-		"github.com/kelseyhightower/envconfig":     {"revoker/config"},
-		"github.com/cloudevents/sdk-go/v2/event":   {"revoker/events"},
-		"github.com/spf13/cobra":                   {"revoker/cmd/revoker"},
-		"net/http":                                 {"revoker/worker", "revoker/worker/authlete", "revoker/worker/authlete/sim", "revoker/worker/ops"},
+		"github.com/nats-io/nats.go/jetstream":                            {"revoker/events"},
+		"github.com/nats-io/nats-server/v2/server":                        {"revoker/events/embedded"},
+		"github.com/kelseyhightower/envconfig":                            {"revoker/config"},
+		"github.com/cloudevents/sdk-go/v2/event":                          {"revoker/events"},
+		"github.com/spf13/cobra":                                          {"revoker/cmd/revoker"},
+		"github.com/prometheus/client_golang/prometheus":                  {"revoker/worker", "revoker/worker/ops"},
+		"go.opentelemetry.io/otel/trace":                                  {"revoker/worker"},
+		"go.opentelemetry.io/otel/sdk/trace":                              {"revoker/cmd/revoker"},
+		"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp": {"revoker/cmd/revoker"},
+		"net/http": {"revoker/worker", "revoker/worker/authlete", "revoker/worker/authlete/sim", "revoker/worker/ops"},
 	}
 	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "revoker/...").Output()
 	if err != nil {

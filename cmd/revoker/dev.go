@@ -39,8 +39,8 @@ some of which need retries or end as dead letters, and prints a line for each
 settled event. Sessions appear by the first 12 hex digits of their SHA-256, as
 in all that revoker prints.
 
-The REVOKER_ variables apply, the NATS_ and AUTHLETE_ ones do not: nothing leaves
-this machine. Ctrl-C drains the worker and prints a summary.`,
+The REVOKER_ and OTEL_ variables apply, the NATS_ and AUTHLETE_ ones do not: no event
+leaves this machine. Ctrl-C drains the worker and prints a summary.`,
 		Example: "  revoker dev\n  revoker dev --rate 0 --data ./streams",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

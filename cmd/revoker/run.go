@@ -95,6 +95,11 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch)
 	}
 	defer api.Close()
 	registry := ops.NewRegistry()
+	traces, endTraces, err := startTracing(ctx, log)
+	if err != nil {
+		return fmt.Errorf("the configuration is wrong:\n%w", err)
+	}
+	defer endTraces()
 	health, err := ops.Listen(cfg, currentVersion(), registry, log)
 	if err != nil {
 		return problem(err)
@@ -126,6 +131,9 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch)
 	}
 	defer consumer.Close()
 	w := worker.New(cfg, consumer, letters, api, log, all(observers))
+	if traces != nil {
+		w.Trace(traces)
+	}
 	health.Serve(w)
 	conn.Answer(cfg, answerer(w))
 	w.Run(ctx)

@@ -12,6 +12,9 @@ import (
 // Caller makes calls one after the other. What they need again and again, the context with its timer and the buffer for the
 // answer, is kept from one to the next, which is a tenth of what a call costs. It is for one goroutine.
 type Caller struct {
+	// Before, if not nil, is told of each request before it is sent, and may change its header.
+	Before func(*http.Request)
+
 	client *Client
 	parent context.Context
 
@@ -34,8 +37,13 @@ func (c *Caller) Logout(serviceID, sessionID string) (Response, error) {
 func (c *Caller) call(serviceID string, content []byte) (Response, error) {
 	c.begin()
 	defer c.end()
+	request := c.client.request(c.ctx, serviceID, content)
+	if c.Before != nil {
+		request.Header = request.Header.Clone() // others share it
+		c.Before(request)
+	}
 	// The transport is called without an http.Client around it: no redirect is followed, no cookie kept.
-	answer, err := c.client.transport.RoundTrip(c.client.request(c.ctx, serviceID, content))
+	answer, err := c.client.transport.RoundTrip(request)
 	if err != nil {
 		return Response{}, fmt.Errorf("calling the logout API: %w", c.client.plain(c.ctx, err))
 	}

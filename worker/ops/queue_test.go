@@ -1,0 +1,77 @@
+package ops
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"revoker/events"
+)
+
+// A server that does not answer holds up neither a scrape nor, for long, a probe.
+func TestNobodyWaitsForASilentServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(func(ctx context.Context) (events.Status, error) {
+			<-ctx.Done()
+			return events.Status{}, errors.New("no answer")
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		go q.run(ctx)
+		began := time.Now()
+		if r := q.latest(); r.err != nil || time.Since(began) != 0 {
+			t.Errorf("%+v after %s", r, time.Since(began))
+		}
+		if q.ask(ctx); time.Since(began) != askPatience {
+			t.Errorf("asking took %s", time.Since(began))
+		}
+		time.Sleep(pollTimeout)
+		if r := q.latest(); r.err == nil || r.known(time.Now()) {
+			t.Errorf("%+v", r)
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
+
+func TestTheQueueIsReadNowAndThenAndWhenAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reads, failing := 0, false
+		q := newQueue(func(context.Context) (events.Status, error) {
+			reads++
+			if failing {
+				return events.Status{}, errors.New("no such consumer")
+			}
+			return events.Status{Time: time.Now(), Backlog: reads}, nil
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		go q.run(ctx)
+		synctest.Wait()
+		for range 10 { // however many ask
+			q.ask(ctx)
+		}
+		if reads != 1 {
+			t.Errorf("%d reads, want 1", reads)
+		}
+		time.Sleep(askInterval)
+		if r := q.ask(ctx); r.status.Backlog != 2 || !r.known(time.Now()) {
+			t.Errorf("%+v, want a fresh one", r)
+		}
+		time.Sleep(3*pollInterval + time.Second)
+		if reads < 4 || reads > 5 {
+			t.Errorf("%d reads", reads)
+		}
+		failing = true
+		time.Sleep(pollInterval)
+		if r := q.latest(); r.err == nil || !r.known(time.Now()) || r.status.Backlog == 0 {
+			t.Errorf("%+v, want the last status and the error", r)
+		}
+		time.Sleep(staleAfter)
+		if q.latest().known(time.Now()) {
+			t.Error("a stale status counts as known")
+		}
+		cancel()
+		synctest.Wait()
+	})
+}

@@ -1,0 +1,83 @@
+package ops
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"revoker/events"
+)
+
+// sound is what a worker without any trouble goes by.
+func sound(now time.Time) facts {
+	return facts{
+		now: now, connected: true, setUp: true, slots: 64, state: events.WorkerState{Breaker: "closed"},
+		queue: reading{tried: now, status: events.Status{
+			Time: now, Stream: "SESSIONS", MaxAckPending: 1000, MaxAge: 1000, Unsettled: 799,
+			Oldest: &events.Oldest{Published: now.Add(-500 * time.Second)},
+		}},
+	}
+}
+
+func TestReadiness(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for name, c := range map[string]struct {
+		change   func(*facts)
+		fails    string // the condition
+		reason   string
+		warnings []string
+	}{
+		"sound":            {change: func(*facts) {}},
+		"without NATS":     {change: func(f *facts) { f.connected = false }, fails: "nats", reason: "not connected to NATS"},
+		"not set up":       {change: func(f *facts) { *f = facts{now: now, connected: true} }, fails: "consumer", reason: "not set up yet"},
+		"pulls not served": {change: func(f *facts) { f.unserved = "no consumer" }, fails: "consumer", reason: "events are not served: no consumer"},
+		"a reading failed, the last is recent": {change: func(f *facts) {
+			f.queue.err, f.now = errors.New("slow"), now.Add(staleAfter-time.Second)
+		}, warnings: []string{"max age"}},
+		"the queue can't be read": {change: func(f *facts) {
+			f.queue.err, f.now = errors.New("slow"), now.Add(staleAfter)
+		}, fails: "consumer", reason: "its state is not known: slow"},
+		"no reading yet": {change: func(f *facts) { f.queue = reading{} }},
+		"misconfigured": {change: func(f *facts) {
+			f.misconfig, f.state = true, events.WorkerState{Breaker: "open", Reason: "look at AUTHLETE_BEARER"}
+		}, fails: "configuration", reason: "look at AUTHLETE_BEARER"},
+		"breaker open": {change: func(f *facts) {
+			f.state = events.WorkerState{Breaker: "open", Reason: "HTTP 503"}
+		}, warnings: []string{"circuit breaker"}},
+		"breaker half-open": {change: func(f *facts) { f.state.Breaker = "half-open" }, warnings: []string{"circuit breaker"}},
+		"ack pending":       {change: func(f *facts) { f.queue.status.Unsettled = 800 }, warnings: []string{"ack pending"}},
+		"ack pending without a limit": {change: func(f *facts) {
+			f.queue.status.Unsettled, f.queue.status.MaxAckPending = 1e6, -1
+		}},
+		"half of max age is passed": {change: func(f *facts) { f.now = now.Add(time.Second) }, warnings: []string{"max age"}},
+		"no max age":                {change: func(f *facts) { f.now, f.queue.status.MaxAge = now.Add(time.Second), 0 }},
+		"nothing unsettled":         {change: func(f *facts) { f.queue.status.Oldest = nil }},
+		"paused":                    {change: func(f *facts) { f.queue.status.Paused = true }, warnings: []string{"paused"}},
+		"something unknown":         {change: func(f *facts) { f.queue.status.Unknown = []string{"the oldest event: denied"} }, warnings: []string{"unknown"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := sound(now)
+			c.change(&f)
+			r := judge(f)
+			if r.Ready != (c.fails == "") {
+				t.Errorf("ready is %v", r.Ready)
+			}
+			for _, condition := range r.Conditions {
+				if condition.OK != (condition.Name != c.fails) || condition.OK != (condition.Reason == "") || !condition.OK && !strings.Contains(condition.Reason, c.reason) {
+					t.Errorf("%+v", condition)
+				}
+			}
+			var names []string
+			for _, warning := range r.Warnings {
+				names = append(names, warning.Name)
+			}
+			if !slices.Equal(names, c.warnings) {
+				t.Errorf("warnings %v, want %v", r.Warnings, c.warnings)
+			}
+		})
+	}
+}

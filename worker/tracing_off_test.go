@@ -1,0 +1,22 @@
+package worker
+
+import (
+	"testing"
+
+	"revoker/events"
+	"revoker/worker/authlete"
+)
+
+func TestTracingThatIsOffAllocatesNothing(t *testing.T) {
+	w, a, caller, delivery := &Worker{}, &attempt{outcome: Revoked}, &authlete.Caller{}, &events.Delivery{}
+	var letter events.Letter
+	if n := testing.AllocsPerRun(1000, func() {
+		traced := w.tracing.begin(delivery)
+		traced.calling(caller)
+		traced.called(a.response, nil)
+		traced.letter(&letter)(nil)
+		traced.end(a)
+	}); n != 0 || caller.Before != nil {
+		t.Errorf("%v allocations, Before is nil: %v", n, caller.Before == nil)
+	}
+}
