@@ -3,6 +3,7 @@ package ops
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,13 +38,14 @@ func TestNobodyWaitsForASilentServer(t *testing.T) {
 
 func TestTheQueueIsReadNowAndThenAndWhenAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		reads, failing := 0, false
+		var reads atomic.Int64
+		var failing atomic.Bool
 		q := newQueue(func(context.Context) (events.Status, error) {
-			reads++
-			if failing {
+			n := reads.Add(1)
+			if failing.Load() {
 				return events.Status{}, errors.New("no such consumer")
 			}
-			return events.Status{Time: time.Now(), Backlog: reads}, nil
+			return events.Status{Time: time.Now(), Backlog: int(n)}, nil
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		go q.run(ctx)
@@ -51,18 +53,18 @@ func TestTheQueueIsReadNowAndThenAndWhenAsked(t *testing.T) {
 		for range 10 { // however many ask
 			q.ask(ctx)
 		}
-		if reads != 1 {
-			t.Errorf("%d reads, want 1", reads)
+		if n := reads.Load(); n != 1 {
+			t.Errorf("%d reads, want 1", n)
 		}
 		time.Sleep(askInterval)
 		if r := q.ask(ctx); r.status.Backlog != 2 || !r.known(time.Now()) {
 			t.Errorf("%+v, want a fresh one", r)
 		}
 		time.Sleep(3*pollInterval + time.Second)
-		if reads < 4 || reads > 5 {
-			t.Errorf("%d reads", reads)
+		if n := reads.Load(); n < 4 || n > 5 {
+			t.Errorf("%d reads", n)
 		}
-		failing = true
+		failing.Store(true)
 		time.Sleep(pollInterval)
 		if r := q.latest(); r.err == nil || !r.known(time.Now()) || r.status.Backlog == 0 {
 			t.Errorf("%+v, want the last status and the error", r)
