@@ -42,8 +42,8 @@ type Config struct {
 	RetryMaxAge          time.Duration `envconfig:"REVOKER_RETRY_MAX_AGE" default:"6h" min:"0s" max:"8760h" desc:"Age before an event may be dead-lettered as RETRIES_EXHAUSTED, once the maximum of attempts has passed too."`
 
 	BreakerFailures         int           `envconfig:"REVOKER_BREAKER_FAILURES" default:"20" min:"1" max:"100000" unit:"sessions" desc:"Sessions whose calls must fail one after the other, with no success between, before the circuit breaker opens."`
-	BreakerProbeInterval    time.Duration `envconfig:"REVOKER_BREAKER_PROBE_INTERVAL" default:"1s" min:"10ms" max:"1h" desc:"Time from the breaker's opening to the first probe; doubles with each probe that fails."`
-	BreakerMaxProbeInterval time.Duration `envconfig:"REVOKER_BREAKER_MAX_PROBE_INTERVAL" default:"5s" min:"10ms" max:"1h" desc:"Largest time between two probes, unless a Retry-After asks for more."`
+	BreakerProbeInterval    time.Duration `envconfig:"REVOKER_BREAKER_PROBE_INTERVAL" default:"1s" min:"10ms" max:"1h" desc:"Time from the breaker's opening to the first probe; later it is half of the time that the outage has lasted."`
+	BreakerMaxProbeInterval time.Duration `envconfig:"REVOKER_BREAKER_MAX_PROBE_INTERVAL" default:"4s" min:"10ms" max:"1h" desc:"Largest time between two probes, unless a Retry-After asks for more."`
 
 	DrainTimeout time.Duration `envconfig:"REVOKER_DRAIN_TIMEOUT" default:"25s" min:"0s" max:"1h" desc:"Time that calls in flight get to finish after SIGTERM."`
 	OpsAddr      string        `envconfig:"REVOKER_OPS_ADDR" default:"127.0.0.1:8080" empty:"kept" desc:"Address of the console page, /livez, /readyz and /metrics; an empty value turns them off."`

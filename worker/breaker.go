@@ -45,6 +45,7 @@ type breaker struct {
 
 	failed  map[string]struct{} // closed and half-open: sessions that failed since the last success
 	ramping time.Time           // closed: since when the slots are coming back; zero once they are
+	since   time.Time           // open and half-open: when it opened first
 	until   time.Time           // open: when the next probe is due
 	next    time.Duration       // open and half-open: how long to stay open if the probe fails
 	probing int                 // half-open: probes that are out
@@ -167,14 +168,14 @@ func (b *breaker) limit(answered bool) int {
 	return 1
 }
 
-// open opens the breaker until the next probe: after the first interval, after twice the last one where a probe failed,
-// and no sooner than a Retry-After allows.
+// open opens the breaker until the next probe: after the first interval, and where a probe failed, after half of the time
+// that the outage has lasted, so that probes are as rare as they can be without making an outage much longer than it is.
+// And no sooner than a Retry-After allows.
 func (b *breaker) open(now time.Time, r result) {
-	if b.state == HalfOpen {
-		b.next = min(2*b.next, b.maximum)
-	} else {
-		b.next = b.interval
+	if b.state == Closed {
+		b.since = now
 	}
+	b.next = max(b.interval, min(now.Sub(b.since)/2, b.maximum))
 	b.reason, b.misconfig = r.reason, r.misconfig
 	b.until = now.Add(max(b.next, r.wait))
 	clear(b.failed)

@@ -14,7 +14,7 @@ type step struct {
 	free  int // what admit(64 free, 0 busy) gives then; -1 to not ask, since asking takes the probe
 }
 
-// The table is the breaker's documentation: 3 failures open it, it probes after 1 s, 2 s, 4 s, then every 5 s.
+// The table is the breaker's documentation: 3 failures open it; it probes after 1 s, then rarer and rarer, at the end every 5 s.
 func TestBreaker(t *testing.T) {
 	t.Parallel()
 	report := func(v verdict, session string) func(*breaker, time.Time) {
@@ -77,16 +77,18 @@ func TestBreaker(t *testing.T) {
 			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 1}, {0, report(ambiguous, "x"), HalfOpen, 2},
 			{0, report(failing, "y"), Open, 0}, {2 * s, nothing, Open, 1},
 		},
-		"failed probes double the interval up to its maximum": {
+		"the longer it lasts, the rarer the probes, up to the largest interval": {
 			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 1},
-			{0, report(failing, "a"), Open, 0}, {2*s - 1, nothing, Open, 0}, {1, nothing, Open, 1},
-			{0, report(refusing, "a"), Open, 0}, {4*s - 1, nothing, Open, 0}, {1, nothing, Open, 1},
+			{0, report(failing, "a"), Open, 0}, {s - 1, nothing, Open, 0}, {1, nothing, Open, 1}, // at 2 s
+			{0, report(refusing, "a"), Open, 0}, {s - 1, nothing, Open, 0}, {1, nothing, Open, 1}, // 3 s
+			{0, report(failing, "a"), Open, 0}, {3*s/2 - 1, nothing, Open, 0}, {1, nothing, Open, 1}, // 4.5 s
+			{4 * s, report(failing, "a"), Open, 0}, {17*s/4 - 1, nothing, Open, 0}, {1, nothing, Open, 1}, // 12.75 s, of a slow one
 			{0, report(failing, "a"), Open, 0}, {5*s - 1, nothing, Open, 0}, {1, nothing, Open, 1},
 			{0, report(failing, "a"), Open, 0}, {5*s - 1, nothing, Open, 0}, {1, nothing, Open, 1},
 		},
 		"a longer Retry-After extends it, a shorter one does not cut it": {
 			{0, asked(30 * s), Open, 0}, {30*s - 1, nothing, Open, 0}, {1, nothing, Open, 1},
-			{0, asked(time.Millisecond), Open, 0}, {2*s - 1, nothing, Open, 0}, {1, nothing, Open, 1},
+			{0, asked(time.Millisecond), Open, 0}, {5*s - 1, nothing, Open, 0}, {1, nothing, Open, 1},
 		},
 		"a success closes it and brings the slots back within a second": {
 			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 1}, {0, report(working, "a"), Closed, 4},
