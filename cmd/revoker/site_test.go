@@ -89,13 +89,14 @@ func simulate(options string, in io.Reader, out io.Writer) int {
 
 // site is a NATS server and an API, each a process, and what it takes to run workers between them.
 type site struct {
-	t       testing.TB
-	natsURL string
-	apiURL  string
-	sim     simulator
-	store   string      // the NATS server's
-	login   nats.Option // of the test itself
-	js      jetstream.JetStream
+	t         testing.TB
+	natsURL   string
+	apiURL    string
+	sim       simulator
+	store     string      // the NATS server's
+	login     nats.Option // of the test itself
+	js        jetstream.JetStream
+	serverEnv []string // of servers whose configuration has variables
 }
 
 func newSite(t testing.TB, s simulator) *site {
@@ -118,6 +119,13 @@ func (s *site) startNATS(more ...string) *process {
 	s.t.Helper()
 	port := s.natsURL[strings.LastIndexByte(s.natsURL, ':')+1:]
 	server := start(s.t, nil, binary(s.t, "nats-server"), append([]string{"--addr", "127.0.0.1", "--port", port, "--jetstream", "--store_dir", s.store}, more...)...)
+	s.connect()
+	return server
+}
+
+// connect waits until the server takes a connection.
+func (s *site) connect() {
+	s.t.Helper()
 	var nc *nats.Conn
 	waitFor(s.t, "NATS server", func() (up bool) {
 		var err error
@@ -129,7 +137,6 @@ func (s *site) startNATS(more ...string) *process {
 	if s.js, err = jetstream.New(nc); err != nil {
 		s.t.Fatal(err)
 	}
-	return server
 }
 
 func (s *site) env(more ...string) []string {

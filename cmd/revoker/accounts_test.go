@@ -1,0 +1,250 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"revoker/events"
+)
+
+// identity is what a user of deploy/nats/accounts.conf sets, as its comments say.
+func identity(user string) []string {
+	return []string{"NATS_USER=" + user, "NATS_PASSWORD=SECRET-" + user, "NATS_INBOX_PREFIX=_INBOX_" + user}
+}
+
+func login(user string) nats.Option {
+	return func(o *nats.Options) error {
+		return errors.Join(nats.UserInfo(user, "SECRET-"+user)(o), nats.CustomInboxPrefix("_INBOX_"+user)(o))
+	}
+}
+
+// newAccountsSite has the passwords of deploy/nats for its servers, one of them as a hash, and is the operator itself.
+func newAccountsSite(t *testing.T, s simulator) *site {
+	t.Helper()
+	const hash = "$2a$04$G8.5MYo31l.LuLK/EWWvZewgGnbsUwSnW8cWVs40RpDRto1DrnEt2" // bcrypt of SECRET-worker
+	site := newSite(t, s)
+	site.login = login("operator")
+	site.serverEnv = []string{
+		"NATS_WORKER_PASSWORD=" + hash, "NATS_PUBLISHER_PASSWORD=SECRET-publisher", "NATS_OPERATOR_PASSWORD=SECRET-operator",
+		"NATS_CLUSTER_PASSWORD=SECRET-cluster",
+	}
+	return site
+}
+
+// sessionIDs are arguments for `revoker publish`.
+func sessionIDs(from, to int) (list []string) {
+	for i := from; i < to; i++ {
+		list = append(list, fmt.Sprintf("SECRET-session-%d", i))
+	}
+	return list
+}
+
+func TestEachIdentityCanDoItsWork(t *testing.T) {
+	t.Parallel()
+	s := newAccountsSite(t, simulator{Bad: 10})
+	s.startOne()
+	operator, worker, publisher := identity("operator"), identity("worker"), identity("publisher")
+
+	s.says(0, operator, []string{"setup", "--yes"}, "3 objects created")
+	w := s.startWorker(worker...)
+	s.says(0, publisher, append([]string{"publish"}, sessionIDs(0, 100)...))
+	s.waitDone()
+	if n := len(s.deadLetters("CALLER_ERROR")); n != 10 {
+		t.Errorf("%d dead letters, want 10", n)
+	}
+	for name, f := range s.check(0, worker) {
+		if f.State != events.OK {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+	s.says(0, append([]string{"REVOKER_ACK_WAIT=20s"}, operator...), []string{"setup", "--yes"}, "1 setting changed")
+	s.says(0, operator, []string{"pause"}, "paused")
+	s.says(0, operator, append([]string{"publish"}, sessionIDs(100, 101)...))
+	waitFor(t, "the event that waits", func() bool { return s.status(operator...).Backlog == 1 })
+	if got := s.status(operator...); len(got.Unknown) != 0 || !got.Paused || got.Oldest == nil || got.DeadLetters.Reasons["CALLER_ERROR"] != 10 || len(got.Workers) != 1 {
+		t.Errorf("%+v", got)
+	}
+	s.says(0, operator, []string{"resume"}, "resumed")
+	s.says(0, operator, []string{"dlq", "ls"}, "CALLER_ERROR")
+	s.says(0, operator, []string{"dlq", "replay", "1", "2", "--yes"})
+	s.says(0, operator, []string{"dlq", "rm", "3", "--yes"})
+	if out, code := s.say(operator, "dlq", "show", "4"); code != 0 || !strings.Contains(out, "SECRET-session-") {
+		t.Errorf("dlq show: exit code %d, %s", code, out)
+	}
+	s.waitDone()
+	if n := len(s.sessions()); n != 101 { // two of them for a second time
+		t.Errorf("%d sessions were called, want 101", n)
+	}
+
+	if log := strings.ToLower(w.stderr.String()); strings.Contains(log, "permission") {
+		t.Errorf("the worker lacks a permission:\n%s", log)
+	}
+	w.signal(os.Interrupt)
+	if code := w.wait(); code != 0 {
+		t.Errorf("the worker's exit code is %d", code)
+	}
+}
+
+// What an identity needs not, it may not.
+func TestEachIdentityCanDoNoMore(t *testing.T) {
+	t.Parallel()
+	s := newAccountsSite(t, simulator{})
+	s.startOne()
+	s.says(0, identity("operator"), []string{"setup"})
+	const next, ack, api = "$JS.API.CONSUMER.MSG.NEXT.SESSIONS.revoker", "$JS.ACK.SESSIONS.revoker.1.1.1.1.1", "$JS.API."
+	destruction := []string{
+		api + "STREAM.DELETE.SESSIONS", api + "STREAM.DELETE.SESSIONS_DLQ", api + "STREAM.PURGE.SESSIONS", api + "STREAM.PURGE.SESSIONS_DLQ",
+		api + "STREAM.MSG.DELETE.SESSIONS", api + "CONSUMER.DELETE.SESSIONS.revoker", api + "CONSUMER.CREATE.SESSIONS.other",
+		api + "CONSUMER.CREATE.SESSIONS.other.session.ended", api + "CONSUMER.DURABLE.CREATE.SESSIONS.other", api + "STREAM.CREATE.OTHER",
+		api + "CONSUMER.UNPIN.SESSIONS.revoker", api + "STREAM.SNAPSHOT.SESSIONS", api + "DIRECT.GET.SESSIONS",
+	}
+	setup := []string{api + "STREAM.CREATE.SESSIONS", api + "STREAM.UPDATE.SESSIONS", api + "CONSUMER.CREATE.SESSIONS.revoker.session.ended"}
+	letters := []string{api + "STREAM.MSG.GET.SESSIONS_DLQ", api + "STREAM.MSG.DELETE.SESSIONS_DLQ", api + "CONSUMER.CREATE.SESSIONS_DLQ.x"}
+	for user, c := range map[string]struct {
+		publish, subscribe     []string
+		mayPublish, mayReceive string
+	}{
+		"publisher": {
+			slices.Concat(destruction, setup, letters, []string{next, ack, api + "STREAM.MSG.GET.SESSIONS", "session", "session.ended.x", "dlq.session.ended", api + "STREAM.INFO.SESSIONS", api + "INFO"}),
+			[]string{">", "session.ended", "session.>", "dlq.session.ended", "_INBOX.>", "_INBOX_worker.>", "$JS.EVENT.>", "revoker.workers.SESSIONS.revoker"},
+			"session.ended", "_INBOX_publisher.x",
+		},
+		"worker": {
+			slices.Concat(destruction, setup, letters, []string{"session.ended", api + "CONSUMER.PAUSE.SESSIONS.revoker", "_INBOX_publisher.x"}),
+			[]string{">", "session.ended", "dlq.session.ended", "_INBOX.>", "_INBOX_operator.>", "_INBOX_publisher.>", "$JS.EVENT.>"},
+			ack, "_INBOX_worker.x",
+		},
+		"operator": {
+			slices.Concat(destruction, []string{next, ack, "dlq.session.ended", "_INBOX_worker.x"}),
+			[]string{">", "session.ended", "dlq.session.ended", "_INBOX.>", "_INBOX_worker.>", "_INBOX_publisher.>", "$JS.EVENT.>"},
+			api + "CONSUMER.PAUSE.SESSIONS.revoker", "_INBOX_operator.x",
+		},
+	} {
+		nc, err := nats.Connect(s.natsURL, login(user), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		publish := func(subject string) error { return nc.Publish(subject, nil) }
+		subscribe := func(subject string) error { _, err := nc.SubscribeSync(subject); return err }
+		if refused(t, nc, publish, c.mayPublish) || refused(t, nc, subscribe, c.mayReceive) {
+			t.Errorf("%s may not publish to %s, or not subscribe to %s", user, c.mayPublish, c.mayReceive)
+		}
+		for _, subject := range c.publish {
+			if !refused(t, nc, publish, subject) {
+				t.Errorf("%s may publish to %s", user, subject)
+			}
+		}
+		for _, subject := range c.subscribe {
+			if !refused(t, nc, subscribe, subject) {
+				t.Errorf("%s may subscribe to %s", user, subject)
+			}
+		}
+	}
+	for _, options := range [][]nats.Option{nil, {nats.UserInfo("worker", "SECRET-publisher")}, {nats.UserInfo("admin", "admin")}} {
+		if _, err := nats.Connect(s.natsURL, options...); !errors.Is(err, nats.ErrAuthorization) {
+			t.Errorf("a stranger: %v", err)
+		}
+	}
+}
+
+// refused tells whether the server forbids it; it says so before it answers a ping.
+func refused(t *testing.T, nc *nats.Conn, do func(string) error, subject string) bool {
+	t.Helper()
+	if err := errors.Join(do(subject), nc.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	err := nc.LastError()
+	return errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), `"`+subject+`"`)
+}
+
+// The three servers of deploy/nats/cluster.conf find one another, and one of them may fail. Not parallel, like the other
+// test of a cluster.
+func TestTheClusterConfiguration(t *testing.T) {
+	s := newAccountsSite(t, simulator{})
+	servers := s.startThree()
+	replicated := append([]string{"REVOKER_REPLICAS=3"}, identity("operator")...)
+	waitFor(t, "a cluster that can hold three replicas", func() bool {
+		_, code := s.say(replicated, "setup", "--yes")
+		return code == 0
+	})
+	w := s.startWorker(append([]string{"REVOKER_REPLICAS=3"}, identity("worker")...)...)
+	s.says(0, identity("publisher"), append([]string{"publish"}, sessionIDs(0, 50)...))
+	s.waitDone()
+	servers[0].signal(syscall.SIGKILL)
+	servers[0].wait()
+	waitFor(t, "a stream that takes events again", func() bool {
+		_, code := s.say(identity("publisher"), append([]string{"publish"}, sessionIDs(50, 100)...)...)
+		return code == 0
+	})
+	waitFor(t, "the last revocation", func() bool { return len(s.sessions()) == 100 })
+	if log := strings.ToLower(w.stderr.String()); strings.Contains(log, "permission") {
+		t.Errorf("the worker lacks a permission:\n%s", log)
+	}
+}
+
+// startConfigured starts a server with a file of deploy/nats, at addresses and with a store of the test's own.
+func (s *site) startConfigured(name, client, cluster string) *process {
+	s.t.Helper()
+	folder := s.t.TempDir()
+	for _, file := range []string{name, "accounts.conf"} {
+		text, err := os.ReadFile("../../deploy/nats/" + file)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if file == name {
+			text = replaced(s.t, text, "0.0.0.0:4222", client)
+			text = replaced(s.t, text, "127.0.0.1:8222", fmt.Sprintf("127.0.0.1:%d", freePort(s.t)))
+			text = replaced(s.t, text, "/data", s.t.TempDir())
+		}
+		if cluster != "" && file == name {
+			text = replaced(s.t, text, "0.0.0.0:6222", cluster)
+		}
+		if err := os.WriteFile(filepath.Join(folder, file), text, 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	return start(s.t, s.serverEnv, binary(s.t, "nats-server"), "--config", filepath.Join(folder, name))
+}
+
+// startOne starts the server of server.conf, and startThree those of cluster.conf.
+func (s *site) startOne() {
+	s.t.Helper()
+	s.startConfigured("server.conf", strings.TrimPrefix(s.natsURL, "nats://"), "")
+	s.connect()
+}
+
+func (s *site) startThree() (servers []*process) {
+	s.t.Helper()
+	var clients, clusters, routes []string
+	for range nodes {
+		clients = append(clients, fmt.Sprintf("127.0.0.1:%d", freePort(s.t)))
+		clusters = append(clusters, fmt.Sprintf("127.0.0.1:%d", freePort(s.t)))
+		routes = append(routes, "nats://cluster:SECRET-cluster@"+clusters[len(clusters)-1])
+	}
+	s.natsURL = "nats://" + strings.Join(clients, ",nats://")
+	s.serverEnv = append(s.serverEnv, "NATS_ROUTES=["+strings.Join(routes, ", ")+"]")
+	for i := range nodes {
+		s.serverEnv = append(s.serverEnv, fmt.Sprintf("NATS_SERVER_NAME=nats-%d", i)) // the last one counts
+		servers = append(servers, s.startConfigured("cluster.conf", clients[i], clusters[i]))
+	}
+	s.connect()
+	return servers
+}
+
+func replaced(t testing.TB, text []byte, old, with string) []byte {
+	t.Helper()
+	if !bytes.Contains(text, []byte(old)) {
+		t.Fatalf("no %s in deploy/nats", old)
+	}
+	return bytes.ReplaceAll(text, []byte(old), []byte(with))
+}
