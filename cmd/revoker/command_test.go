@@ -57,6 +57,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"run", "--nonsense"}, 2, "unknown flag"},
 		{[]string{"run", "argument"}, 2, "unknown command"},
 		{[]string{"dev", "--rate", "-1"}, 2, "--rate: must be from 0 to 1000"},
+		{[]string{"simulate", "--rate", "1001"}, 2, "--rate: must be from 0 to 1000"},
 	} {
 		var out, errOut strings.Builder
 		if code := run(c.args, strings.NewReader(""), &out, &errOut); code != c.code {
@@ -217,10 +218,15 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 	if seen != len(allowed)+1 {
 		t.Errorf("%d packages, want %d", seen, len(allowed)+1)
 	}
-	// The real worker's way has nothing of the stand-ins: of the commands, dev alone may import them.
-	for _, stand := range []string{"revoker/events/embedded", "revoker/worker/authlete/sim"} {
+	// The real worker's way has nothing of the stand-ins: of the commands, dev and simulate alone may import them.
+	for stand, users := range map[string][]string{
+		"revoker/events/embedded":     {"./dev.go"},
+		"revoker/worker/authlete/sim": {"./dev.go", "./samples.go", "./simulate.go"},
+	} {
 		found, err := exec.Command("grep", "-l", `"`+stand+`"`, "-r", ".", "--include=*.go", "--exclude=*_test.go").Output()
-		if err != nil || strings.TrimSpace(string(found)) != "./dev.go" {
+		importers := strings.Fields(string(found))
+		slices.Sort(importers)
+		if err != nil || !slices.Equal(importers, users) {
 			t.Errorf("%s is imported by %s (%v)", stand, found, err)
 		}
 	}

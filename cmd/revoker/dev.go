@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -60,8 +59,8 @@ type devOptions struct {
 }
 
 func (o devOptions) run(ctx context.Context, out, errOut io.Writer) error {
-	if o.rate < 0 || o.rate > 1000 {
-		return errors.New("--rate: must be from 0 to 1000")
+	if err := checkRate(o.rate); err != nil {
+		return err
 	}
 	cfg, err := config.Load()
 	if err != nil {
@@ -98,7 +97,15 @@ func (o devOptions) run(ctx context.Context, out, errOut io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var samples sync.WaitGroup
-	samples.Go(func() { o.publishSamples(ctx, cfg, api, log) })
+	samples.Go(func() {
+		conn, err := events.Connect(cfg.NATS, "revoker dev", slog.New(slog.DiscardHandler), false)
+		if err != nil {
+			log.Error("no sample events", "error", err)
+			return
+		}
+		defer conn.Close()
+		publishSamples(ctx, events.NewPublisher(conn, cfg.Subject), api, o.rate, log)
+	})
 	err = work(ctx, cfg, log, watch{settled: board.settled, listening: func(address string) { o.introduce(out, cfg, address) }})
 	cancel()
 	samples.Wait()
@@ -152,48 +159,6 @@ Publish an event of your own from another terminal:
 It shows as session %s. Ctrl-C stops.
 
 `, currentVersion(), cfg.NATS.URL, cfg.Stream, cfg.Subject, cfg.API.BaseURL, page, cfg.NATS.URL, cfg.Subject, events.SessionID("abc").Mask())
-}
-
-// publishSamples publishes sample events until ctx is done: most are revoked at once, some after failures, and some end as
-// dead letters.
-func (o devOptions) publishSamples(ctx context.Context, cfg config.Config, api *sim.Server, log *slog.Logger) {
-	if o.rate == 0 {
-		return
-	}
-	conn, err := events.Connect(cfg.NATS, "revoker dev", slog.New(slog.DiscardHandler), false)
-	if err != nil {
-		log.Error("no sample events", "error", err)
-		return
-	}
-	defer conn.Close()
-	publisher := events.NewPublisher(conn, cfg.Subject)
-	ticker := time.NewTicker(time.Duration(float64(time.Second) / o.rate))
-	defer ticker.Stop()
-	for i := 0; ; i++ {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		if err := publishSample(ctx, publisher, api, i); err != nil && ctx.Err() == nil {
-			log.Warn("a sample event was not published", "error", err)
-		}
-	}
-}
-
-func publishSample(ctx context.Context, publisher *events.Publisher, api *sim.Server, i int) error {
-	event := events.Event{SessionID: events.SessionID("sample-" + rand.Text()), EndedAt: time.Now(), Reason: "sample"}
-	api.Issue(string(event.SessionID), 1+i%4)
-	switch i % 8 {
-	case 2:
-		api.Script(string(event.SessionID), sim.Answer{Kind: sim.ServerError}, sim.Answer{Kind: sim.ServerError})
-	case 4:
-		api.Script(string(event.SessionID), sim.Answer{Kind: sim.CallerError})
-	case 6:
-		return publisher.PublishRaw(ctx, []byte(`{"user":"an event without a sessionId"}`))
-	}
-	_, err := publisher.Publish(ctx, event)
-	return err
 }
 
 // board prints a line for each settlement and counts them.

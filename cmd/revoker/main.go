@@ -73,7 +73,7 @@ Every ended session is revoked, or is on the dead-letter subject with the reason
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newRunCommand(), newDevCommand(), newPublishCommand(), newDLQCommand(), newVersionCommand())
+	root.AddCommand(newRunCommand(), newDevCommand(), newPublishCommand(), newDLQCommand(), newVersionCommand(), newSimulateCommand())
 	root.AddCommand(newStatusCommand(), newPauseCommand(), newResumeCommand(), newSetupCommand(), newCheckCommand(), newHealthCommand())
 	return root
 }

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"revoker/config"
+	"revoker/events"
+	"revoker/worker/authlete/sim"
+)
+
+func newSimulateCommand() *cobra.Command {
+	var s simulateOptions
+	cmd := &cobra.Command{
+		Use:   "simulate",
+		Short: "Serves a simulated logout API, to try an installation out",
+		Long: `Serves a simulated logout API and publishes sample events, for a trial of an
+installation whose NATS server and workers run elsewhere; ` + "`revoker dev`" + ` needs
+neither. Sessions that nobody knows have two tokens. It takes any token and any
+service, unless AUTHLETE_BEARER and AUTHLETE_SERVICE_ID say which; the NATS_
+variables tell where samples go.
+
+No token is ever revoked by it: never let a real worker's AUTHLETE_BASE_URL lead here.`,
+		Example: "  revoker simulate --addr 127.0.0.1:8081\n  revoker simulate --rate 0",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load()
+			if err := errors.Join(err, checkRate(s.rate)); err != nil {
+				return fmt.Errorf("the configuration is wrong:\n%w", err)
+			}
+			return problem(s.run(cmd.Context(), cfg, newLogger(cmd.ErrOrStderr(), cfg)))
+		},
+	}
+	cmd.Flags().StringVar(&s.addr, "addr", "127.0.0.1:8081", "address to listen on")
+	cmd.Flags().Float64Var(&s.rate, "rate", 3, "sample events a second; 0 for none")
+	return cmd
+}
+
+type simulateOptions struct {
+	addr string
+	rate float64
+}
+
+func (s simulateOptions) run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	options := sim.Options{Addr: s.addr, Token: cfg.API.Bearer.Reveal(), Tokens: devTokens, Latency: devLatency, Jitter: devLatency}
+	if cfg.API.ServiceID != "" {
+		options.Services = []string{cfg.API.ServiceID}
+	}
+	api, err := sim.Start(options)
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	conn, err := events.Connect(cfg.NATS, "revoker simulate", log, true)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	log.Info("serving a simulated logout API", "url", api.URL(), "samples_per_second", s.rate)
+	publishSamples(ctx, events.NewPublisher(conn, cfg.Subject), api, s.rate, log)
+	return nil
+}
