@@ -1,3 +1,5 @@
+//go:build !nodev
+
 package main
 
 import (
@@ -23,9 +25,12 @@ import (
 const (
 	devToken   = "dev-token"
 	devService = "1234567890"
-	devLatency = 5 * time.Millisecond // and up to as much again
-	devTokens  = 2                    // of a session that is not one of the samples
+
+	devExample = "  revoker dev         # see it work, with nothing but this program\n"
 )
+
+// devCommands is empty in a build with the tag nodev: the NATS server inside is a third of the program.
+func devCommands() []*cobra.Command { return []*cobra.Command{newDevCommand()} }
 
 func newDevCommand() *cobra.Command {
 	dev := devOptions{}
@@ -82,7 +87,7 @@ func (o devOptions) run(ctx context.Context, out, errOut io.Writer) error {
 	}
 	defer server.Shutdown()
 	api, err := sim.Start(sim.Options{
-		Token: devToken, Services: []string{devService}, Tokens: devTokens, Latency: devLatency, Jitter: devLatency,
+		Token: devToken, Services: []string{devService}, Tokens: sampleTokens, Latency: sampleLatency, Jitter: sampleLatency,
 	})
 	if err != nil {
 		return problem(err)

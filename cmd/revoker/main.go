@@ -69,11 +69,12 @@ func newRootCommand() *cobra.Command {
 /nativesso/logout API for each, so that a logout ends the tokens that apps hold.
 
 Every ended session is revoked, or is on the dead-letter subject with the reason.`,
-		Example:       "  revoker dev         # see it work, with nothing but this program\n  revoker run --help  # the configuration",
+		Example:       devExample + "  revoker run --help  # the configuration",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newRunCommand(), newDevCommand(), newPublishCommand(), newDLQCommand(), newVersionCommand(), newSimulateCommand())
+	root.AddCommand(newRunCommand(), newPublishCommand(), newDLQCommand(), newVersionCommand(), newSimulateCommand())
 	root.AddCommand(newStatusCommand(), newPauseCommand(), newResumeCommand(), newSetupCommand(), newCheckCommand(), newHealthCommand())
+	root.AddCommand(devCommands()...)
 	return root
 }

@@ -11,7 +11,13 @@ import (
 	"revoker/worker/authlete/sim"
 )
 
-const maxSampleRate = 1000
+const (
+	maxSampleRate = 1000
+
+	// Of a simulated API: how long it takes, and up to as much again, and the tokens of a session that is not a sample.
+	sampleLatency = 5 * time.Millisecond
+	sampleTokens  = 2
+)
 
 func checkRate(rate float64) error {
 	if rate < 0 || rate > maxSampleRate {

@@ -46,7 +46,7 @@ type simulateOptions struct {
 }
 
 func (s simulateOptions) run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
-	options := sim.Options{Addr: s.addr, Token: cfg.API.Bearer.Reveal(), Tokens: devTokens, Latency: devLatency, Jitter: devLatency}
+	options := sim.Options{Addr: s.addr, Token: cfg.API.Bearer.Reveal(), Tokens: sampleTokens, Latency: sampleLatency, Jitter: sampleLatency}
 	if cfg.API.ServiceID != "" {
 		options.Services = []string{cfg.API.ServiceID}
 	}

@@ -1,0 +1,75 @@
+{{- define "revoker.name" -}}
+{{- if contains .Chart.Name .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" }}{{ end }}
+{{- end }}
+
+{{- define "revoker.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "revoker.labels" -}}
+{{ include "revoker.selector" . }}
+app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | trunc 63 | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "revoker.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{- /* The pod's and the container's security: the restricted Pod Security Standard, and a file system that can't be written to. */ -}}
+{{- define "revoker.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile: { type: RuntimeDefault }
+{{- end }}
+
+{{- define "revoker.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: { drop: [ALL] }
+{{- end }}
+
+{{- /* How an identity of values.nats, or of values.setup.nats, is passed on. */ -}}
+{{- define "revoker.natsEnv" -}}
+{{- if .secret }}
+{{- if eq .kind "creds" }}
+- { name: NATS_CREDS, value: /etc/revoker/nats/credential }
+{{- else if eq .kind "nkey" }}
+- { name: NATS_NKEY, value: /etc/revoker/nats/credential }
+{{- else if eq .kind "token" }}
+- name: NATS_TOKEN
+  valueFrom: { secretKeyRef: { name: {{ .secret }}, key: {{ .key | default "token" | quote }} } }
+{{- else }}
+- { name: NATS_USER, value: {{ .user | quote }} }
+- name: NATS_PASSWORD
+  valueFrom: { secretKeyRef: { name: {{ .secret }}, key: {{ .key | default "password" | quote }} } }
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "revoker.natsFile" -}}
+{{- if and .secret (has .kind (list "creds" "nkey")) }}yes{{ end }}
+{{- end }}
+
+{{- define "revoker.natsVolume" -}}
+- name: nats
+  secret:
+    secretName: {{ .secret }}
+    defaultMode: 0440
+    items: [{ key: {{ .key | default (ternary "nats.creds" "nats.nk" (eq .kind "creds")) | quote }}, path: credential }]
+{{- end }}
+
+{{- define "revoker.tlsEnv" -}}
+- { name: NATS_CA, value: /etc/revoker/nats-tls/ca.crt }
+- { name: NATS_CERT, value: /etc/revoker/nats-tls/tls.crt }
+- { name: NATS_KEY, value: /etc/revoker/nats-tls/tls.key }
+{{- end }}
+
+{{- define "revoker.tlsVolume" -}}
+- name: nats-tls
+  secret: { secretName: {{ .Values.nats.tlsSecret }}, defaultMode: 0440 }
+{{- end }}

@@ -1,0 +1,222 @@
+package deploy_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	keda "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
+	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	apps "k8s.io/api/apps/v1"
+	batch "k8s.io/api/batch/v1"
+	core "k8s.io/api/core/v1"
+	networking "k8s.io/api/networking/v1"
+	security "k8s.io/pod-security-admission/api"
+	"k8s.io/pod-security-admission/policy"
+
+	"revoker/config"
+)
+
+// checkWorker holds what must be true of any installation.
+func checkWorker(t *testing.T, objects map[string]any) {
+	t.Helper()
+	d := worker(t, objects)
+	if d.Spec.Template.Spec.EnableServiceLinks == nil || *d.Spec.Template.Spec.EnableServiceLinks {
+		t.Error("service links are on: a Service's variable may stop revoker")
+	}
+	for key, value := range d.Spec.Selector.MatchLabels {
+		if d.Spec.Template.Labels[key] != value {
+			t.Errorf("the pods have no label %s=%s", key, value)
+		}
+	}
+	for object, is := range objects {
+		switch o := is.(type) {
+		case *apps.Deployment:
+			checkPod(t, object, o.Spec.Template)
+		case *batch.Job:
+			checkPod(t, object, o.Spec.Template)
+			for _, volume := range o.Spec.Template.Spec.Volumes {
+				if volume.ConfigMap != nil {
+					t.Error("the hook runs before there is a ConfigMap")
+				}
+			}
+			if o.Spec.Template.Spec.Containers[0].EnvFrom != nil || o.Spec.Template.Spec.ServiceAccountName != "" {
+				t.Error("the hook needs an object of the release, which is not there yet")
+			}
+			if matches(d.Spec.Selector.MatchLabels, o.Spec.Template.Labels) {
+				t.Error("the deployment takes the job's pod for its own")
+			}
+		case *core.Service:
+			if !o.Spec.PublishNotReadyAddresses || !matches(o.Spec.Selector, d.Spec.Template.Labels) {
+				t.Errorf("the service does not lead to workers that are not ready: %+v", o.Spec)
+			}
+		case *core.ConfigMap:
+			for name := range o.Data {
+				if object == "ConfigMap revoker" && !isVariable(name) {
+					t.Errorf("%s is no variable of revoker", name)
+				}
+			}
+		}
+	}
+}
+
+func matches(selector, labels map[string]string) bool {
+	for key, value := range selector {
+		if labels[key] != value {
+			return false
+		}
+	}
+	return true
+}
+
+// checkPod holds a pod against the restricted Pod Security Standard, and its variables and mounts against revoker.
+func checkPod(t *testing.T, object string, pod core.PodTemplateSpec) {
+	t.Helper()
+	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	restricted := security.LevelVersion{Level: security.LevelRestricted, Version: security.LatestVersion()}
+	for _, result := range evaluator.EvaluatePod(restricted, &pod.ObjectMeta, &pod.Spec) {
+		if !result.Allowed {
+			t.Errorf("%s: %s: %s", object, result.ForbiddenReason, result.ForbiddenDetail)
+		}
+	}
+	if pod.Spec.AutomountServiceAccountToken == nil || *pod.Spec.AutomountServiceAccountToken {
+		t.Errorf("%s has a token for the Kubernetes API, which it does not call", object)
+	}
+	c := pod.Spec.Containers[0]
+	if c.SecurityContext.ReadOnlyRootFilesystem == nil || !*c.SecurityContext.ReadOnlyRootFilesystem {
+		t.Errorf("%s can write to its file system", object)
+	}
+	for _, variable := range c.Env {
+		name := variable.Name
+		if !isVariable(name) && !strings.HasPrefix(name, "OTEL_") {
+			t.Errorf("%s: %s is no variable of revoker", object, name)
+		}
+		secret := name == "NATS_PASSWORD" || name == "NATS_TOKEN" || name == "AUTHLETE_BEARER"
+		if secret && (variable.Value != "" || variable.ValueFrom.SecretKeyRef == nil) {
+			t.Errorf("%s: %s is in clear", object, name)
+		}
+		path := strings.HasPrefix(variable.Value, "/")
+		mounted := slices.ContainsFunc(c.VolumeMounts, func(m core.VolumeMount) bool { return strings.HasPrefix(variable.Value, m.MountPath+"/") })
+		if path && !mounted {
+			t.Errorf("%s: nothing is mounted for %s=%s", object, name, variable.Value)
+		}
+	}
+	for _, mount := range c.VolumeMounts {
+		if !slices.ContainsFunc(pod.Spec.Volumes, func(v core.Volume) bool { return v.Name == mount.Name }) {
+			t.Errorf("%s: no volume %s", object, mount.Name)
+		}
+	}
+}
+
+func env(list []core.EnvVar, name string) string {
+	for _, variable := range list {
+		if variable.Name == name {
+			return variable.Value
+		}
+	}
+	return ""
+}
+
+// Ports, paths, times and user are those of revoker and of its image.
+func TestTheChartFitsRevoker(t *testing.T) {
+	t.Parallel()
+	objects := mustRender(t, full())
+	d := worker(t, objects)
+	c := d.Spec.Template.Spec.Containers[0]
+	dockerfile := read(t, root, "deploy/docker/Dockerfile")
+	if !strings.Contains(dockerfile, "\nUSER 65532:65532\n") || *d.Spec.Template.Spec.SecurityContext.RunAsUser != 65532 {
+		t.Error("the user is another one than the image's")
+	}
+	if got := env(c.Env, "REVOKER_OPS_ADDR"); got != ":8080" || c.Ports[0].ContainerPort != 8080 {
+		t.Errorf("it listens on %s, the port is %d", got, c.Ports[0].ContainerPort)
+	}
+	if c.LivenessProbe.HTTPGet.Path != "/livez" || c.ReadinessProbe.HTTPGet.Path != "/readyz" {
+		t.Errorf("the probes ask %s and %s", c.LivenessProbe.HTTPGet.Path, c.ReadinessProbe.HTTPGet.Path)
+	}
+	ops := read(t, root, "worker/ops/ops.go")
+	for _, path := range []string{"/livez", "/readyz", objects["ServiceMonitor revoker"].(*monitoring.ServiceMonitor).Spec.Endpoints[0].Path} {
+		if !strings.Contains(ops, ` `+path+`"`) {
+			t.Errorf("revoker does not serve %s", path)
+		}
+	}
+	if got := env(c.Env, "REVOKER_DRAIN_TIMEOUT"); got != config.Default().DrainTimeout.String() || *d.Spec.Template.Spec.TerminationGracePeriodSeconds != 35 {
+		t.Errorf("drain timeout %s, grace period %d", got, *d.Spec.Template.Spec.TerminationGracePeriodSeconds)
+	}
+	if d.Spec.Replicas != nil {
+		t.Error("the deployment and KEDA would both decide on the number of workers")
+	}
+	if got := objects["ConfigMap revoker"].(*core.ConfigMap).Data["REVOKER_MAX_ACK_PENDING"]; got != "1000000" {
+		t.Errorf("a large number becomes %s", got)
+	}
+	var ports []int32
+	for _, rule := range objects["NetworkPolicy revoker"].(*networking.NetworkPolicy).Spec.Egress {
+		for _, port := range rule.Ports {
+			ports = append(ports, port.Port.IntVal)
+		}
+	}
+	if !slices.Equal(ports, []int32{53, 53, 4443, 4222, 443, 4318}) {
+		t.Errorf("it may reach ports %v", ports)
+	}
+}
+
+// The setup job has the operator's identity, not the worker's, and otherwise the same configuration.
+func TestTheSetupJobIsTheOperator(t *testing.T) {
+	t.Parallel()
+	objects := mustRender(t, full())
+	job := objects["Job revoker-setup"].(*batch.Job)
+	variables := job.Spec.Template.Spec.Containers[0].Env
+	for name, want := range map[string]string{
+		"NATS_USER": "operator", "NATS_INBOX_PREFIX": "_INBOX_operator", "NATS_NKEY": "", "REVOKER_MAX_ACK_PENDING": "1000000", "NATS_CA": "/etc/revoker/nats-tls/ca.crt",
+	} {
+		if got := env(variables, name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if hooks := job.Annotations["helm.sh/hook"]; hooks != "pre-install,pre-upgrade" {
+		t.Errorf("it runs at %s", hooks)
+	}
+	shared := mustRender(t, with("nats.secret", "nats", "nats.kind", "creds"))["Job revoker-setup"].(*batch.Job)
+	if got := env(shared.Spec.Template.Spec.Containers[0].Env, "NATS_CREDS"); got == "" {
+		t.Error("without one of its own it has no identity")
+	}
+}
+
+func TestAutoscaling(t *testing.T) {
+	t.Parallel()
+	given := full()
+	given["config"].(values)["REVOKER_STREAM"] = "LOGOUTS"
+	s := mustRender(t, given)["ScaledObject revoker"].(*keda.ScaledObject)
+	trigger := s.Spec.Triggers[0]
+	for name, want := range map[string]string{
+		"natsServerMonitoringEndpoint": "nats.nats.svc:8222", "account": "REVOKER", "stream": "LOGOUTS", "consumer": config.Default().Consumer, "lagThreshold": "5000", "useHttps": "false",
+	} {
+		if got := trigger.Metadata[name]; got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if trigger.Type != "nats-jetstream" || *s.Spec.MinReplicaCount < 1 || *s.Spec.MaxReplicaCount > 10 || s.Spec.ScaleTargetRef.Name != "revoker" {
+		t.Errorf("%+v", s.Spec)
+	}
+}
+
+// The rules and the dashboard are those that are tested elsewhere.
+func TestRulesAndDashboardAreTheSame(t *testing.T) {
+	t.Parallel()
+	objects := mustRender(t, full())
+	rules := objects["PrometheusRule revoker"].(*monitoring.PrometheusRule)
+	text := read(t, root, "deploy/prometheus/revoker.rules.yml")
+	if n := strings.Count(text, "alert: "); n == 0 || len(rules.Spec.Groups) != 1 || len(rules.Spec.Groups[0].Rules) != n {
+		t.Errorf("%d alerts there: %+v", n, rules.Spec.Groups)
+	}
+	for _, rule := range rules.Spec.Groups[0].Rules {
+		if !strings.Contains(text, "alert: "+rule.Alert+"\n") || !strings.Contains(strings.ReplaceAll(text, "''", "'"), rule.Annotations["description"]) {
+			t.Errorf("%+v is not there", rule)
+		}
+	}
+	if objects["ConfigMap revoker-dashboard"].(*core.ConfigMap).Data["revoker.json"] != read(t, root, "deploy/grafana/revoker.json") {
+		t.Error("the dashboard is another one")
+	}
+}
