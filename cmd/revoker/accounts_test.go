@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,23 +42,28 @@ func newAccountsSite(t *testing.T, s simulator) *site {
 	return site
 }
 
-// sessionIDs are arguments for `revoker publish`.
-func sessionIDs(from, to int) (list []string) {
+// publishAs stores an event for each session with `revoker publish`, and returns its exit code.
+func (s *site) publishAs(user string, from, to int) int {
+	s.t.Helper()
+	p := start(s.t, append(identity(user), "NATS_URL="+s.natsURL), binary(s.t, "revoker"), "publish")
 	for i := from; i < to; i++ {
-		list = append(list, fmt.Sprintf("SECRET-session-%d", i))
+		fmt.Fprintf(p.stdin, "SECRET-session-%d\n", i)
 	}
-	return list
+	p.stdin.Close()
+	return p.wait()
 }
 
 func TestEachIdentityCanDoItsWork(t *testing.T) {
 	t.Parallel()
 	s := newAccountsSite(t, simulator{Bad: 10})
 	s.startOne()
-	operator, worker, publisher := identity("operator"), identity("worker"), identity("publisher")
+	operator, worker := identity("operator"), identity("worker")
 
 	s.says(0, operator, []string{"setup", "--yes"}, "3 objects created")
 	w := s.startWorker(worker...)
-	s.says(0, publisher, append([]string{"publish"}, sessionIDs(0, 100)...))
+	if code := s.publishAs("publisher", 0, 100); code != 0 {
+		t.Errorf("publishing: exit code %d", code)
+	}
 	s.waitDone()
 	if n := len(s.deadLetters("CALLER_ERROR")); n != 10 {
 		t.Errorf("%d dead letters, want 10", n)
@@ -68,7 +75,9 @@ func TestEachIdentityCanDoItsWork(t *testing.T) {
 	}
 	s.says(0, append([]string{"REVOKER_ACK_WAIT=20s"}, operator...), []string{"setup", "--yes"}, "1 setting changed")
 	s.says(0, operator, []string{"pause"}, "paused")
-	s.says(0, operator, append([]string{"publish"}, sessionIDs(100, 101)...))
+	if code := s.publishAs("operator", 100, 101); code != 0 {
+		t.Errorf("publishing as operator: exit code %d", code)
+	}
 	waitFor(t, "the event that waits", func() bool { return s.status(operator...).Backlog == 1 })
 	if got := s.status(operator...); len(got.Unknown) != 0 || !got.Paused || got.Oldest == nil || got.DeadLetters.Reasons["CALLER_ERROR"] != 10 || len(got.Workers) != 1 {
 		t.Errorf("%+v", got)
@@ -91,6 +100,31 @@ func TestEachIdentityCanDoItsWork(t *testing.T) {
 	w.signal(os.Interrupt)
 	if code := w.wait(); code != 0 {
 		t.Errorf("the worker's exit code is %d", code)
+	}
+}
+
+// With the lines for the console page, the worker can show dead letters.
+func TestTheConsolesPermissions(t *testing.T) {
+	t.Parallel()
+	s := newAccountsSite(t, simulator{Bad: 100})
+	s.edit = func(text string) string { return strings.ReplaceAll(text, "# console: ", "") }
+	s.startOne()
+	s.says(0, identity("operator"), []string{"setup"})
+	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	w := s.startWorker(append(identity("worker"), "REVOKER_OPS_ADDR="+address)...)
+	s.publishAs("publisher", 0, 3)
+	s.waitDone()
+	response, err := http.Post("http://"+address+"/console/letters", "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var list struct{ Total int }
+	if err := json.NewDecoder(response.Body).Decode(&list); err != nil || list.Total != 3 {
+		t.Errorf("%s: %v, %+v", response.Status, err, list)
+	}
+	if log := strings.ToLower(w.stderr.String()); strings.Contains(log, "permission") {
+		t.Errorf("the worker lacks a permission:\n%s", log)
 	}
 }
 
@@ -178,14 +212,13 @@ func TestTheClusterConfiguration(t *testing.T) {
 		return code == 0
 	})
 	w := s.startWorker(append([]string{"REVOKER_REPLICAS=3"}, identity("worker")...)...)
-	s.says(0, identity("publisher"), append([]string{"publish"}, sessionIDs(0, 50)...))
+	if code := s.publishAs("publisher", 0, 50); code != 0 {
+		t.Errorf("publishing: exit code %d", code)
+	}
 	s.waitDone()
 	servers[0].signal(syscall.SIGKILL)
 	servers[0].wait()
-	waitFor(t, "a stream that takes events again", func() bool {
-		_, code := s.say(identity("publisher"), append([]string{"publish"}, sessionIDs(50, 100)...)...)
-		return code == 0
-	})
+	waitFor(t, "a stream that takes events again", func() bool { return s.publishAs("publisher", 50, 100) == 0 })
 	waitFor(t, "the last revocation", func() bool { return len(s.sessions()) == 100 })
 	if log := strings.ToLower(w.stderr.String()); strings.Contains(log, "permission") {
 		t.Errorf("the worker lacks a permission:\n%s", log)
@@ -205,6 +238,9 @@ func (s *site) startConfigured(name, client, cluster string) *process {
 			text = replaced(s.t, text, "0.0.0.0:4222", client)
 			text = replaced(s.t, text, "127.0.0.1:8222", fmt.Sprintf("127.0.0.1:%d", freePort(s.t)))
 			text = replaced(s.t, text, "/data", s.t.TempDir())
+		}
+		if s.edit != nil {
+			text = []byte(s.edit(string(text)))
 		}
 		if cluster != "" && file == name {
 			text = replaced(s.t, text, "0.0.0.0:6222", cluster)

@@ -96,7 +96,8 @@ type site struct {
 	store     string      // the NATS server's
 	login     nats.Option // of the test itself
 	js        jetstream.JetStream
-	serverEnv []string // of servers whose configuration has variables
+	serverEnv []string            // of servers whose configuration has variables
+	edit      func(string) string // of the configuration; may be nil
 }
 
 func newSite(t testing.TB, s simulator) *site {
