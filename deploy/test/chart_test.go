@@ -140,7 +140,7 @@ func full() values {
 		"nats.secret", "nats-worker", "nats.kind", "nkey", "nats.tlsSecret", "nats-tls",
 		"config.NATS_URL", "tls://a.example:4443,tls://b.example", "config.NATS_INBOX_PREFIX", "_INBOX_worker", "config.REVOKER_MAX_ACK_PENDING", 1000000,
 		"setup.nats.secret", "nats-operator", "setup.nats.kind", "user", "setup.nats.user", "operator", "setup.nats.inboxPrefix", "_INBOX_operator",
-		"serviceMonitor.enabled", true, "serviceMonitor.labels", values{"release": "prometheus"},
+		"console.secret", "console", "serviceMonitor.enabled", true, "serviceMonitor.labels", values{"release": "prometheus"},
 		"prometheusRule.enabled", true, "prometheusRule.labels", values{"release": "prometheus"}, "dashboard.enabled", true,
 		"autoscaling.enabled", true, "autoscaling.monitoringEndpoint", "nats.nats.svc:8222", "autoscaling.account", "REVOKER",
 		"networkPolicy.extraEgress", []any{values{"ports": []any{values{"port": 4318, "protocol": "TCP"}}}},

@@ -94,7 +94,7 @@ func checkPod(t *testing.T, object string, pod core.PodTemplateSpec) {
 		if !isVariable(name) && !strings.HasPrefix(name, "OTEL_") {
 			t.Errorf("%s: %s is no variable of revoker", object, name)
 		}
-		secret := name == "NATS_PASSWORD" || name == "NATS_TOKEN" || name == "AUTHLETE_BEARER"
+		secret := slices.Contains([]string{"NATS_PASSWORD", "NATS_TOKEN", "AUTHLETE_BEARER", "REVOKER_CONSOLE_TOKEN"}, name)
 		if secret && (variable.Value != "" || variable.ValueFrom.SecretKeyRef == nil) {
 			t.Errorf("%s: %s is in clear", object, name)
 		}
