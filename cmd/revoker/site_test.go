@@ -96,6 +96,7 @@ type site struct {
 	store     string      // the NATS server's
 	login     nats.Option // of the test itself
 	js        jetstream.JetStream
+	server    string              // another NATS server than that of go.mod
 	serverEnv []string            // of servers whose configuration has variables
 	edit      func(string) string // of the configuration; may be nil
 }
@@ -119,7 +120,11 @@ func newSite(t testing.TB, s simulator) *site {
 func (s *site) startNATS(more ...string) *process {
 	s.t.Helper()
 	port := s.natsURL[strings.LastIndexByte(s.natsURL, ':')+1:]
-	server := start(s.t, nil, binary(s.t, "nats-server"), append([]string{"--addr", "127.0.0.1", "--port", port, "--jetstream", "--store_dir", s.store}, more...)...)
+	program := s.server
+	if program == "" {
+		program = binary(s.t, "nats-server")
+	}
+	server := start(s.t, nil, program, append([]string{"--addr", "127.0.0.1", "--port", port, "--jetstream", "--store_dir", s.store}, more...)...)
 	s.connect()
 	return server
 }
