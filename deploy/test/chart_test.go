@@ -81,7 +81,7 @@ func render(t *testing.T, given values) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := engine.Engine{Strict: true}.Render(revoker, all)
+	files, err := engine.Engine{Strict: true}.RenderWithContext(t.Context(), revoker, all)
 	if err != nil {
 		return nil, err
 	}

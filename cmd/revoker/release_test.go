@@ -1,0 +1,45 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// first is the first group of the first match.
+func first(t *testing.T, pattern, text string) string {
+	t.Helper()
+	match := regexp.MustCompile(pattern).FindStringSubmatch(text)
+	if match == nil {
+		t.Fatalf("no %s", pattern)
+	}
+	return match[1]
+}
+
+// The versions that are written down are those of the build and of the tests.
+func TestVersionsAgree(t *testing.T) {
+	t.Parallel()
+	newest := first(t, `(?m)^## (v\S+?),? `, readFile(t, "CHANGELOG.md"))
+	chart := readFile(t, "deploy/helm/revoker/Chart.yaml")
+	if got := first(t, `(?m)^appVersion: (\S+)$`, chart); got != newest || "v"+first(t, `(?m)^version: (\S+)$`, chart) != newest {
+		t.Errorf("the chart is for %s, the changelog's newest version is %s", got, newest)
+	}
+	readme := readFile(t, "README.md")
+	if !strings.Contains(readme, "-t revoker:"+newest+" .") {
+		t.Errorf("the README does not build %s", newest)
+	}
+	server := first(t, `(?m)github\.com/nats-io/nats-server/v2 v(\S+)$`, readFile(t, "go.mod"))
+	if !strings.Contains(readme, "The tests run against "+server+",") {
+		t.Errorf("the README does not say that the tests run against NATS server %s", server)
+	}
+}
