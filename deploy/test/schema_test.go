@@ -1,12 +1,19 @@
 package deploy_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"sigs.k8s.io/yaml"
 )
+
+var update = flag.Bool("update", false, "write revoker's variables into the chart's values.schema.json")
 
 // ownVariables are what the chart sets itself, from values of their own.
 var ownVariables = []string{
@@ -19,16 +26,12 @@ type schema struct {
 	Properties  map[string]schema
 }
 
-func chartSchema(t *testing.T) (s schema) {
-	t.Helper()
-	if err := json.Unmarshal([]byte(read(t, chartFolder, "values.schema.json")), &s); err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
 func TestEveryValueIsDescribed(t *testing.T) {
 	t.Parallel()
+	var all schema
+	if err := json.Unmarshal([]byte(read(t, chartFolder, "values.schema.json")), &all); err != nil {
+		t.Fatal(err)
+	}
 	var defaults any
 	if err := yaml.Unmarshal([]byte(read(t, chartFolder, "values.yaml")), &defaults); err != nil {
 		t.Fatal(err)
@@ -52,28 +55,53 @@ func TestEveryValueIsDescribed(t *testing.T) {
 			}
 		}
 	}
-	described("values", chartSchema(t), defaults)
+	described("values", all, defaults)
 }
 
 // A variable that is new, renamed or described anew is so in the chart too.
 func TestTheSchemaHasRevokersVariables(t *testing.T) {
 	t.Parallel()
-	properties := chartSchema(t).Properties["config"].Properties
-	own := strings.Join(ownVariables, " ") + " "
+	const begin, end = `      "properties": {` + "\n", "\n      },\n"
+	file := filepath.Join(chartFolder, "values.schema.json")
+	before, rest, found := strings.Cut(read(t, file), `    "config": {`)
+	head, rest, begins := strings.Cut(rest, begin)
+	have, after, ends := strings.Cut(rest, end)
+	if !found || !begins || !ends {
+		t.Fatal("the schema has no config with properties")
+	}
+	want := configSchema(t)
+	switch {
+	case have == want:
+	case *update:
+		text := before + `    "config": {` + head + begin + want + end + after
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Error("values.schema.json has not revoker's variables; `go test -run Schema -update .` writes them")
+	}
+}
+
+// configSchema is the properties of the value config.
+func configSchema(t *testing.T) string {
+	t.Helper()
+	var list []string
 	for _, v := range variables() {
-		property, known := properties[v.name]
-		delete(properties, v.name)
-		if strings.Contains(own, v.name+" ") {
-			if known {
-				t.Errorf("%s is the chart's own", v.name)
-			}
+		if slices.Contains(ownVariables, v.name) {
 			continue
 		}
-		if property.Description != v.description {
-			t.Errorf("%s is described as %q, in revoker as %q", v.name, property.Description, v.description)
+		var text bytes.Buffer
+		encoder := json.NewEncoder(&text)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("        ", "  ")
+		err := encoder.Encode(struct {
+			Description string   `json:"description"`
+			Type        []string `json:"type"`
+		}{v.description, []string{"string", "number", "boolean"}})
+		if err != nil {
+			t.Fatal(err)
 		}
+		list = append(list, `        "`+v.name+`": `+strings.TrimSpace(text.String()))
 	}
-	for name := range properties {
-		t.Errorf("revoker has no variable %s", name)
-	}
+	return strings.Join(list, ",\n")
 }
