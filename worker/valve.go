@@ -116,12 +116,16 @@ func (v *valve) giveBack(n int, generation uint64) {
 	v.signal()
 }
 
-// release gives slots back.
+// release gives slots back. It wakes admit only where that could ask for something, which it mostly can't while deliveries
+// are ahead.
 func (v *valve) release(n int) {
 	v.mu.Lock()
 	v.busy -= n
+	free := v.free()
 	v.mu.Unlock()
-	v.signal()
+	if free > 0 {
+		v.signal()
+	}
 }
 
 func (v *valve) signal() {
