@@ -46,11 +46,9 @@ func parseObject(what string, payload []byte) (object, error) {
 		return object{}, fmt.Errorf("%s is empty", what)
 	case !utf8.Valid(payload):
 		return object{}, fmt.Errorf("%s is not valid UTF-8", what)
-	case !json.Valid(payload):
-		return object{}, notJSON(what, payload)
 	}
 	var o object
-	isObject, err := jsonobject.Walk(payload, func(name, value []byte) error {
+	err := jsonobject.Walk(payload, func(name, value []byte) error {
 		known := o.member(name)
 		switch {
 		case known == nil:
@@ -61,7 +59,10 @@ func parseObject(what string, payload []byte) (object, error) {
 		}
 		return nil
 	})
-	if !isObject {
+	switch err {
+	case jsonobject.ErrInvalid:
+		return object{}, notJSON(what, payload)
+	case jsonobject.ErrNotObject:
 		return object{}, fmt.Errorf("%s is JSON, but not an object", what)
 	}
 	return o, err

@@ -8,27 +8,56 @@ import (
 	"errors"
 )
 
+var (
+	// ErrInvalid says that a text is not JSON, by RFC 8259, or is nested too deep.
+	ErrInvalid = errors.New("not valid JSON")
+	// ErrNotObject says that a text is JSON, but no object.
+	ErrNotObject = errors.New("not a JSON object")
+)
+
+// maxDepth is how deep objects and arrays may be nested. encoding/json has the same limit.
+const maxDepth = 10_000
+
 // Walk calls member for each member of the object that text is, with its name and its value as it stands there. It ends
-// with the first error that member returns. It reports whether text is an object at all. text must be valid JSON; what
-// follows from invalid JSON may be a panic.
-func Walk(text []byte, member func(name, value []byte) error) (object bool, err error) {
+// with the first error that member returns. The other errors are [ErrInvalid], which may be found after some members were handed
+// on, and [ErrNotObject]. Like encoding/json it takes strings that are not UTF-8.
+func Walk(text []byte, member func(name, value []byte) error) error {
 	c := cursor{text: text}
-	if c.skipSpace(); c.text[c.at] != '{' {
-		return false, nil
+	c.space()
+	if !c.pass('{') {
+		if !c.value(maxDepth) || !c.ended() {
+			return ErrInvalid
+		}
+		return ErrNotObject
 	}
-	for c.next('{', ',') {
-		name := c.name()
-		c.next(':', ':')
+	c.space()
+	for more := !c.pass('}'); more; {
+		name, ok := c.name()
+		if !ok {
+			return ErrInvalid
+		}
+		c.space()
 		start := c.at
-		c.skipValue()
+		if !c.value(maxDepth - 1) {
+			return ErrInvalid
+		}
 		if err := member(name, text[start:c.at]); err != nil {
-			return true, err
+			return err
+		}
+		c.space()
+		if more = c.pass(','); more {
+			c.space()
+		} else if !c.pass('}') {
+			return ErrInvalid
 		}
 	}
-	return true, nil
+	if !c.ended() {
+		return ErrInvalid
+	}
+	return nil
 }
 
-// Text reads a value that must be a string.
+// Text reads a value, as Walk hands it on, that must be a string.
 func Text(value []byte) (string, error) {
 	if len(value) < 2 || value[0] != '"' {
 		return "", errors.New("is not a string")
@@ -43,80 +72,196 @@ func Text(value []byte) (string, error) {
 	return string(value[1 : len(value)-1]), nil
 }
 
-// cursor walks over JSON that is known to be valid, so that it need not check anything.
+// cursor walks over JSON and checks it. Its methods report whether what they passed is valid.
 type cursor struct {
 	text []byte
 	at   int
 }
 
-func (c *cursor) skipSpace() {
-	for c.text[c.at] == ' ' || c.text[c.at] == '\t' || c.text[c.at] == '\r' || c.text[c.at] == '\n' {
-		c.at++
+// next is the next byte, 0 at the end; JSON has no zero byte.
+func (c *cursor) next() byte {
+	if c.at == len(c.text) {
+		return 0
 	}
+	return c.text[c.at]
 }
 
-// next passes one of two punctuation marks and the space around it. It reports false, and passes nothing, where an object
-// ends.
-func (c *cursor) next(first, further byte) bool {
-	c.skipSpace()
-	if c.text[c.at] == first || c.text[c.at] == further {
-		c.at++
-		c.skipSpace()
-	}
-	return c.text[c.at] != '}'
-}
-
-// name passes a member's name and returns it.
-func (c *cursor) name() []byte {
-	start := c.at
-	if escaped := c.skipString(); escaped {
-		name, _ := Text(c.text[start:c.at])
-		return []byte(name)
-	}
-	return c.text[start+1 : c.at-1]
-}
-
-func (c *cursor) skipString() (escaped bool) {
-	for c.at++; c.text[c.at] != '"'; c.at++ {
-		if c.text[c.at] == '\\' {
-			escaped = true
-			c.at++
-		}
+// pass passes b if it is next.
+func (c *cursor) pass(b byte) bool {
+	if c.next() != b || c.at == len(c.text) {
+		return false
 	}
 	c.at++
-	return escaped
+	return true
 }
 
-func (c *cursor) skipValue() {
-	depth := 0
+func (c *cursor) space() {
 	for {
-		switch c.text[c.at] {
-		case '"':
-			c.skipString()
-		case '{', '[':
-			depth++
+		switch c.next() {
+		case ' ', '\t', '\r', '\n':
 			c.at++
-		case '}', ']':
-			depth--
-			c.at++
-		case ',', ':', ' ', '\t', '\r', '\n':
-			c.at++ // within an object or array
-			continue
-		default: // a number or a word
-			for c.at < len(c.text) && !delimits(c.text[c.at]) {
-				c.at++
-			}
-		}
-		if depth == 0 {
+		default:
 			return
 		}
 	}
 }
 
-func delimits(b byte) bool {
-	switch b {
-	case ',', ':', '}', ']', ' ', '\t', '\r', '\n':
+func (c *cursor) ended() bool {
+	c.space()
+	return c.at == len(c.text)
+}
+
+// name passes a member's name and the colon behind it.
+func (c *cursor) name() (name []byte, ok bool) {
+	start := c.at
+	escaped, ok := c.string()
+	name = c.text[start:c.at]
+	c.space()
+	if !ok || !c.pass(':') {
+		return nil, false
+	}
+	if escaped {
+		unescaped, _ := Text(name)
+		return []byte(unescaped), true
+	}
+	return name[1 : len(name)-1], true
+}
+
+// value passes a value, of which objects and arrays are nested to depth at the most. It does not call itself, so that what
+// somebody else nested does not grow the stack.
+func (c *cursor) value(depth int) bool {
+	var few [16]byte
+	open := few[:0] // the brackets
+	for {
+		switch b := c.next(); b {
+		case '{', '[':
+			if len(open) == depth {
+				return false
+			}
+			open = append(open, b)
+			c.at++
+			c.space()
+			if c.next() != closing(b) {
+				if b == '{' && !c.skipName() {
+					return false
+				}
+				continue
+			}
+		case '"':
+			if _, ok := c.string(); !ok {
+				return false
+			}
+		default:
+			if !c.numberOrWord() {
+				return false
+			}
+		}
+		for more := false; !more; {
+			if len(open) == 0 {
+				return true
+			}
+			innermost := open[len(open)-1]
+			c.space()
+			switch {
+			case c.pass(closing(innermost)):
+				open = open[:len(open)-1]
+			case c.pass(','):
+				c.space()
+				if innermost == '{' && !c.skipName() {
+					return false
+				}
+				more = true
+			default:
+				return false
+			}
+		}
+	}
+}
+
+// skipName is name for those that nobody wants to know.
+func (c *cursor) skipName() bool {
+	if _, ok := c.string(); !ok {
+		return false
+	}
+	c.space()
+	if !c.pass(':') {
+		return false
+	}
+	c.space()
+	return true
+}
+
+func closing(bracket byte) byte { return bracket + 2 } // in ASCII
+
+func (c *cursor) string() (escaped, ok bool) {
+	if !c.pass('"') {
+		return false, false
+	}
+	for ; c.at < len(c.text); c.at++ {
+		switch b := c.text[c.at]; {
+		case b == '"':
+			c.at++
+			return escaped, true
+		case b < ' ':
+			return escaped, false
+		case b == '\\':
+			escaped = true
+			c.at++
+			if !c.escape() {
+				return escaped, false
+			}
+		}
+	}
+	return escaped, false
+}
+
+// escape checks what follows a backslash, and stops at its last byte.
+func (c *cursor) escape() bool {
+	switch c.next() {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return true
+	case 'u':
+		for range 4 {
+			c.at++
+			if b := c.next(); !isDigit(b) && (b < 'a' || b > 'f') && (b < 'A' || b > 'F') {
+				return false
+			}
+		}
 		return true
 	}
 	return false
 }
+
+func (c *cursor) numberOrWord() bool {
+	for _, word := range []string{"true", "false", "null"} {
+		if c.next() == word[0] {
+			start := c.at
+			c.at = min(start+len(word), len(c.text))
+			return string(c.text[start:c.at]) == word
+		}
+	}
+	c.pass('-')
+	if !c.pass('0') && !c.digits() {
+		return false
+	}
+	if c.pass('.') && !c.digits() {
+		return false
+	}
+	if c.pass('e') || c.pass('E') {
+		if !c.pass('+') {
+			c.pass('-')
+		}
+		return c.digits()
+	}
+	return true
+}
+
+func (c *cursor) digits() bool {
+	start := c.at
+	for isDigit(c.next()) {
+		c.at++
+	}
+	return c.at > start
+}
+
+func isDigit(b byte) bool { return '0' <= b && b <= '9' }

@@ -1,7 +1,6 @@
 package authlete
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
@@ -38,24 +37,25 @@ type Response struct {
 // parseBody reads the body of a response into r. What is not the API's JSON, a gateway's page for example, is left out; and
 // an oddity in one member does not hide the others.
 func (r *Response) parseBody(body []byte) {
-	if !json.Valid(body) {
-		return
-	}
-	_, _ = jsonobject.Walk(body, func(name, value []byte) error {
+	read := *r
+	err := jsonobject.Walk(body, func(name, value []byte) error {
 		switch string(name) {
 		case "action":
-			r.Action = Action(text(value))
+			read.Action = Action(text(value))
 		case "resultCode":
-			r.ResultCode = text(value)
+			read.ResultCode = text(value)
 		case "resultMessage":
-			r.ResultMessage = text(value)
+			read.ResultMessage = text(value)
 		case "count":
 			if count, err := strconv.Atoi(string(value)); err == nil && count > 0 {
-				r.Count = count
+				read.Count = count
 			}
 		}
 		return nil
 	})
+	if err == nil { // it is JSON to its end
+		*r = read
+	}
 }
 
 // text reads a string; anything else reads as none.
