@@ -42,25 +42,21 @@ func newValve(slots int, limit float64, b *breaker, log *slog.Logger) *valve {
 	}
 }
 
-const (
-	// prefetchTime is the time beyond the round trip of a pull for which there should be deliveries in hand. It makes pulls
-	// few and large: at 64 slots and calls of 20 ms an event then costs a fifth less.
-	prefetchTime = 5 * time.Millisecond
-	// aheadShare bounds what may be in hand beyond the slots to a part of them.
-	aheadShare = 4
-)
+// prefetchTime is the time beyond the round trip of a pull for which there should be deliveries in hand. It makes pulls
+// few and large: at 64 slots and calls of 20 ms an event then costs a fifth less.
+const prefetchTime = 5 * time.Millisecond
 
 // prefetch sets how many deliveries may be in hand beyond the slots: as many as the slots finish within a pull's round trip
 // and prefetchTime, so that a slot that comes free finds the next event there instead of waiting for it. With calls that
-// are much longer there are none, for an event in hand is one that no other worker can take. None of it with a rate
-// limit, by which the slots wait anyway.
+// are much longer there are none, for an event in hand is one that no other worker can take; with short ones there are no more
+// than slots, of which a pull brings half. None of it with a rate limit, by which the slots wait anyway.
 func (v *valve) prefetch(roundTrip, meanCall time.Duration) {
 	if v.rate.limiter != nil || meanCall <= 0 {
 		return
 	}
 	ahead := float64(v.total) * (roundTrip + prefetchTime).Seconds() / meanCall.Seconds()
 	v.mu.Lock()
-	v.ahead = int(min(ahead, float64(v.total/aheadShare)))
+	v.ahead = int(min(ahead, float64(v.total)))
 	v.mu.Unlock()
 }
 

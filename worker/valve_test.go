@@ -131,7 +131,7 @@ func TestPrefetchIsAFewMilliseconds(t *testing.T) {
 	}{
 		{time.Millisecond, 100 * time.Millisecond, 0, 3},  // 64 slots finish 3.8 calls within 6 ms
 		{time.Millisecond, 10 * time.Second, 0, 0},        // an event in hand would wait for seconds
-		{10 * time.Millisecond, time.Millisecond, 0, 16},  // a quarter of the slots at the most
+		{10 * time.Millisecond, time.Millisecond, 0, 64},  // as many as there are slots at the most
 		{10 * time.Millisecond, time.Millisecond, 100, 0}, // the slots wait for the rate limit anyway
 		{time.Millisecond, 0, 0, 0},                       // no call was made yet
 	} {
@@ -143,7 +143,7 @@ func TestPrefetchIsAFewMilliseconds(t *testing.T) {
 	}
 	v := quietValve(64, 0)
 	v.prefetch(10*time.Millisecond, time.Millisecond)
-	for busy, want := range map[int]int{0: 80, 64: 16, 72: 8, 73: 0, 80: 0} {
+	for busy, want := range map[int]int{0: 128, 64: 64, 96: 32, 97: 0, 128: 0} {
 		if v.busy = busy; v.free() != want {
 			t.Errorf("%d in hand: asks for %d, want %d", busy, v.free(), want)
 		}
