@@ -46,20 +46,30 @@ func cpuRound(b *testing.B, concurrency, n int) (own load, c cost) {
 	server := s.startNATS()
 	s.setUp(n)
 	own = s.run(s.startWorker(plainly(concurrency)...), n)
-	alone := func(name string) float64 {
-		p := s.startBaseline(name, append(plainly(concurrency), fmt.Sprintf("EVENTS=%d", n))...)
-		if p.wait() != 0 {
-			b.Fatal(p.stderr.String())
-		}
-		return p.cpu(n)
-	}
-	c.call = alone("http")
-	s.sameCalls(n)
+	c.call = s.callAlone(concurrency, n)
 	s.consumeAgain()
-	c.message = alone("consume")
+	c.message = s.alone("consume", concurrency, n)
 	server.kill()
 	c.loop = backlog(b, simulator{}, n, handRolled(concurrency)).cpu
 	return own, c
+}
+
+// alone lets a bare loop do its work n times, and returns the µs of CPU that each took.
+func (s *site) alone(name string, concurrency, n int) float64 {
+	s.t.Helper()
+	p := s.startBaseline(name, append(plainly(concurrency), fmt.Sprintf("EVENTS=%d", n))...)
+	if p.wait() != 0 {
+		s.t.Fatal(p.stderr.String())
+	}
+	return p.cpu(n)
+}
+
+// callAlone lets a bare loop make the calls that a worker made before.
+func (s *site) callAlone(concurrency, n int) float64 {
+	s.t.Helper()
+	cpu := s.alone("http", concurrency, n)
+	s.sameCalls(n)
+	return cpu
 }
 
 // sameCalls checks that worker and bare loop had the same work: one call and one OK for each of n sessions.
