@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -36,7 +37,7 @@ type Conn struct {
 
 	mu         sync.Mutex
 	lastReason string            // why the last attempt to connect failed, to say each reason once
-	denied     string            // the last permissions violation the server reported
+	denied     []string          // the permissions violations that the server reported on this connection, each once
 	warned     map[string]string // the differences of a stream or consumer, by its name
 	answers    answers           // to whoever asks for this worker's state
 }
@@ -177,7 +178,7 @@ func (c *Conn) handlers() []nats.Option {
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			c.mu.Lock()
-			c.lastReason = ""
+			c.lastReason, c.denied = "", nil // the account may be allowed more by now
 			c.mu.Unlock()
 			c.log.Info("reconnected to NATS", "server", nc.ConnectedUrlRedacted())
 		}),
@@ -193,11 +194,7 @@ func (c *Conn) handlers() []nats.Option {
 					c.log.Debug("this worker can't be asked for its state: its account is not allowed to answer")
 					return
 				}
-				c.mu.Lock()
-				fresh := err.Error() != c.denied
-				c.denied = err.Error()
-				c.mu.Unlock()
-				if !fresh {
+				if !c.deny(err.Error()) {
 					return
 				}
 			}
@@ -253,12 +250,29 @@ func (c *Conn) AwaitConnected(ctx context.Context) error {
 // Connected reports whether the connection is up now.
 func (c *Conn) Connected() bool { return c.nc.IsConnected() }
 
-// deniedSubject returns the subject of a permissions violation that the server reported and that names part, if any. The
-// server answers a forbidden request with an error beside it, so that the request itself only times out.
+// maxDenied is how many permissions violations are remembered. There are fewer subjects, but for inboxes.
+const maxDenied = 64
+
+// deny remembers a permissions violation. It reports whether it is a new one.
+func (c *Conn) deny(violation string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if slices.Contains(c.denied, violation) {
+		return false
+	}
+	if len(c.denied) == maxDenied {
+		c.denied = slices.Delete(c.denied, 0, 1)
+	}
+	c.denied = append(c.denied, violation)
+	return true
+}
+
+// deniedSubject reports whether part is in a permissions violation that the server reported, which has its subject in
+// quotation marks. The server answers a forbidden request with an error beside it, so that the request itself only times out.
 func (c *Conn) deniedSubject(part string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return strings.Contains(c.denied, part)
+	return slices.ContainsFunc(c.denied, func(violation string) bool { return strings.Contains(violation, part) })
 }
 
 // Flush sends what is buffered and waits until the server has it, for timeout at the most.

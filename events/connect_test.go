@@ -239,6 +239,30 @@ func TestAnAccountThatMayNotCreateIsToldWhatIsMissing(t *testing.T) {
 	}
 }
 
+// A refusal reaches the request that it is about only through the connection, where another may come in between.
+func TestRequestsThatAreRefusedAtATimeEachSaySo(t *testing.T) {
+	t.Parallel()
+	s := secured(t, server.RANDOM_PORT, t.TempDir(), &server.User{Username: "worker", Password: "pw", Permissions: &server.Permissions{
+		Publish: &server.SubjectPermission{Deny: []string{"$JS.API.STREAM.CREATE.>", "session.ended"}},
+	}})
+	h := &harness{cfg: config.Default(), log: &recorder{}}
+	h.cfg.NATS = config.NATS{URL: config.NewServerURLs(s.ClientURL()), User: "worker", Password: config.NewSecret("pw")}
+	h.conn = h.connect(t, true)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // that is how it ends; Setup has one of its own
+	defer cancel()
+	published := make(chan error, 1)
+	go func() {
+		_, err := events.NewPublisher(h.conn, h.cfg.Subject).Publish(ctx, events.Event{SessionID: "abc"})
+		published <- err
+	}()
+	_, _, created := events.Setup(deadline(t), h.conn, h.cfg)
+	for _, err := range []error{created, <-published} {
+		if err == nil || !strings.Contains(err.Error(), "the account's permissions do not allow it") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 func TestPublisherStoresAnEventOnce(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

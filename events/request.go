@@ -41,7 +41,11 @@ func (c *Conn) explainAPI(doing, request string, err error) error {
 }
 
 func (c *Conn) explainPublish(doing, subject string, err error) error {
-	err = c.explain(doing, strings.TrimRight(subject, "*>"), err)
+	named := strings.TrimRight(subject, "*>")
+	if named == subject { // the whole of it, not the beginning of another
+		named += `"`
+	}
+	err = c.explain(doing, named, err)
 	if errors.Is(err, errDenied) {
 		return fmt.Errorf("%w: it must be able to publish to %s", err, subject)
 	}

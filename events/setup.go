@@ -136,12 +136,12 @@ func (c *Conn) ensureStream(ctx context.Context, want jetstream.StreamConfig, su
 			stream, err = c.js.Stream(ctx, want.Name)
 		}
 		if err != nil {
-			return nil, c.explain("creating stream "+want.Name, "STREAM.CREATE."+want.Name, err)
+			return nil, c.explain("creating stream "+want.Name, "STREAM.CREATE."+want.Name+`"`, err)
 		}
 		c.log.Info("created stream", "stream", want.Name, "subject", subject)
 	}
 	if err != nil {
-		return nil, c.explain("looking up stream "+want.Name, "STREAM.INFO."+want.Name, err)
+		return nil, c.explain("looking up stream "+want.Name, "STREAM.INFO."+want.Name+`"`, err)
 	}
 	have := stream.CachedInfo().Config
 	if err := streamFault(have, subject); err != nil {
@@ -163,7 +163,7 @@ func (c *Conn) ensureConsumer(ctx context.Context, stream jetstream.Stream, want
 			consumer, err = stream.Consumer(ctx, name)
 		}
 		if err != nil {
-			return nil, c.explain("creating consumer "+name, "CONSUMER.", err)
+			return nil, c.explain("creating consumer "+name, "CONSUMER.CREATE."+stream.CachedInfo().Config.Name+".", err)
 		}
 		c.log.Info("created consumer", "consumer", name, "stream", stream.CachedInfo().Config.Name)
 	}
@@ -171,7 +171,7 @@ func (c *Conn) ensureConsumer(ctx context.Context, stream jetstream.Stream, want
 		return nil, consumerRefused(name, []string{"it is a push consumer"})
 	}
 	if err != nil {
-		return nil, c.explain("looking up consumer "+name, "CONSUMER.", err)
+		return nil, c.explain("looking up consumer "+name, "CONSUMER.INFO."+stream.CachedInfo().Config.Name+".", err)
 	}
 	info := consumer.CachedInfo()
 	found := compareConsumer(info.Config, want, info.Stream, stream.CachedInfo().Config.Subjects)
@@ -197,7 +197,7 @@ func (c *Conn) warnOnce(message, name string, differences []string) {
 // errDenied marks a request that the account's permissions forbid.
 var errDenied = errors.New("the account's permissions do not allow it")
 
-// explain says what was being done, and whether it timed out because the server refused the request beside it.
+// explain says what was being done, and whether it timed out because the server refused the request to subject beside it.
 func (c *Conn) explain(doing, subject string, err error) error {
 	if (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)) && c.deniedSubject(subject) {
 		err = errDenied
