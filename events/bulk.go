@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -15,6 +16,7 @@ import (
 const (
 	bulkWindow   = 4096            // events that are sent and not confirmed yet, at the most
 	bulkAckWait  = 5 * time.Second // for one confirmation
+	bulkUnheard  = 1 << 20         // confirmations that never came, before nats.go sends no more on this connection
 	bulkRetryMin = 100 * time.Millisecond
 	bulkRetryMax = 2 * time.Second
 
@@ -24,6 +26,8 @@ const (
 
 // ErrTooLarge is why the stream refuses an event for its size. Others may be stored.
 var ErrTooLarge = errors.New("the event is larger than the stream allows")
+
+var errOtherStream = errors.New("stored by another stream")
 
 // Bulk publishes many events: it sends on while earlier ones are not confirmed yet, and sends again what was not.
 type Bulk struct {
@@ -37,8 +41,8 @@ type Bulk struct {
 	window chan sent
 	done   sync.WaitGroup
 
-	// Only the goroutine that awaits confirmations touches it.
-	confirmed bool // one event at least was
+	confirmed atomic.Bool // one event at least was
+	overdue   *time.Timer // of the goroutine that awaits confirmations: the oldest one's
 
 	mu     sync.Mutex
 	failed error
@@ -48,6 +52,7 @@ type sent struct {
 	msg    *nats.Msg
 	future jetstream.PubAckFuture
 	err    error // instead of future: why it was not sent
+	at     time.Time
 	report func(duplicate bool, err error)
 }
 
@@ -55,14 +60,15 @@ type sent struct {
 // for as long as patience, unless nothing was ever confirmed: then it is the setup that is wrong. Once ctx is done nothing
 // is sent again. Close must be called.
 func NewBulk(ctx context.Context, conn *Conn, stream, subject string, patience time.Duration) (*Bulk, error) {
-	js, err := jetstream.New(conn.nc,
-		jetstream.WithPublishAsyncMaxPending(2*bulkWindow), jetstream.WithPublishAsyncTimeout(bulkAckWait)) // the window bounds it
+	// What is pending is bounded by the window, and its time by await, which needs one timer instead of one an event.
+	js, err := jetstream.New(conn.nc, jetstream.WithPublishAsyncMaxPending(bulkWindow+bulkUnheard))
 	if err != nil {
 		return nil, fmt.Errorf("opening JetStream: %w", err)
 	}
 	b := &Bulk{
 		conn: conn, js: js, stream: stream, subject: subject, expected: []string{stream},
 		patience: patience, interrupted: ctx, window: make(chan sent, bulkWindow),
+		overdue: time.NewTimer(bulkAckWait),
 	}
 	b.done.Go(b.collect)
 	return b, nil
@@ -75,10 +81,13 @@ func (b *Bulk) Publish(event Event, report func(duplicate bool, err error)) erro
 	if err := b.failure(); err != nil {
 		return err
 	}
-	s := sent{report: report, msg: &nats.Msg{Subject: b.subject, Data: event.Encode(), Header: nats.Header{
-		jetstream.MsgIDHeader:          {event.MessageID()},
-		jetstream.ExpectedStreamHeader: b.expected,
-	}}}
+	header := nats.Header{jetstream.MsgIDHeader: {event.MessageID()}}
+	if !b.confirmed.Load() {
+		// The server refuses the event where another stream stores the subject. Once one was stored as expected, it is enough
+		// that each confirmation names the stream.
+		header[jetstream.ExpectedStreamHeader] = b.expected
+	}
+	s := sent{report: report, at: time.Now(), msg: &nats.Msg{Subject: b.subject, Data: event.Encode(), Header: header}}
 	s.future, s.err = b.js.PublishMsgAsync(s.msg)
 	b.window <- s
 	return nil
@@ -107,7 +116,7 @@ func (b *Bulk) collect() {
 		}
 		switch {
 		case err == nil:
-			b.confirmed = true
+			b.confirmed.Store(true)
 			s.report(ack.Duplicate && !again, nil) // it may be this run's own earlier attempt that is there
 		case tooLarge(err):
 			s.report(false, ErrTooLarge)
@@ -127,11 +136,20 @@ func (b *Bulk) await(s sent) (*jetstream.PubAck, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
+	confirmed, failed := s.future.Ok(), s.future.Err()
 	select {
-	case ack := <-s.future.Ok():
+	case ack := <-confirmed:
 		return ack, b.check(ack)
-	case err := <-s.future.Err():
+	default:
+	}
+	b.overdue.Reset(time.Until(s.at.Add(bulkAckWait)))
+	select {
+	case ack := <-confirmed:
+		return ack, b.check(ack)
+	case err := <-failed:
 		return nil, err
+	case <-b.overdue.C:
+		return nil, nats.ErrTimeout
 	}
 }
 
@@ -178,7 +196,7 @@ func (b *Bulk) once(ctx context.Context, msg *nats.Msg) (*jetstream.PubAck, erro
 // check holds the stream that answered against the expected one.
 func (b *Bulk) check(ack *jetstream.PubAck) error {
 	if ack.Stream != b.stream {
-		return fmt.Errorf("%s is stored by stream %s, not by %s", b.subject, ack.Stream, b.stream)
+		return errOtherStream
 	}
 	return nil
 }
@@ -187,7 +205,9 @@ func (b *Bulk) check(ack *jetstream.PubAck) error {
 func (b *Bulk) passing(err error) bool {
 	var api *jetstream.APIError
 	switch {
-	case !b.confirmed, b.interrupted.Err() != nil, b.conn.deniedSubject(`"` + b.subject + `"`), tooLarge(err):
+	case !b.confirmed.Load(), b.interrupted.Err() != nil, b.conn.deniedSubject(`"` + b.subject + `"`):
+		return false
+	case tooLarge(err), errors.Is(err, errOtherStream):
 		return false
 	case errors.As(err, &api):
 		return api.ErrorCode != errorWrongStream
@@ -197,11 +217,8 @@ func (b *Bulk) passing(err error) bool {
 
 func (b *Bulk) explain(err error) error {
 	var api *jetstream.APIError
-	if errors.As(err, &api) && api.ErrorCode == errorWrongStream {
+	if errors.Is(err, errOtherStream) || errors.As(err, &api) && api.ErrorCode == errorWrongStream {
 		return fmt.Errorf("%s is stored by another stream than %s (REVOKER_STREAM)", b.subject, b.stream)
-	}
-	if errors.Is(err, jetstream.ErrAsyncPublishTimeout) {
-		err = nats.ErrTimeout
 	}
 	return b.conn.notStored(b.subject, err)
 }

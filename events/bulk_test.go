@@ -89,6 +89,80 @@ func TestBulkSendsAgain(t *testing.T) {
 	}
 }
 
+// What is stored and not confirmed is sent again, until it is confirmed.
+func TestBulkWithoutConfirmations(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.setup(t)
+	silent := func(noAck bool) {
+		cfg := jetstream.StreamConfig{Name: h.cfg.Stream, Subjects: []string{h.cfg.Subject}, NoAck: noAck, MaxAge: 7 * 24 * time.Hour, Duplicates: 2 * time.Minute}
+		if _, err := h.js.UpdateStream(deadline(t), cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bulk := h.bulk(t, t.Context(), testTimeout)
+	reported := make(chan bool, 10)
+	publish := func(from, to int) {
+		for i := from; i < to; i++ {
+			event := events.Event{SessionID: events.SessionID(fmt.Sprint("session-", i))}
+			if err := bulk.Publish(event, func(duplicate bool, err error) { reported <- !duplicate && err == nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	publish(0, 1)
+	if !<-reported {
+		t.Error("the first was not stored")
+	}
+	silent(true)
+	publish(1, 4)
+	waitFor(t, "word of the silence", func() bool { return strings.Contains(strings.Join(h.log.all(), "\n"), "sending it again") })
+	silent(false)
+	publish(4, 5)
+	if err := bulk.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		if !<-reported {
+			t.Error("an event is reported as not stored, or as one that was there before")
+		}
+	}
+	info, err := h.js.Stream(deadline(t), h.cfg.Stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := info.CachedInfo().State.Msgs; n != 5 {
+		t.Errorf("%d events are stored", n)
+	}
+}
+
+// A subject that becomes another stream's in mid-run ends the run.
+func TestBulkWhoseSubjectMoves(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.setup(t)
+	bulk := h.bulk(t, t.Context(), time.Hour)
+	reported := make(chan error, 2)
+	publish := func(id events.SessionID) error {
+		return bulk.Publish(events.Event{SessionID: id}, func(_ bool, err error) { reported <- err })
+	}
+	if err := errors.Join(publish("one"), <-reported); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.js.DeleteStream(deadline(t), h.cfg.Stream); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.js.CreateStream(deadline(t), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{h.cfg.Subject}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := publish("two"); err != nil {
+		t.Fatal(err)
+	}
+	if err := bulk.Close(); err == nil || !strings.Contains(err.Error(), "is stored by another stream than "+h.cfg.Stream) || <-reported == nil {
+		t.Errorf("got %v", err)
+	}
+}
+
 // After an interruption nothing is sent again, and what failed is reported.
 func TestBulkInterrupted(t *testing.T) {
 	t.Parallel()
