@@ -147,8 +147,8 @@ const apiLatency = 20 * time.Millisecond
 
 // BenchmarkThroughput is the share of what the slots could do if nothing else took time: concurrency / latency. The
 // target is 0.97. What is missing is the way from a slot to the API and back, and what ms-api has beyond 20: the API's timers are
-// late by half a millisecond. A bare net/http loop, which has no events at all, shows in the same round what that leaves: times-bare-calls is
-// to be 1.
+// late by half a millisecond. A bare net/http loop, which has no events at all, shows in the same round what that leaves:
+// times-bare-calls is to be 1.
 func BenchmarkThroughput(b *testing.B) {
 	const concurrency, n = 64, 50_000
 	for b.Loop() {
