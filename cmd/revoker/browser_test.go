@@ -125,6 +125,23 @@ func (b *tab) picture(name string) {
 	}
 }
 
+// audit holds the page as it is now against axe-core's rules: WCAG 2.2 at level AA, and its advice. AXE_CORE names axe.min.js.
+func (b *tab) audit(state string) {
+	b.t.Helper()
+	axe, err := os.ReadFile(os.Getenv("AXE_CORE"))
+	if err != nil {
+		b.t.Fatalf("axe-core (AXE_CORE, from npm): %v", err)
+	}
+	const run = `axe.run().then(({violations}) => violations.map(v => v.id + ", " + v.nodes.length + " times: " + v.nodes[0].failureSummary + "\n" + v.nodes[0].html))`
+	var violations []string
+	b.run(chromedp.Evaluate(string(axe), nil), chromedp.Evaluate(run, &violations, func(p *runtime.EvaluateParams) *runtime.EvaluateParams {
+		return p.WithAwaitPromise(true)
+	}))
+	for _, violation := range violations {
+		b.t.Errorf("%s: %s", state, violation)
+	}
+}
+
 func (b *tab) scheme(name string) {
 	b.t.Helper()
 	b.run(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}))
@@ -133,6 +150,7 @@ func (b *tab) scheme(name string) {
 func (b *tab) signIn() {
 	b.t.Helper()
 	b.click("#sign")
+	b.audit("sign-in")
 	b.run(chromedp.SendKeys("#sign-in-form [name=token]", consoleToken+"\r", chromedp.ByQuery), chromedp.WaitNotVisible("#sign-in", chromedp.ByQuery))
 	b.waitText("#sign", "Sign out")
 }
@@ -146,6 +164,7 @@ func TestThePageShowsARunAndReplaysALetter(t *testing.T) {
 	b.waitText("#breaker", "closed")
 	b.waitText("#letters-empty", "No dead letters")
 	b.picture("empty")
+	b.audit("empty")
 	s.publish(0, 2000)
 	s.waitDone()
 	b.waitText("#settled tbody", "revoked")
@@ -156,6 +175,7 @@ func TestThePageShowsARunAndReplaysALetter(t *testing.T) {
 		t.Error("no plot")
 	}
 	b.picture("live")
+	b.audit("live")
 	if b.eval(`document.querySelector('#letters-actions').hidden`) != true {
 		t.Error("actions are offered to somebody who is not signed in")
 	}
@@ -165,12 +185,14 @@ func TestThePageShowsARunAndReplaysALetter(t *testing.T) {
 		t.Errorf("a session ID is shown to anybody: %s", text)
 	}
 	b.picture("detail")
+	b.audit("detail")
 	b.click("#detail [data-close]")
 	b.signIn()
 	b.click("#letters-table tbody tr:first-child input")
 	b.click("#letters-actions [data-act=discard][data-on=chosen]")
 	b.waitText("#confirm-title", "Discard 1 dead letter?")
 	b.picture("confirm")
+	b.audit("confirm")
 	b.click("#confirm-yes")
 	b.waitText("#confirm-progress", "1 discarded.")
 	b.click("#confirm-no")
@@ -189,6 +211,7 @@ func TestThePageShowsARunAndReplaysALetter(t *testing.T) {
 		t.Error("the plots lost their window with the theme")
 	}
 	b.picture("dark")
+	b.audit("dark")
 }
 
 // What a publisher or the API puts into a letter is text on the page, whatever it looks like.
@@ -226,18 +249,22 @@ func TestThePageTellsWhatIsWrong(t *testing.T) {
 		t.Error("the page is wider than a phone")
 	}
 	b.picture("phone")
+	b.audit("phone")
 	s.control("POST", "/sim/outage", sim.OutageRequest{Answer: sim.Answer{Kind: sim.Unavailable}})
 	s.publish(0, 200)
 	b.run(chromedp.WaitVisible(`#card-breaker[data-state=open]`, chromedp.ByQuery))
 	b.waitText("#breaker-note", "HTTP 503")
 	b.picture("breaker-open")
+	b.audit("breaker open")
 	s.control("DELETE", "/sim/outage", nil)
 	b.run(chromedp.WaitVisible(`#card-breaker[data-state=closed]`, chromedp.ByQuery))
 	b.signIn()
 	b.click("#pause")
+	b.audit("pausing")
 	b.click("#pause-form button[type=submit]")
 	b.waitText("#notice", "paused until")
 	b.picture("paused")
+	b.audit("paused")
 	waitFor(t, "pause", func() bool { return s.info().Paused })
 	b.click("#pause")
 	waitFor(t, "resumption", func() bool { return !s.info().Paused })
@@ -245,6 +272,7 @@ func TestThePageTellsWhatIsWrong(t *testing.T) {
 	b.run(chromedp.WaitVisible(`body[data-link=lost]`, chromedp.ByQuery))
 	b.waitText("#notice", "No answer from this worker")
 	b.picture("disconnected")
+	b.audit("disconnected")
 }
 
 func encoded(t *testing.T, value any) []byte {
