@@ -44,6 +44,7 @@ type Config struct {
 	BreakerFailures         int           `envconfig:"REVOKER_BREAKER_FAILURES" default:"20" min:"1" max:"100000" unit:"sessions" desc:"Sessions whose calls must fail one after the other, with no success between, before the circuit breaker opens."`
 	BreakerProbeInterval    time.Duration `envconfig:"REVOKER_BREAKER_PROBE_INTERVAL" default:"1s" min:"10ms" max:"1h" desc:"Time from the breaker's opening to the first probe; later it is half of the time that the outage has lasted."`
 	BreakerMaxProbeInterval time.Duration `envconfig:"REVOKER_BREAKER_MAX_PROBE_INTERVAL" default:"4s" min:"10ms" max:"1h" desc:"Largest time between two probes, unless a Retry-After asks for more."`
+	CallerErrorBrake        int           `envconfig:"REVOKER_CALLER_ERROR_BRAKE" default:"100" min:"0" max:"1000000" unit:"sessions" desc:"Sessions in a row that the API may answer CALLER_ERROR for, with no OK between, before the others are held back until an OK or revoker resume; 0 sets no limit."`
 
 	DrainTimeout time.Duration `envconfig:"REVOKER_DRAIN_TIMEOUT" default:"25s" min:"0s" max:"1h" desc:"Time that calls in flight get to finish after SIGTERM."`
 	OpsAddr      string        `envconfig:"REVOKER_OPS_ADDR" default:"127.0.0.1:8080" empty:"kept" desc:"Address of the console page, /livez, /readyz and /metrics; an empty value turns them off."`

@@ -31,6 +31,8 @@ type Delivery struct {
 	Deliveries int
 	// Published is when the stream stored the message.
 	Published time.Time
+	// Pending is how many events wait behind this one that were never delivered.
+	Pending uint64
 }
 
 func newDelivery(conn *Conn, msg *nats.Msg) (*Delivery, error) {
@@ -46,6 +48,7 @@ func newDelivery(conn *Conn, msg *nats.Msg) (*Delivery, error) {
 		Sequence:   meta.Sequence.Stream,
 		Deliveries: int(meta.NumDelivered),
 		Published:  meta.Timestamp,
+		Pending:    meta.NumPending,
 	}, nil
 }
 

@@ -2,14 +2,10 @@ package events
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"revoker/config"
 )
@@ -137,31 +133,14 @@ func (r *StatusReader) read(ctx context.Context, s *Status) error {
 
 // oldest finds the first event that is stored at or after the sequence: all before the ack floor are settled.
 func (r *StatusReader) oldest(ctx context.Context, sequence uint64, now time.Time) (*Oldest, error) {
-	body, err := json.Marshal(map[string]any{"seq": sequence, "next_by_subj": r.cfg.Subject})
-	if err != nil {
-		return nil, err
-	}
-	answer, err := r.conn.probe(ctx, &nats.Msg{Subject: r.conn.api + "STREAM.MSG.GET." + r.cfg.Stream, Data: body})
-	if err != nil {
-		return nil, err
-	}
-	var response struct {
-		Error   *jetstream.APIError
-		Message struct {
-			Sequence uint64    `json:"seq"`
-			Time     time.Time `json:"time"`
-		}
-	}
-	switch err := json.Unmarshal(answer.Data, &response); {
-	case err != nil:
-		return nil, fmt.Errorf("reading the server's answer: %w", err)
-	case response.Error != nil && response.Error.Code == 404: // settled in the meantime
+	found, err := r.conn.peek(ctx, r.cfg.Stream, map[string]any{"seq": sequence, "next_by_subj": r.cfg.Subject})
+	switch {
+	case errors.Is(err, ErrNoEvent): // settled in the meantime
 		return nil, nil
-	case response.Error != nil:
-		return nil, response.Error
+	case err != nil:
+		return nil, err
 	}
-	found := response.Message
-	return &Oldest{Sequence: found.Sequence, Published: found.Time, Age: int(max(now.Sub(found.Time), 0).Seconds())}, nil
+	return &Oldest{Sequence: found.Sequence, Published: found.Published, Age: int(max(now.Sub(found.Published), 0).Seconds())}, nil
 }
 
 // split tells what workers hold from what waits for its retry, where at least as many answered as wait for events.

@@ -25,6 +25,15 @@ type WorkerState struct {
 	// Breaker is the circuit breaker's state, and Reason why it is not closed.
 	Breaker string `json:"breaker"`
 	Reason  string `json:"reason,omitempty"`
+	// Held are the services whose events are held back, because the API refuses them or asks for time.
+	Held []HeldService `json:"held,omitempty"`
+}
+
+// HeldService is a service that events name, and why its events are held back.
+type HeldService struct {
+	Service string    `json:"service"`
+	Reason  string    `json:"reason"`
+	Since   time.Time `json:"since"`
 }
 
 const (

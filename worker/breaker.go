@@ -1,8 +1,8 @@
 package worker
 
 import (
-	"fmt"
 	"math"
+	"math/rand/v2"
 	"time"
 )
 
@@ -17,95 +17,120 @@ const (
 )
 
 const (
-	rampStart    = 4                      // slots, right after closing
-	rampDoubling = 200 * time.Millisecond // 4, 8, 16, … so that 64 slots are back in 0.8 s, 1,024 in 1.6 s
-	maxProbes    = 1 << 16                // more than there are slots
+	// probeFailures is how many probes must fail, one after the other, before the breaker opens again: one alone may have met
+	// one of the sessions that fail by themselves.
+	probeFailures = 2
+	// fruitlessProbes is how many deliveries may turn out not to probe anything, an invalid event for example.
+	fruitlessProbes = 8
+	// maxTrust bounds the doubling of the threshold; see breaker.trust.
+	maxTrust = 5
+	// flapWindow is how soon after closing an opening counts as the same outage.
+	flapWindow = 10 * time.Second
+	// maxPause is the longest time without a probe, whatever a Retry-After says.
+	maxPause = 5 * time.Minute
+	// pauseJitter spreads the end of a Retry-After over a fleet: each worker waits up to so much longer.
+	pauseJitter = 0.2
+	// suspicionPause is for how long a delivery is handed back that came during a suspicion.
+	suspicionPause = 100 * time.Millisecond
 )
 
 // breaker decides whether calls are made. It is a pure state machine: it has no clock, no lock and no goroutine; whoever
 // owns it passes the time.
 //
-// It opens when enough sessions in a row failed, one after the other with no success between, since then the API is at
-// fault and not a session; and at once on a refusal that any call would get. Each change of state begins a new generation;
-// results of calls that began in an earlier one change nothing, for they say how the API was.
+// When enough sessions in a row failed, with no success between, either the API is at fault or these sessions are. The head
+// of the queue can't tell. So the breaker suspects: it asks for a second opinion, a call for a session from the other end of
+// the queue (see Worker.sample). If that succeeds the sessions are at fault and work goes on. If not, it opens. It
+// opens at once on a refusal that any call would get.
 //
-// Half-open, one call probes. Where nothing answers it, the breaker opens again. Where the API answers with an error, API or
-// session may be at fault. For a session that failed before, two may probe then, then four, so that a crowd of retries
-// that are due first can't hold the breaker half-open for long. For new sessions it takes half of what opens a closed
-// breaker, since otherwise one failing session in five would make a probe of a sound API fail one time in five.
+// Open, it goes half-open after a while. First comes another opinion, which costs no delivery; then one delivery after the other. One success
+// closes it, a few failures open it again.
+//
+// Each change of state begins a new generation. Results of calls that began in an earlier one change nothing, for they
+// say how the API was.
 type breaker struct {
 	threshold int
 	interval  time.Duration // of the first probe
 	maximum   time.Duration
+	brakeAt   int // sessions in a row that the API rejects with CALLER_ERROR; 0 for no brake
+	slots     slotLimit
 
 	state      BreakerState
 	generation uint64
 	reason     string
-	misconfig  bool // opened by a Misconfigured result
+	misconfig  bool // an operator must act
+	braked     bool // opened by CALLER_ERROR for many sessions in a row
 
-	failed  map[string]struct{} // closed and half-open: sessions that failed since the last success
-	ramping time.Time           // closed: since when the slots are coming back; zero once they are
-	since   time.Time           // open and half-open: when it opened first
-	until   time.Time           // open: when the next probe is due
-	next    time.Duration       // open and half-open: how long to stay open if the probe fails
-	probing int                 // half-open: probes that are out
-	probes  int                 // half-open: probes that may be
+	failed   map[string]struct{} // closed: sessions that failed since the last success
+	rejected map[string]struct{} // closed: sessions that got CALLER_ERROR since the last OK
+	released bool                // an operator took the brake off; it holds until the next OK
+	// trust counts the good opinions since the last success. Each doubles the threshold, so that a long block of failing
+	// sessions costs few opinions.
+	trust int
+
+	asking    bool          // an opinion is being asked for
+	suspected bool          // half-open, but it was not open before
+	opened    bool          // it was open since it was last closed
+	calling   int           // calls in flight when the suspicion or the opening came
+	since     time.Time     // open and half-open: when it opened first
+	closed    time.Time     // when it closed last
+	until     time.Time     // open: when the next probe is due
+	next      time.Duration // open and half-open: how long to stay open if the probe fails
+	probing   int           // half-open: deliveries that are out to probe
+	misses    int           // half-open: probes that failed
+	fruitless int           // half-open: deliveries that probed nothing
 }
 
-func newBreaker(threshold int, interval, maximum time.Duration) *breaker {
-	return &breaker{threshold: threshold, interval: interval, maximum: maximum, state: Closed, failed: map[string]struct{}{}}
+func newBreaker(threshold, brakeAt, slots int, interval, maximum time.Duration) *breaker {
+	return &breaker{
+		threshold: threshold, interval: interval, maximum: maximum, brakeAt: brakeAt, slots: newSlotLimit(slots),
+		state: Closed, failed: map[string]struct{}{}, rejected: map[string]struct{}{},
+	}
 }
 
 // verdict is what a result says about the API.
 type verdict int
 
 const (
-	saysNothing verdict = iota // there was no call, or one that is another's matter
-	ambiguous                  // the API answered with an error, but the session may be the trouble
+	saysNothing verdict = iota // there was no call, or its failure concerns one service alone
 	working
+	rejecting // CALLER_ERROR: it works, but something may be wrong for all sessions
 	failing
 	refusing // any call would be refused, or is asked to wait
 )
 
-// result is what one admitted delivery came to.
+// result is what one call came to.
 type result struct {
 	generation uint64
 	verdict    verdict
 	session    string        // tells sessions apart
-	answered   bool          // a failure that the API itself answered with
 	reason     string        // of a failure, for the log
-	misconfig  bool          // the refusal is the operator's to mend
+	misconfig  bool          // an operator must act on the refusal
 	wait       time.Duration // Retry-After; 0 for none
 }
 
-// admit tells how many deliveries may be pulled now, at most free of them while busy are in work. For none, it tells how
-// long until asking again makes sense, if nothing is reported before; for ever while the probes are out.
+// admit tells how many deliveries may be pulled now, of free ones while busy are in work. For none, it tells how
+// long until asking again makes sense, if nothing is reported before; for ever while a probe or an opinion is out.
 func (b *breaker) admit(now time.Time, free, busy int) (n int, wait time.Duration) {
 	if b.state == Open {
 		if wait := b.until.Sub(now); wait > 0 {
 			return 0, wait
 		}
 		b.change(HalfOpen)
+		b.asking = true
 	}
 	if b.state == HalfOpen {
-		n := max(min(free, b.probes-b.probing), 0)
-		b.probing += n
-		return n, math.MaxInt64
+		if b.asking || b.probing > 0 || free <= 0 {
+			return 0, math.MaxInt64
+		}
+		b.probing = 1
+		return 1, math.MaxInt64
 	}
-	if b.ramping.IsZero() {
-		return free, math.MaxInt64
-	}
-	allowed := rampStart << min(now.Sub(b.ramping)/rampDoubling, 20)
-	if allowed >= free+busy {
-		b.ramping = time.Time{}
-		return free, math.MaxInt64
-	}
-	return min(free, max(allowed-busy, 0)), rampDoubling
+	return b.slots.admit(now, free, busy)
 }
 
 // enter lets a delivery that was admitted in generation begin its call, while calling others are being made, and returns the
 // generation in which it begins. One that was pulled before a change is treated as if it were pulled now, so that it may
-// well be the probe; where it is not to begin, pause tells how long it should stay away.
+// well be the probe; where it may not begin, pause tells how long it should stay away.
 func (b *breaker) enter(now time.Time, generation uint64, calling, total int) (begins uint64, pause time.Duration) {
 	if generation == b.generation {
 		return generation, 0
@@ -116,9 +141,23 @@ func (b *breaker) enter(now time.Time, generation uint64, calling, total int) (b
 		b.unused(b.generation, n-1) // it is one
 		return b.generation, 0
 	case b.state == HalfOpen:
-		wait = b.next
+		wait = b.pause(now)
 	}
 	return generation, max(wait, minDelay)
+}
+
+// pause is for how long a delivery should stay away whose failure, or whose hand-back, is the API's fault; 0 while the breaker
+// is closed.
+func (b *breaker) pause(now time.Time) time.Duration {
+	switch {
+	case b.state == Closed:
+		return 0
+	case b.suspected:
+		return suspicionPause
+	case b.state == HalfOpen:
+		return max(b.next, minDelay)
+	}
+	return max(b.until.Sub(now), minDelay)
 }
 
 // unused takes back that n were admitted: no events came. It stays half-open.
@@ -128,71 +167,198 @@ func (b *breaker) unused(generation uint64, n int) {
 	}
 }
 
-// report takes a result into account.
-func (b *breaker) report(now time.Time, r result) {
+// report takes the result of a delivery into account, while calling calls are being made.
+func (b *breaker) report(now time.Time, r result, calling int) {
+	if b.suspected && r.generation == b.generation-1 && r.verdict == working {
+		b.suspect(false) // a call that was in flight succeeded after all
+		clear(b.failed)
+		return
+	}
 	if r.generation != b.generation {
 		return
 	}
-	probe := b.state == HalfOpen
-	if probe {
+	if b.state == HalfOpen {
 		b.probing--
+		b.probed(now, r)
+		return
 	}
 	switch r.verdict {
-	case ambiguous:
-		if probe {
-			b.probes = min(2*b.probes, maxProbes)
-		}
 	case working:
-		clear(b.failed)
-		if probe {
-			b.change(Closed)
-			b.ramping, b.reason, b.misconfig, b.next = now, "", false, 0
+		b.succeeded(true)
+	case rejecting:
+		b.succeeded(false)
+		if b.brakeAt > 0 && !b.released {
+			if b.rejected[r.session] = struct{}{}; b.braking() {
+				b.suspectSessions(r, calling)
+			}
 		}
 	case failing:
-		if b.failed[r.session] = struct{}{}; len(b.failed) >= b.limit(r.answered) {
-			b.open(now, r)
+		if b.failed[r.session] = struct{}{}; len(b.failed) >= b.threshold<<b.trust && !b.asking {
+			b.suspectSessions(r, calling)
 		}
 	case refusing:
-		b.open(now, r)
+		b.open(now, r, calling)
 	}
 }
 
-// limit is how many sessions must have failed in a row.
-func (b *breaker) limit(answered bool) int {
-	switch {
-	case b.state == Closed:
-		return b.threshold
-	case answered:
-		return (b.threshold + 1) / 2
+// succeeded starts the row of failures anew. ok says that it was an OK, and no CALLER_ERROR.
+func (b *breaker) succeeded(ok bool) {
+	clear(b.failed)
+	b.trust, b.asking = 0, false
+	b.slots.succeeded()
+	if ok {
+		clear(b.rejected)
+		b.released = false
 	}
-	return 1
+}
+
+// suspectSessions asks for an opinion on whether the API is at fault for the row of failures. The first time calls wait for it: in an
+// outage each further one would be wasted.
+func (b *breaker) suspectSessions(r result, calling int) {
+	if b.calling, b.reason = calling, r.reason; b.trust == 0 {
+		b.suspect(true)
+	}
+	b.asking = true
+}
+
+// suspect begins or ends a suspicion.
+func (b *breaker) suspect(begin bool) {
+	if begin {
+		b.change(HalfOpen)
+	} else {
+		b.change(Closed)
+		b.trust = 1
+		b.reason = ""
+	}
+	b.suspected = begin
+}
+
+// probed takes the result of a probe by a delivery into account.
+func (b *breaker) probed(now time.Time, r result) {
+	switch r.verdict {
+	case working, rejecting:
+		if b.braked && r.verdict == rejecting {
+			b.open(now, b.brake(r), b.calling)
+			return
+		}
+		b.close(now)
+	case failing:
+		if b.misses++; b.misses >= probeFailures {
+			b.open(now, r, b.calling)
+		}
+	case refusing:
+		b.open(now, r, b.calling)
+	case saysNothing:
+		if b.fruitless++; b.fruitless >= fruitlessProbes {
+			b.open(now, result{reason: b.reason, misconfig: b.misconfig}, b.calling)
+		}
+	}
+}
+
+// opinion takes the second opinion into account that was asked for in r's generation.
+func (b *breaker) opinion(now time.Time, r result) {
+	if r.generation != b.generation || !b.asking {
+		return
+	}
+	b.asking = false
+	braking := b.braking()
+	switch {
+	case b.state == Closed: // asked while work went on
+		b.trusted(now, r)
+	case b.suspected && (r.verdict == working || r.verdict == rejecting && !braking):
+		b.suspect(false)
+		clear(b.failed)
+		clear(b.rejected)
+	case b.suspected && braking && (r.verdict == rejecting || r.verdict == saysNothing):
+		b.open(now, b.brake(r), b.calling)
+	case b.suspected:
+		b.open(now, b.because(r), b.calling)
+	case r.verdict == working, r.verdict == rejecting && !b.braked:
+		b.close(now)
+	case r.verdict == refusing:
+		b.open(now, r, b.calling)
+	case r.verdict != saysNothing:
+		b.misses++ // deliveries probe next
+	}
+}
+
+// trusted is opinion while the breaker is closed.
+func (b *breaker) trusted(now time.Time, r result) {
+	switch r.verdict {
+	case working, rejecting:
+		clear(b.failed)
+		clear(b.rejected)
+		b.trust = min(b.trust+1, maxTrust)
+	default:
+		b.open(now, b.because(r), b.calling)
+	}
+}
+
+// because gives an opinion that says nothing the reason of the failures that it was asked for.
+func (b *breaker) because(r result) result {
+	if r.verdict == saysNothing {
+		r.reason = b.reason
+	}
+	return r
+}
+
+// braking reports whether so many sessions in a row got CALLER_ERROR that the brake must be considered.
+func (b *breaker) braking() bool { return b.brakeAt > 0 && len(b.rejected) >= b.brakeAt }
+
+// brake is the refusal that CALLER_ERROR for many sessions in a row amounts to.
+func (b *breaker) brake(r result) result {
+	if !b.braked {
+		b.braked = true
+		b.reason = brakeReason(len(b.rejected), r.reason)
+	}
+	return result{verdict: refusing, reason: b.reason, misconfig: true}
+}
+
+// release takes the brake off on an operator's word, until the next OK. It reports whether it was on.
+func (b *breaker) release(now time.Time) bool {
+	if !b.braked {
+		return false
+	}
+	b.released = true
+	b.close(now)
+	return true
 }
 
 // open opens the breaker until the next probe: after the first interval, and where a probe failed, after half of the time
 // that the outage has lasted, so that probes are as rare as they can be without making an outage much longer than it is.
-// And no sooner than a Retry-After allows.
-func (b *breaker) open(now time.Time, r result) {
-	if b.state == Closed {
-		b.since = now
+// And no sooner than a Retry-After allows. One that follows soon on a closing belongs to the same outage.
+func (b *breaker) open(now time.Time, r result, calling int) {
+	if !b.opened {
+		b.slots.halve(calling)
+		if now.Sub(b.closed) > flapWindow {
+			b.since = now
+		}
+		b.opened = true
 	}
 	b.next = max(b.interval, min(now.Sub(b.since)/2, b.maximum))
 	b.reason, b.misconfig = r.reason, r.misconfig
-	b.until = now.Add(max(b.next, r.wait))
+	b.until = now.Add(max(b.next, asked(r.wait)))
 	clear(b.failed)
 	b.change(Open)
 }
 
-func (b *breaker) change(to BreakerState) {
-	b.state, b.probing, b.probes = to, 0, 1
-	b.generation++
+// asked is how long a Retry-After makes a worker wait.
+func asked(wait time.Duration) time.Duration {
+	wait = min(wait, maxPause)
+	return wait + time.Duration(pauseJitter*rand.Float64()*float64(wait))
 }
 
-// ready reports whether failures can be blamed on a single event: calls are made freely.
-func (b *breaker) ready() bool { return b.state == Closed }
+// close closes the breaker after it was open.
+func (b *breaker) close(now time.Time) {
+	b.change(Closed)
+	b.slots.restart(now)
+	clear(b.failed)
+	clear(b.rejected)
+	b.closed, b.reason, b.misconfig, b.braked, b.opened, b.next = now, "", false, false, false, 0
+}
 
-func (b *breaker) String() string {
-	if b.state == Closed {
-		return string(b.state)
-	}
-	return fmt.Sprintf("%s: %s", b.state, b.reason)
+func (b *breaker) change(to BreakerState) {
+	b.state, b.probing, b.misses, b.fruitless = to, 0, 0, 0
+	b.asking, b.suspected, b.trust = false, false, 0
+	b.generation++
 }

@@ -2,111 +2,181 @@ package worker
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
 
-// script drives a breaker: each step passes time, then asks or tells it something.
+// step passes time, then tells a breaker something.
 type step struct {
 	after time.Duration
 	do    func(b *breaker, now time.Time)
 	state BreakerState
-	free  int // what admit(64 free, 0 busy) gives then; -1 to not ask, since asking takes the probe
+	free  int // what admit(64 free, 0 busy) gives then
 }
 
-// The table is the breaker's documentation: 3 failures open it; it probes after 1 s, then rarer and rarer, at the end every 5 s.
+// The table is the breaker's documentation: 3 failures make it ask for an opinion; open, it probes after 1 s, then rarer and
+// rarer, at last every 5 s. 4 CALLER_ERRORs put the brake on.
 func TestBreaker(t *testing.T) {
 	t.Parallel()
 	report := func(v verdict, session string) func(*breaker, time.Time) {
 		return func(b *breaker, now time.Time) {
-			b.report(now, result{generation: b.generation, verdict: v, session: session, reason: "why"})
+			b.report(now, result{generation: b.generation, verdict: v, session: session, reason: "why"}, 64)
 		}
 	}
-	answered := func(session string) func(*breaker, time.Time) {
+	opinion := func(v verdict) func(*breaker, time.Time) {
 		return func(b *breaker, now time.Time) {
-			b.report(now, result{generation: b.generation, verdict: failing, answered: true, session: session, reason: "SERVER_ERROR"})
+			b.opinion(now, result{generation: b.generation, verdict: v, reason: "why"})
 		}
 	}
 	asked := func(wait time.Duration) func(*breaker, time.Time) {
 		return func(b *breaker, now time.Time) {
-			b.report(now, result{generation: b.generation, verdict: refusing, reason: "429", wait: wait})
+			b.report(now, result{generation: b.generation, verdict: refusing, reason: "429", wait: wait}, 64)
 		}
 	}
 	stale := func(v verdict) func(*breaker, time.Time) {
 		return func(b *breaker, now time.Time) {
-			b.report(now, result{generation: b.generation - 1, verdict: v, session: "stale"})
+			b.report(now, result{generation: b.generation - 1, verdict: v, session: "stale"}, 64)
+		}
+	}
+	staleOpinion := func(v verdict) func(*breaker, time.Time) {
+		return func(b *breaker, now time.Time) {
+			b.opinion(now, result{generation: b.generation - 1, verdict: v})
+		}
+	}
+	several := func(v verdict, first, n int) func(*breaker, time.Time) {
+		return func(b *breaker, now time.Time) {
+			for i := range n {
+				report(v, fmt.Sprint(first+i))(b, now)
+			}
 		}
 	}
 	unused := func(b *breaker, _ time.Time) { b.unused(b.generation, 1) }
+	release := func(b *breaker, now time.Time) { b.release(now) }
 	nothing := func(*breaker, time.Time) {}
 	const s = time.Second
 	for name, steps := range map[string][]step{
-		"different sessions in a row open it": {
-			{0, report(failing, "a"), Closed, 64}, {0, report(failing, "b"), Closed, 64}, {0, report(failing, "c"), Open, 0},
+		"different sessions in a row make it ask, and wait": {
+			{0, report(failing, "a"), Closed, 64}, {0, report(failing, "b"), Closed, 64}, {0, report(failing, "c"), HalfOpen, 0},
+		},
+		"a bad opinion opens it": {
+			{0, several(failing, 0, 3), HalfOpen, 0}, {0, opinion(failing), Open, 0},
+		},
+		"no opinion opens it too": {
+			{0, several(failing, 0, 3), HalfOpen, 0}, {0, opinion(saysNothing), Open, 0},
+		},
+		"a good opinion means that the sessions are at fault, and costs no slot": {
+			{0, several(failing, 0, 3), HalfOpen, 0}, {0, opinion(working), Closed, 64},
+		},
+		"so does a call in flight that succeeds after all": {
+			{0, several(failing, 0, 3), HalfOpen, 0}, {0, stale(working), Closed, 64},
+			{0, staleOpinion(failing), Closed, 64},
+		},
+		"in a block of failing sessions it asks less and less often, and goes on meanwhile": {
+			{0, several(failing, 0, 3), HalfOpen, 0}, {0, opinion(working), Closed, 64},
+			{0, several(failing, 10, 5), Closed, 64}, {0, opinion(failing), Closed, 64}, // it did not ask yet
+			{0, report(failing, "sixth"), Closed, 64}, {0, opinion(working), Closed, 64},
+			{0, several(failing, 20, 12), Closed, 64}, {0, opinion(failing), Open, 0},
+		},
+		"a success makes it watchful again": {
+			{0, several(failing, 0, 3), HalfOpen, 0}, {0, opinion(working), Closed, 64}, {0, report(working, ""), Closed, 64},
+			{0, several(failing, 10, 3), HalfOpen, 0},
 		},
 		"one session alone never does": {
 			{0, report(failing, "a"), Closed, 64}, {0, report(failing, "a"), Closed, 64}, {0, report(failing, "a"), Closed, 64}, {0, report(failing, "a"), Closed, 64},
 		},
 		"a success between starts the row anew": {
 			{0, report(failing, "a"), Closed, 64}, {0, report(failing, "b"), Closed, 64}, {0, report(working, ""), Closed, 64},
-			{0, report(failing, "c"), Closed, 64}, {0, report(failing, "d"), Closed, 64}, {0, report(failing, "e"), Open, 0},
+			{0, report(failing, "c"), Closed, 64}, {0, report(failing, "d"), Closed, 64}, {0, report(failing, "e"), HalfOpen, 0},
+		},
+		"so does a CALLER_ERROR, for the API works": {
+			{0, several(failing, 0, 2), Closed, 64}, {0, report(rejecting, "x"), Closed, 64}, {0, several(failing, 10, 2), Closed, 64},
 		},
 		"what says nothing neither opens it nor breaks the row": {
 			{0, report(failing, "a"), Closed, 64}, {0, report(failing, "b"), Closed, 64}, {0, report(saysNothing, "x"), Closed, 64},
-			{0, report(ambiguous, "y"), Closed, 64}, {0, report(failing, "c"), Open, 0},
+			{0, report(failing, "c"), HalfOpen, 0},
 		},
 		"a refusal opens it at once": {{0, report(refusing, "a"), Open, 0}},
-		"it probes once, and not before the interval": {
-			{0, report(refusing, "a"), Open, 0}, {s - 1, nothing, Open, 0}, {1, nothing, Open, 1}, {9 * s, nothing, HalfOpen, 0},
+		"it probes by an opinion first, and not before the interval": {
+			{0, report(refusing, "a"), Open, 0}, {s - 1, nothing, Open, 0}, {1, nothing, Open, 0}, {0, nothing, HalfOpen, 0}, {9 * s, opinion(working), Closed, 4},
+		},
+		"after a bad opinion one delivery must fail too": {
+			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 0}, {0, opinion(failing), HalfOpen, 1}, {0, report(failing, "a"), Open, 0},
+		},
+		"after none two deliveries must": {
+			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 0}, {0, opinion(saysNothing), HalfOpen, 1}, {0, report(failing, "a"), HalfOpen, 1},
+			{0, report(failing, "b"), Open, 0},
+		},
+		"one of them that succeeds closes it": {
+			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 0}, {0, opinion(failing), HalfOpen, 1}, {0, report(working, "a"), Closed, 4},
 		},
 		"a probe that found no event is followed by the next at once": {
-			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 1}, {0, unused, HalfOpen, 1}, {0, nothing, HalfOpen, 0},
+			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 0}, {0, opinion(saysNothing), HalfOpen, 1}, {0, unused, HalfOpen, 1}, {0, nothing, HalfOpen, 0},
 		},
-		"and so is one that says nothing": {
-			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 1}, {0, report(saysNothing, "x"), HalfOpen, 1},
-		},
-		"one that leaves it open who is at fault lets two probe, then four": {
-			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 1}, {0, report(ambiguous, "x"), HalfOpen, 2},
-			{0, report(ambiguous, "y"), HalfOpen, 3}, {0, report(saysNothing, "z"), HalfOpen, 1}, {0, report(working, "a"), Closed, 4},
-		},
-		"new sessions that the API itself answers with an error open it again when they are two": {
-			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 1}, {0, answered("a"), HalfOpen, 1}, {0, answered("a"), HalfOpen, 1},
-			{0, answered("b"), Open, 0}, {2 * s, nothing, Open, 1}, {0, answered("c"), HalfOpen, 1}, {0, report(working, "d"), Closed, 4},
-		},
-		"with the next opening it is one again": {
-			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 1}, {0, report(ambiguous, "x"), HalfOpen, 2},
-			{0, report(failing, "y"), Open, 0}, {2 * s, nothing, Open, 1},
+		"so is one that says nothing, some times": {
+			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 0}, {0, opinion(saysNothing), HalfOpen, 1},
+			{0, several(saysNothing, 0, 7), HalfOpen, 1}, {0, report(saysNothing, "x"), Open, 0},
 		},
 		"the longer it lasts, the rarer the probes, up to the largest interval": {
-			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 1},
-			{0, report(failing, "a"), Open, 0}, {s - 1, nothing, Open, 0}, {1, nothing, Open, 1}, // at 2 s
-			{0, report(refusing, "a"), Open, 0}, {s - 1, nothing, Open, 0}, {1, nothing, Open, 1}, // 3 s
-			{0, report(failing, "a"), Open, 0}, {3*s/2 - 1, nothing, Open, 0}, {1, nothing, Open, 1}, // 4.5 s
-			{4 * s, report(failing, "a"), Open, 0}, {17*s/4 - 1, nothing, Open, 0}, {1, nothing, Open, 1}, // 12.75 s, of a slow one
-			{0, report(failing, "a"), Open, 0}, {5*s - 1, nothing, Open, 0}, {1, nothing, Open, 1},
-			{0, report(failing, "a"), Open, 0}, {5*s - 1, nothing, Open, 0}, {1, nothing, Open, 1},
+			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 0},
+			{0, opinion(refusing), Open, 0}, {s - 1, nothing, Open, 0}, {1, nothing, Open, 0}, // at 2 s
+			{0, opinion(refusing), Open, 0}, {s - 1, nothing, Open, 0}, {1, nothing, Open, 0}, // 3 s
+			{0, opinion(refusing), Open, 0}, {3*s/2 - 1, nothing, Open, 0}, {1, nothing, Open, 0}, // 4.5 s
+			{4 * s, opinion(refusing), Open, 0}, {17*s/4 - 1, nothing, Open, 0}, {1, nothing, Open, 0}, // 12.75 s, of a slow one
+			{0, opinion(refusing), Open, 0}, {5*s - 1, nothing, Open, 0}, {1, nothing, Open, 0},
+			{0, opinion(refusing), Open, 0}, {5*s - 1, nothing, Open, 0}, {1, nothing, Open, 0},
 		},
-		"a longer Retry-After extends it, a shorter one does not cut it": {
-			{0, asked(30 * s), Open, 0}, {30*s - 1, nothing, Open, 0}, {1, nothing, Open, 1},
-			{0, asked(time.Millisecond), Open, 0}, {5*s - 1, nothing, Open, 0}, {1, nothing, Open, 1},
+		"a longer Retry-After extends it by up to a fifth more, a shorter one does not cut it": {
+			{0, asked(30 * s), Open, 0}, {30*s - 1, opinion(working), Open, 0}, {6*s + 1, nothing, Open, 0}, {0, opinion(saysNothing), HalfOpen, 1},
+			{0, asked(time.Millisecond), Open, 0}, {5*s - 1, opinion(working), Open, 0}, {1, nothing, Open, 0}, {0, opinion(working), Closed, 4},
 		},
-		"a success closes it and brings the slots back within a second": {
-			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 1}, {0, report(working, "a"), Closed, 4},
+		"the longest Retry-After still lets it probe every five minutes": {
+			{0, asked(time.Hour), Open, 0}, {300*s - 1, opinion(working), Open, 0}, {60*s + 1, nothing, Open, 0}, {0, opinion(working), Closed, 4},
+		},
+		"a success closes it and brings half of the slots back within a second": {
+			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 0}, {0, opinion(working), Closed, 4},
 			{200 * time.Millisecond, nothing, Closed, 8}, {200 * time.Millisecond, nothing, Closed, 16},
-			{200 * time.Millisecond, nothing, Closed, 32}, {200 * time.Millisecond, nothing, Closed, 64},
+			{200 * time.Millisecond, nothing, Closed, 32}, {200 * time.Millisecond, nothing, Closed, 32},
 		},
-		"after closing, the first interval holds again": {
-			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 1}, {0, report(failing, "a"), Open, 0}, {2 * s, nothing, Open, 1},
-			{0, report(working, "a"), Closed, 4}, {0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 1},
+		"and each round of successes another one": {
+			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 0}, {0, opinion(working), Closed, 4}, {s, several(working, 0, 33), Closed, 33},
+			{s, several(working, 0, 2000), Closed, 64},
+		},
+		"after closing for a while, the first interval holds again": {
+			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 0}, {0, opinion(refusing), Open, 0}, {2 * s, nothing, Open, 0},
+			{0, opinion(working), Closed, 4}, {11 * s, report(refusing, "a"), Open, 0}, {s, nothing, Open, 0}, {0, opinion(working), Closed, 4},
+		},
+		"soon after, it is still the same outage": {
+			{0, report(refusing, "a"), Open, 0}, {8 * s, nothing, Open, 0}, {0, opinion(working), Closed, 4},
+			{s, report(refusing, "a"), Open, 0}, {9*s/2 - 1, opinion(working), Open, 0}, {1, nothing, Open, 0}, {0, opinion(working), Closed, 4},
 		},
 		"results of calls from before a change mean nothing": {
-			{0, report(refusing, "a"), Open, 0}, {0, stale(working), Open, 0}, {0, stale(refusing), Open, 0}, {s, nothing, Open, 1},
-			{0, stale(working), HalfOpen, 0}, {0, stale(failing), HalfOpen, 0}, {0, report(working, "a"), Closed, 4}, {0, stale(refusing), Closed, 4},
+			{0, report(refusing, "a"), Open, 0}, {0, stale(working), Open, 0}, {0, stale(refusing), Open, 0}, {s, nothing, Open, 0},
+			{0, stale(working), HalfOpen, 0}, {0, staleOpinion(working), HalfOpen, 0}, {0, stale(failing), HalfOpen, 0},
+			{0, opinion(working), Closed, 4}, {0, stale(refusing), Closed, 4},
+		},
+		"CALLER_ERROR for many sessions in a row puts the brake on, if the opinion is no better": {
+			{0, several(rejecting, 0, 3), Closed, 64}, {0, report(rejecting, "0"), Closed, 64}, {0, report(rejecting, "d"), HalfOpen, 0}, {0, opinion(rejecting), Open, 0},
+			{s, nothing, Open, 0}, {0, opinion(rejecting), HalfOpen, 1}, {0, report(rejecting, "e"), Open, 0},
+			{s, nothing, Open, 0}, {0, opinion(working), Closed, 4},
+		},
+		"an OK between keeps it off": {
+			{0, several(rejecting, 0, 3), Closed, 64}, {0, report(working, "x"), Closed, 64}, {0, several(rejecting, 10, 3), Closed, 64},
+		},
+		"so does a good opinion": {
+			{0, several(rejecting, 0, 4), HalfOpen, 0}, {0, opinion(working), Closed, 64}, {0, several(rejecting, 10, 3), Closed, 64},
+		},
+		"an operator takes it off, until the next OK": {
+			{0, several(rejecting, 0, 4), HalfOpen, 0}, {0, opinion(rejecting), Open, 0}, {0, release, Closed, 4},
+			{9 * s, several(rejecting, 10, 10_000), Closed, 64}, {0, report(working, "x"), Closed, 64}, {0, several(rejecting, 0, 4), HalfOpen, 0},
+		},
+		"CALLER_ERROR closes it after an outage": {
+			{0, report(refusing, "a"), Open, 0}, {s, nothing, Open, 0}, {0, opinion(saysNothing), HalfOpen, 1}, {0, report(rejecting, "a"), Closed, 4},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b, now := newBreaker(3, s, 5*s), time.Unix(1_700_000_000, 0)
+			b, now := newBreaker(3, 4, 64, s, 5*s), time.Unix(1_700_000_000, 0)
 			for i, step := range steps {
 				now = now.Add(step.after)
 				step.do(b, now)
@@ -123,11 +193,11 @@ func TestBreaker(t *testing.T) {
 
 func TestBreakerCountsSlotsInUseWhileItRamps(t *testing.T) {
 	t.Parallel()
-	b, now := newBreaker(3, time.Second, 5*time.Second), time.Unix(1_700_000_000, 0)
-	b.report(now, result{verdict: refusing})
+	b, now := newBreaker(3, 0, 64, time.Second, 5*time.Second), time.Unix(1_700_000_000, 0)
+	b.report(now, result{verdict: refusing}, 64)
 	now = now.Add(time.Second)
 	b.admit(now, 64, 0)
-	b.report(now, result{generation: b.generation, verdict: working})
+	b.opinion(now, result{generation: b.generation, verdict: working})
 	for _, c := range []struct{ busy, want int }{{0, 4}, {3, 1}, {4, 0}, {60, 0}} {
 		if n, wait := b.admit(now, 64-c.busy, c.busy); n != c.want || n == 0 && wait > time.Second {
 			t.Errorf("%d busy: admits %d, want %d; wait %s", c.busy, n, c.want, wait)
@@ -135,12 +205,29 @@ func TestBreakerCountsSlotsInUseWhileItRamps(t *testing.T) {
 	}
 }
 
+// An API that breaks down under load gets half of the calls after each opening, down to a few.
+func TestEachOpeningHalvesTheCallsInFlight(t *testing.T) {
+	t.Parallel()
+	b, now := newBreaker(3, 0, 64, time.Second, 5*time.Second), time.Unix(1_700_000_000, 0)
+	for _, want := range []int{32, 16, 8, 4, 4} {
+		b.report(now, result{generation: b.generation, verdict: refusing}, 64)
+		now = now.Add(5 * time.Second)
+		b.admit(now, 64, 0)
+		b.opinion(now, result{generation: b.generation, verdict: working})
+		now = now.Add(5 * time.Second)
+		if n, _ := b.admit(now, 64, 0); n != want {
+			t.Errorf("admits %d, want %d", n, want)
+		}
+	}
+}
+
 func TestBreakerTellsHowLongItStaysOpen(t *testing.T) {
 	t.Parallel()
-	b, now := newBreaker(3, time.Second, 5*time.Second), time.Unix(1_700_000_000, 0)
+	b, now := newBreaker(3, 0, 64, time.Second, 5*time.Second), time.Unix(1_700_000_000, 0)
 	for i := range 3 {
-		b.report(now, result{verdict: failing, session: fmt.Sprint(i), reason: "connection refused"})
+		b.report(now, result{verdict: failing, session: fmt.Sprint(i), reason: "connection refused"}, 64)
 	}
+	b.opinion(now, result{generation: b.generation, verdict: saysNothing})
 	if _, wait := b.admit(now.Add(300*time.Millisecond), 64, 0); wait != 700*time.Millisecond {
 		t.Errorf("wait %s", wait)
 	}
@@ -149,27 +236,44 @@ func TestBreakerTellsHowLongItStaysOpen(t *testing.T) {
 	}
 }
 
+// Readiness fails while the brake is on, and names the way out.
+func TestTheBrakeSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	b, now := newBreaker(3, 4, 64, time.Second, 5*time.Second), time.Unix(1_700_000_000, 0)
+	for i := range 4 {
+		b.report(now, result{generation: b.generation, verdict: rejecting, session: fmt.Sprint(i), reason: "A503201"}, 64)
+	}
+	b.opinion(now, result{generation: b.generation, verdict: rejecting, reason: "A503201"})
+	if !b.braked || !b.misconfig || !strings.Contains(b.reason, "revoker resume") || !strings.Contains(b.reason, "A503201") {
+		t.Errorf("braked %v, misconfigured %v: %s", b.braked, b.misconfig, b.reason)
+	}
+}
+
 // What a pull from before a change brings is treated as if it were pulled now.
 func TestBreakerHandsBackWhatComesLate(t *testing.T) {
 	t.Parallel()
-	b, now := newBreaker(3, time.Second, 5*time.Second), time.Unix(1_700_000_000, 0)
+	b, now := newBreaker(3, 0, 64, time.Second, 5*time.Second), time.Unix(1_700_000_000, 0)
 	pulled := b.generation
 	if _, pause := b.enter(now, pulled, 63, 64); pause != 0 {
 		t.Errorf("while nothing has changed: pause %s", pause)
 	}
-	b.report(now, result{verdict: refusing, wait: 3 * time.Second})
-	if _, pause := b.enter(now.Add(time.Second), pulled, 0, 64); pause != 2*time.Second {
+	b.report(now, result{verdict: refusing}, 64)
+	if _, pause := b.enter(now.Add(200*time.Millisecond), pulled, 0, 64); pause != 800*time.Millisecond {
 		t.Errorf("while it is open: pause %s, want what is left", pause)
 	}
-	now = now.Add(3 * time.Second)
+	now = now.Add(time.Second)
+	if _, pause := b.enter(now, pulled, 0, 64); pause != time.Second || b.state != HalfOpen {
+		t.Errorf("while an opinion is asked for: pause %s in state %s", pause, b.state)
+	}
+	b.opinion(now, result{generation: b.generation, verdict: saysNothing})
 	probe, pause := b.enter(now, pulled, 0, 64)
-	if pause != 0 || b.state != HalfOpen || probe != b.generation {
+	if pause != 0 || probe != b.generation {
 		t.Fatalf("when a probe is due: pause %s in state %s", pause, b.state)
 	}
 	if _, pause := b.enter(now, pulled, 1, 64); pause != time.Second {
 		t.Errorf("while the probe is out: pause %s", pause)
 	}
-	b.report(now, result{generation: probe, verdict: working})
+	b.report(now, result{generation: probe, verdict: working}, 1)
 	for calling, want := range map[int]bool{0: true, 3: true, 4: false, 63: false} {
 		if _, pause := b.enter(now, pulled, calling, 64); (pause == 0) != want {
 			t.Errorf("right after closing, with %d calls: pause %s", calling, pause)

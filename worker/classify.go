@@ -2,7 +2,6 @@ package worker
 
 import (
 	"net/http"
-	"time"
 
 	"revoker/events"
 	"revoker/worker/authlete"
@@ -88,13 +87,4 @@ func Suspect(status int, service string) string {
 		return service + ", or AUTHLETE_BASE_URL"
 	}
 	return "AUTHLETE_BASE_URL"
-}
-
-// provenFor is how recently some session must have been revoked for the API to count as working.
-const provenFor = 10 * time.Minute
-
-// exhausted decides whether a failed attempt was the event's last: both limits are passed, and the API works for others,
-// so that the fault is this event's. sinceOK is the time since any session was revoked, negative for never.
-func exhausted(deliveries, maxAttempts int, age, maxAge, sinceOK time.Duration) bool {
-	return deliveries >= maxAttempts && age >= maxAge && sinceOK >= 0 && sinceOK <= provenFor
 }

@@ -3,7 +3,6 @@ package worker
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"revoker/worker/authlete"
 )
@@ -74,28 +73,6 @@ func TestClassify(t *testing.T) {
 	} {
 		if got := Classify(authlete.Response{Status: c.status, Action: c.action}, c.err, c.interrupted); got != c.want {
 			t.Errorf("%d %q %v interrupted=%v: %s, want %s", c.status, c.action, c.err, c.interrupted, got, c.want)
-		}
-	}
-}
-
-func TestExhausted(t *testing.T) {
-	t.Parallel()
-	const hour = time.Hour
-	for _, c := range []struct {
-		deliveries   int
-		age, sinceOK time.Duration
-		want         bool
-	}{
-		{20, 6 * hour, 0, true},
-		{21, 7 * hour, 10 * time.Minute, true},
-		{19, 6 * hour, 0, false},                    // attempts are left
-		{20, 6*hour - 1, 0, false},                  // it is too young
-		{20, 6 * hour, 10*time.Minute + 1, false},   // nobody was revoked lately
-		{1000, 100 * hour, -time.Second, false},     // nobody was ever revoked
-		{1000, 100 * hour, 11 * time.Minute, false}, // however often and long
-	} {
-		if got := exhausted(c.deliveries, 20, c.age, 6*hour, c.sinceOK); got != c.want {
-			t.Errorf("%d deliveries, age %s, %s since OK: %v", c.deliveries, c.age, c.sinceOK, got)
 		}
 	}
 }

@@ -47,10 +47,19 @@ func TestDelayIsSpread(t *testing.T) {
 	}
 }
 
+var testStart = time.Unix(1_700_000_000, 0)
+
+// testPacer has a clock that begins at testStart.
+func testPacer(slots int, share, rate float64) *pacer {
+	p := newPacer(slots, share, rate, 10*time.Minute)
+	p.epoch = testStart
+	return p
+}
+
 // duePerSecond places n retries that want to be due after delay and counts them by the second that they are due in.
 func duePerSecond(t *testing.T, p *pacer, n int, delay time.Duration) map[int]int {
 	t.Helper()
-	now := time.Unix(1_700_000_000, 0)
+	now := testStart
 	due := map[int]int{}
 	for range n {
 		d := p.place(now, delay)
@@ -74,7 +83,7 @@ func TestPacerKeepsRetriesToTheirShare(t *testing.T) {
 		"rate-limited": {64, 10 * time.Millisecond, 100, 20},
 		"slow":         {64, 8 * time.Second, 0, 1}, // 1.6 a second: one fills several buckets
 	} {
-		p := newPacer(c.slots, 0.2, c.rate)
+		p := testPacer(c.slots, 0.2, c.rate)
 		p.observe(c.call)
 		const seconds = 10
 		due := duePerSecond(t, p, seconds*c.perSecond, time.Second)
@@ -96,7 +105,7 @@ func TestPacerGivesRetriesWhatTheyAreWorth(t *testing.T) {
 		every     int // so many retries end one event
 		perSecond int
 	}{{1, 1280}, {3, 1280}, {8, 640}, {1000, 512}} {
-		p := newPacer(64, 0.2, 0)
+		p := testPacer(64, 0.2, 0)
 		p.observe(10 * time.Millisecond)
 		for i := range 1200 {
 			p.retried(i%c.every == 0)
@@ -110,9 +119,9 @@ func TestPacerGivesRetriesWhatTheyAreWorth(t *testing.T) {
 
 func TestPacerLeavesALoneRetryAlone(t *testing.T) {
 	t.Parallel()
-	p := newPacer(64, 0.2, 0)
+	p := testPacer(64, 0.2, 0)
 	p.observe(10 * time.Millisecond)
-	now := time.Unix(1_700_000_000, 12345)
+	now := testStart.Add(12345)
 	for range 100 {
 		delay := rand.N(time.Hour)
 		if got := p.place(now, delay); got != delay {
@@ -124,9 +133,9 @@ func TestPacerLeavesALoneRetryAlone(t *testing.T) {
 
 func TestPacerForgetsWhatHasPassed(t *testing.T) {
 	t.Parallel()
-	p := newPacer(64, 0.2, 0)
+	p := testPacer(64, 0.2, 0)
 	p.observe(10 * time.Millisecond)
-	now := time.Unix(1_700_000_000, 0)
+	now := testStart
 	for range 200 {
 		for range 100 {
 			p.place(now, time.Second)
@@ -140,7 +149,7 @@ func TestPacerForgetsWhatHasPassed(t *testing.T) {
 
 func TestPacerFollowsTheMeanCall(t *testing.T) {
 	t.Parallel()
-	p := newPacer(64, 0.2, 0)
+	p := testPacer(64, 0.2, 0)
 	for range 10 {
 		p.observe(time.Second)
 	}
@@ -149,5 +158,63 @@ func TestPacerFollowsTheMeanCall(t *testing.T) {
 	}
 	if p.meanCall < 10*time.Millisecond || p.meanCall > 12*time.Millisecond {
 		t.Errorf("the mean is %s after 1000 calls of 10ms", p.meanCall)
+	}
+}
+
+// A wall clock that is set, forward or back, must neither panic nor move what was placed.
+func TestPacerSurvivesAClockThatIsSet(t *testing.T) {
+	t.Parallel()
+	p := testPacer(64, 0.2, 0)
+	p.observe(10 * time.Millisecond)
+	for i := range 1000 {
+		now := testStart.Add(time.Duration(i) * time.Second)
+		switch i % 3 {
+		case 1:
+			now = now.Add(-24 * time.Hour)
+		case 2:
+			now = now.Add(24 * time.Hour)
+		}
+		if d := p.place(now, time.Second); d < time.Second || d > 24*time.Hour+20*time.Minute {
+			t.Fatalf("due after %s", d)
+		}
+	}
+}
+
+// Slow calls that fail must not book the time for weeks: no event waits longer than the limit beyond its own delay.
+func TestPacerBoundsWhatItAdds(t *testing.T) {
+	t.Parallel()
+	p := testPacer(64, 0.2, 0)
+	p.observe(10 * time.Second)
+	longest := time.Duration(0)
+	for range 50_000 {
+		longest = max(longest, p.place(testStart, time.Second))
+	}
+	if longest > time.Second+p.limit {
+		t.Errorf("the last is due after %s", longest)
+	}
+	// The API recovers: a first failure finds room as soon as calls are fast.
+	for range 1000 {
+		p.observe(10 * time.Millisecond)
+	}
+	if d := p.place(testStart, time.Second); d > 2*time.Second {
+		t.Errorf("a first failure waits %s behind the slow ones", d)
+	}
+}
+
+// Retries have all slots when nothing new waits behind them.
+func TestPacerLetsRetriesHaveWhatNobodyElseWants(t *testing.T) {
+	t.Parallel()
+	p := testPacer(64, 0.2, 0)
+	p.observe(10 * time.Millisecond)
+	p.waiting(0)
+	if n := duePerSecond(t, p, 20_000, time.Second)[2]; n < 6000 || n > 6800 {
+		t.Errorf("%d are due in a second, want 6,400", n)
+	}
+	p = testPacer(64, 0.2, 0)
+	p.observe(10 * time.Millisecond)
+	p.waiting(0)
+	p.waiting(1)
+	if n := duePerSecond(t, p, 20_000, time.Second)[2]; n > 1400 {
+		t.Errorf("%d are due in a second while new events wait, want 1,280", n)
 	}
 }

@@ -45,7 +45,9 @@ type bench struct {
 	api  *sim.Server
 	js   jetstream.JetStream
 	conn *events.Conn
-	log  *syncBuffer
+	// worker is the one that was started last.
+	worker *worker.Worker
+	log    *syncBuffer
 	// traces, if not nil, is told of the workers' spans.
 	traces trace.TracerProvider
 
@@ -105,6 +107,7 @@ func (b *bench) start() (stop func()) {
 		b.settled = append(b.settled, s)
 		b.mu.Unlock()
 	})
+	b.worker = w
 	if b.traces != nil {
 		w.Trace(b.traces)
 	}
@@ -232,6 +235,38 @@ func (b *bench) outcomes(id string) (list []worker.Outcome) {
 		}
 	}
 	return list
+}
+
+// outcomesOf lists the sessions that were settled so.
+func (b *bench) outcomesOf(outcome worker.Outcome) map[events.SessionID]bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := map[events.SessionID]bool{}
+	for _, s := range b.settled {
+		if s.Outcome == outcome {
+			list[s.Session] = true
+		}
+	}
+	return list
+}
+
+// settlements is how many deliveries were settled.
+func (b *bench) settlements() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.settled)
+}
+
+// deleted is how many tokens the settlements of a session tell of.
+func (b *bench) deleted(id string) (tokens int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range b.settled {
+		if s.Session == events.SessionID(id) {
+			tokens += s.Deleted
+		}
+	}
+	return tokens
 }
 
 // sessions names n sessions.

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -8,35 +9,39 @@ import (
 const (
 	// paceBucket is the width of the buckets that due times fall into.
 	paceBucket = 100 * time.Millisecond
-	// paceHorizon is how many buckets are counted, a day; retries beyond are not paced.
-	paceHorizon = int64(24 * time.Hour / paceBucket)
 	// maxPaceCost lets even the slowest worker have a retry in five minutes.
 	maxPaceCost = float64(5 * time.Minute / paceBucket)
 	// minMeanCall bounds the capacity while no call has been measured.
 	minMeanCall = 100 * time.Microsecond
 )
 
-// pacer spreads the due times of retries. The server delivers events that are due again before new ones, so that a crowd
-// of retries that fall due together would starve the healthy flow. The time ahead is cut into buckets, and retries may
-// fill each of them only to a share of what the slots can do in it. What the slots can do is slots / mean call time: a
+// pacer spreads the due times of events that are handed back. The server delivers events that are due again before new
+// ones, so a crowd that falls due together would starve the healthy flow. The time ahead is cut into buckets, and events
+// may fill each of them only to a share of what the slots can do in it. What the slots can do is slots / mean call time: a
 // capacity, not the recent throughput, which would spiral down once only retries are left.
 //
-// It is safe for concurrent use.
+// Buckets count events, and their size follows the present mean call time. So events that were placed while calls were
+// slow leave room once calls are fast again. No event waits longer than limit beyond its own delay.
+//
+// Time is monotonic: a wall clock that is set, in either direction, moves no bucket. A pacer is safe for concurrent use.
 type pacer struct {
 	slots int
 	share float64
-	rate  float64 // calls a second that the rate limit allows; 0 for no limit
+	rate  float64       // the largest number of events per second; 0 for no limit
+	limit time.Duration // the longest time that is added to a delay
+	epoch time.Time     // of the buckets' numbers
 
 	mu       sync.Mutex
+	alone    bool          // no new events wait, so nobody is starved
 	worth    float64       // exponentially weighted mean: the part of the retries that end their event
 	meanCall time.Duration // exponentially weighted means: of a call,
 	meanPull time.Duration // and from a pull to its first event
 	first    int64         // number of the bucket that filled[0] is for
-	filled   []float64     // how full each bucket is, 1 for full
+	filled   []float64     // events in each bucket; one that is larger than a bucket fills several in part
 }
 
-func newPacer(slots int, share, rate float64) *pacer {
-	return &pacer{slots: slots, share: share, rate: rate, worth: 1}
+func newPacer(slots int, share, rate float64, limit time.Duration) *pacer {
+	return &pacer{slots: slots, share: share, rate: rate, limit: limit, epoch: time.Now(), worth: 1}
 }
 
 // meanWeight is the weight of one call in the mean: it follows a change within some hundred calls.
@@ -61,6 +66,13 @@ func (p *pacer) pulled(roundTrip time.Duration) (meanRoundTrip, meanCall time.Du
 	return p.meanPull, p.meanCall
 }
 
+// waiting tells how many new events wait behind the delivery that came last.
+func (p *pacer) waiting(pending uint64) {
+	p.mu.Lock()
+	p.alone = pending == 0
+	p.mu.Unlock()
+}
+
 const (
 	// Retries get their whole share while one in so many ends its event, by success or as a dead letter …
 	worthwhile = 4
@@ -79,43 +91,47 @@ func (p *pacer) retried(ended bool) {
 	}
 }
 
-// place returns the delay of a retry that is due after delay at the earliest: as soon after as there is room. It takes the
-// room. Where the slots do less than one retry a bucket, a retry fills several buckets.
+// place returns the delay of an event that is due after delay at the earliest: as soon after as there is room. It takes
+// the room. Where there is none within the limit, any time within it will do.
 func (p *pacer) place(now time.Time, delay time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.forget(now.UnixNano() / int64(paceBucket))
-	due := now.Add(delay)
-	i := due.UnixNano()/int64(paceBucket) - p.first
-	for i < int64(len(p.filled)) && p.filled[i] >= 1 {
-		i++
+	since := max(now.Sub(p.epoch), 0)
+	p.forget(int64(since / paceBucket))
+	size := p.size()
+	i := max(int64((since+delay)/paceBucket)-p.first, 0)
+	last := i + int64(p.limit/paceBucket)
+	for i < int64(len(p.filled)) && p.filled[i] >= size {
+		if i++; i > last {
+			return delay + rand.N(p.limit+1)
+		}
 	}
-	if i >= paceHorizon {
-		return delay
-	}
-	start := time.Unix(0, (p.first+i)*int64(paceBucket))
-	for cost, j := p.cost(), i; cost > 0; j++ {
+	start := time.Duration(p.first+i) * paceBucket
+	for left, j := 1.0, i; left > 0 && j <= last; j++ {
 		for int64(len(p.filled)) <= j {
 			p.filled = append(p.filled, 0)
 		}
 		if j == i {
-			start = start.Add(time.Duration(p.filled[i] * float64(paceBucket)))
+			start += time.Duration(p.filled[i] / size * float64(paceBucket))
 		}
-		taken := min(1-p.filled[j], cost)
+		taken := max(min(size-p.filled[j], left), 0)
 		p.filled[j] += taken
-		cost -= taken
+		left -= taken
 	}
-	return max(delay, start.Sub(now))
+	return max(delay, start-since)
 }
 
-// cost is the part of a bucket that one retry takes.
-func (p *pacer) cost() float64 {
+// size is how many events a bucket may have. It is below 1 where the slots do less than one event in a bucket's time.
+func (p *pacer) size() float64 {
 	perSecond := float64(p.slots) / max(p.meanCall, minMeanCall).Seconds()
 	if p.rate > 0 {
 		perSecond = min(perSecond, p.rate)
 	}
-	share := p.share * max(min(worthwhile*p.worth, 1), leastPart)
-	return min(1/(perSecond*share*paceBucket.Seconds()), maxPaceCost)
+	share := 1.0
+	if !p.alone {
+		share = p.share * max(min(worthwhile*p.worth, 1), leastPart)
+	}
+	return max(perSecond*share*paceBucket.Seconds(), 1/maxPaceCost)
 }
 
 // forget drops the buckets before current.

@@ -5,16 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"runtime/debug"
 	"slices"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"revoker/events"
 	"revoker/worker/authlete"
 )
-
-// letterTimeout bounds the publishing of one dead letter.
-const letterTimeout = 10 * time.Second
 
 // attempt is one delivery on its way from its arrival to its settlement.
 type attempt struct {
@@ -23,9 +21,11 @@ type attempt struct {
 
 	event    events.Event
 	response authlete.Response
-	took     time.Duration // of the call
+	called   bool          // this process made the call
+	began    time.Duration // the call, since epoch
+	took     time.Duration // the call
 	outcome  Outcome
-	detail   string        // what went wrong, for people
+	detail   string        // what went wrong, for people; the session is masked
 	wait     time.Duration // the least delay
 	panicked bool
 
@@ -45,46 +45,58 @@ func (w *Worker) process(ctx context.Context, caller *authlete.Caller, next inHa
 
 // attempt decides the outcome. A panic is one failed attempt of this event and nothing more.
 func (w *Worker) attempt(ctx context.Context, caller *authlete.Caller, a *attempt) {
-	defer func() {
-		if p := recover(); p != nil {
-			a.outcome, a.detail, a.panicked = Retry, "a defect in revoker: processing the event panicked", true
-			w.log.Error("processing an event panicked", "panic", fmt.Sprintf("%T", p), "sequence", a.delivery.Sequence, "stack", string(debug.Stack()))
-		}
-	}()
+	defer w.survive(a, "processing an event", func() {
+		a.outcome, a.detail, a.panicked = Retry, "a defect in revoker: processing the event panicked", true
+	})
 	var err error
-	if a.event, err = w.decode(a.delivery); err != nil {
+	if a.event, err = w.decode(a.delivery.Header(), a.delivery.Payload()); err != nil {
 		a.outcome, a.detail = Invalid, err.Error()
 		return
 	}
-	if a.generation, a.wait = w.valve.enter(a.generation, a.event.ServiceID); a.wait > 0 {
+	if done, known := w.early.take(keyOf(a.delivery)); known {
+		a.outcome, a.response, a.took = Revoked, done.response, done.took
+		return
+	}
+	if a.generation, a.wait = w.admission.enter(a.generation, a.event.ServiceID); a.wait > 0 {
 		a.outcome, a.detail = Deferred, "calls are paused"
 		return
 	}
-	service := a.event.ServiceID
-	if service == "" {
-		service = w.service
-	}
-	defer w.valve.leave()
-	a.trace.calling(caller)
-	began := time.Now()
-	a.response, err = caller.Logout(service, string(a.event.SessionID))
-	a.took = time.Since(began)
-	a.trace.called(a.response, err)
-	if a.outcome = Classify(a.response, err, ctx.Err() != nil); a.outcome == Revoked {
-		return
-	}
-	// Before they are cut short, where half an ID would be left.
-	a.response.Action = authlete.Action(events.MaskIn(string(a.response.Action), a.event.SessionID))
-	a.response.ResultCode = events.MaskIn(a.response.ResultCode, a.event.SessionID)
-	a.detail = events.MaskIn(Describe(a.response, err), a.event.SessionID)
-	if a.outcome == Retry && w.exhausted(a) {
+	defer w.admission.leave()
+	w.call(ctx, caller, a)
+	if a.outcome == Retry && w.exhausted(ctx, caller, a) {
 		a.outcome = RetriesExhausted
 	}
 }
 
+// call makes the API call for a's event, and classifies the answer.
+func (w *Worker) call(ctx context.Context, caller *authlete.Caller, a *attempt) {
+	service := a.event.ServiceID
+	if service == "" {
+		service = w.service
+	}
+	a.trace.calling(caller)
+	a.called, a.began = true, time.Since(epoch)
+	response, err := caller.Logout(service, string(a.event.SessionID))
+	a.took = time.Since(epoch) - a.began
+	a.outcome = Classify(response, err, ctx.Err() != nil)
+	// Masked before anything is cut short, where half an ID would be left, and before anyone sees it.
+	mask := func(text string) string { return events.MaskIn(text, a.event.SessionID) }
+	failure := ""
+	if err != nil {
+		failure = mask(err.Error())
+	}
+	if a.outcome != Revoked {
+		response.Action = authlete.Action(mask(string(response.Action)))
+		response.ResultCode = mask(response.ResultCode)
+		a.detail = mask(Describe(response, err))
+	}
+	a.response = response
+	a.trace.called(response, failure)
+}
+
 // decode reads the event and checks that it may name its service.
-func (w *Worker) decode(d *events.Delivery) (events.Event, error) {
-	event, err := events.Decode(d.Header(), d.Payload())
+func (w *Worker) decode(header nats.Header, payload []byte) (events.Event, error) {
+	event, err := events.Decode(header, payload)
 	if err != nil {
 		return events.Event{}, err
 	}
@@ -133,54 +145,41 @@ func brief(code string) string {
 	return code
 }
 
-// exhausted decides whether the event itself is at fault for the attempt that just failed.
-func (w *Worker) exhausted(a *attempt) bool {
-	d, now := a.delivery, time.Now()
-	return w.valve.blamesEvent(a.generation) &&
-		exhausted(d.Deliveries, w.cfg.RetryMaxAttempts, now.Sub(d.Published), w.cfg.RetryMaxAge, w.sinceOK(now))
+// exhausted decides whether the event itself is at fault for the attempt that just failed. Only what the API answered for
+// this very session, while the breaker is closed, is held against it.
+func (w *Worker) exhausted(ctx context.Context, caller *authlete.Caller, a *attempt) bool {
+	if a.response.Action == "" || a.throttled() || !w.admission.blamesEvent(a.generation) {
+		return false
+	}
+	d := a.delivery
+	charged := w.charges.charge(keyOf(d))
+	return exhausted(d.Deliveries, charged, w.cfg.RetryMaxAttempts, time.Since(d.Published), w.cfg.RetryMaxAge) &&
+		w.provenSince(ctx, caller, a)
 }
 
-// learn tells breaker and pacer what the attempt says about the API.
-func (w *Worker) learn(a *attempt) {
-	if a.response.Status != 0 {
-		w.pacer.observe(a.took)
-		if a.delivery.Deliveries > 1 {
-			w.pacer.retried(a.outcome == Revoked || a.outcome == CallerError)
-		}
+// provenSince reports whether the API revoked another session after a's call began. If no slot saw that, the newest event
+// is asked about.
+func (w *Worker) provenSince(ctx context.Context, caller *authlete.Caller, a *attempt) bool {
+	if last := w.lastOK.Load(); last > int64(a.began) {
+		return true
 	}
-	r := result{generation: a.generation, reason: a.detail, wait: a.response.RetryAfter}
-	throttled := a.response.RetryAfter > 0 && (a.response.Status == 429 || a.response.Status == 503)
-	switch a.outcome {
-	case Revoked:
-		w.revoked(a.event.ServiceID)
-		r.verdict = working
-	case CallerError:
-		r.verdict = working
-	case Misconfigured:
-		r.reason = fmt.Sprintf("%s: look at %s", a.detail, Suspect(a.response.Status, serviceVariable(a.event)))
-		if service := a.event.ServiceID; service != "" {
-			if w.valve.hold(service) {
-				w.log.Warn("the events of a service are held back", "service", service, "reason", r.reason)
-			}
-		} else {
-			r.verdict, r.misconfig = refusing, true
-		}
-	case Retry, RetriesExhausted:
-		switch {
-		case a.panicked:
-		case throttled:
-			r.verdict = refusing
-		case a.response.Action == "" || a.delivery.Deliveries == 1:
-			r.verdict, r.answered, r.session = failing, a.response.Action != "", a.event.ServiceID+"\x00"+string(a.event.SessionID)
-		default:
-			r.verdict = ambiguous
-		}
+	event, key, err := w.sample(ctx)
+	if err != nil || event.SessionID == a.event.SessionID {
+		return false
 	}
-	w.valve.report(r)
+	caller.Before = nil // the call belongs to no trace
+	other := w.try(ctx, caller, event, key)
+	w.evidence(other)
+	return other.outcome == Revoked
 }
 
-// settle is the one place where deliveries are settled. Whatever fails on the way, the event stays in the stream.
+// settle is the one place where deliveries are settled. Whatever fails on the way, the event stays in the stream: a panic hands
+// it back.
 func (w *Worker) settle(a *attempt) {
+	defer w.survive(a, "settling an event", func() {
+		w.renewer.remove(a.delivery)
+		a.delivery.Nak(w.cfg.RetryInitialInterval)
+	})
 	d := a.delivery
 	if a.outcome.Reason() != "" {
 		if err := w.deadLetter(a); err != nil {
@@ -192,6 +191,9 @@ func (w *Worker) settle(a *attempt) {
 		delay = w.delay(a)
 	}
 	w.renewer.remove(d)
+	if delay > 0 {
+		w.handedBack.Store(true)
+	}
 	switch a.outcome {
 	case Revoked:
 		d.Ack()
@@ -207,23 +209,32 @@ func (w *Worker) settle(a *attempt) {
 
 // deadLetter publishes the event as a dead letter. It goes on when work is cut off.
 func (w *Worker) deadLetter(a *attempt) error {
-	ctx, cancel := context.WithTimeout(context.Background(), letterTimeout)
-	defer cancel()
 	letter := a.letter()
 	end := a.trace.letter(&letter)
-	err := w.letters.Publish(ctx, a.delivery, letter)
+	err := w.letters.Publish(context.Background(), a.delivery, letter)
 	end(err)
 	return err
 }
 
-// delay is how long a delivery that is handed back stays away: by the policy for a failed attempt, and no less than the API
-// asked for or the pause has left; then paced.
+// delay is for how long a delivery that is handed back stays away. A failed attempt waits by the policy, and is paced. What is not the event's
+// fault waits for the next probe instead, and comes back at the pace of the API: an outage must not cost an event its place in the backoff.
 func (w *Worker) delay(a *attempt) time.Duration {
-	least := max(a.wait, a.response.RetryAfter)
-	if a.outcome != Deferred {
-		least = max(least, w.retries.delay(a.delivery.Deliveries))
+	now := time.Now()
+	if a.outcome == Deferred {
+		return w.handBack.place(now, max(a.wait, minDelay))
 	}
-	return w.pacer.place(time.Now(), max(least, minDelay))
+	if a.letterFailed {
+		return w.pacer.place(now, w.retries.delay(a.delivery.Deliveries))
+	}
+	asked := asked(a.response.RetryAfter)
+	_, blame := judge(a.outcome, a.response.Status, a.throttled(), a.event.ServiceID != "", a.panicked)
+	switch pause := w.admission.pause(); {
+	case blame == oneService:
+		return w.handBack.place(now, max(w.admission.holdOf(a.event.ServiceID), asked, minDelay))
+	case pause > 0:
+		return w.handBack.place(now, max(pause, asked))
+	}
+	return w.pacer.place(now, max(w.retries.delay(a.delivery.Deliveries), asked))
 }
 
 // letter says why the event is dead-lettered.
@@ -256,6 +267,9 @@ func (w *Worker) settled(a *attempt, delay time.Duration) {
 		Age:        time.Since(d.Published),
 
 		LetterFailed: a.letterFailed,
+	}
+	if s.Outcome != Retry && s.Outcome != Deferred {
+		w.charges.forget(keyOf(d))
 	}
 	s.log(w.log, w.failures)
 	if w.observe != nil {

@@ -15,9 +15,9 @@ const renewalsPerAckWait = 3
 // renewer keeps the server from delivering again what is in work here: it starts the ack wait of each such delivery anew,
 // all on one timer.
 type renewer struct {
-	ackWait func() time.Duration
-	changed chan struct{} // the ack wait may have; holds one signal
-	pulse   pulse         // of run
+	ackWait   func() time.Duration
+	changed   chan struct{} // the ack wait may have; holds one signal
+	heartbeat heartbeat     // of run
 
 	mu     sync.Mutex
 	inWork map[*events.Delivery]struct{}
@@ -58,10 +58,10 @@ func (r *renewer) reset() {
 
 // run renews until ctx is done.
 func (r *renewer) run(ctx context.Context) {
-	defer r.pulse.rest()
+	defer r.heartbeat.rest()
 	for {
 		interval := r.ackWait() / renewalsPerAckWait
-		r.pulse.beat(interval)
+		r.heartbeat.beat(interval)
 		timer := time.NewTimer(interval)
 		select {
 		case <-ctx.Done():

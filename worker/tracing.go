@@ -106,8 +106,9 @@ func port(request *http.Request) int {
 	return 443
 }
 
-// called ends the call's span.
-func (t *traced) called(response authlete.Response, err error) {
+// called ends the call's span. failure says why there is no whole answer, empty if there is one. It has the session masked, for a
+// broken answer that is quoted may hold it.
+func (t *traced) called(response authlete.Response, failure string) {
 	if t == nil || t.call == nil {
 		return
 	}
@@ -118,9 +119,9 @@ func (t *traced) called(response authlete.Response, err error) {
 	case response.Status >= 400:
 		t.call.SetAttributes(semconv.ErrorTypeKey.String(strconv.Itoa(response.Status)))
 		t.call.SetStatus(codes.Error, "")
-	case err != nil: // it has no session ID, see authlete.Caller
+	case failure != "":
 		t.call.SetAttributes(semconv.ErrorTypeOther)
-		t.call.SetStatus(codes.Error, err.Error())
+		t.call.SetStatus(codes.Error, failure)
 	}
 	t.call.End()
 }
@@ -143,7 +144,7 @@ func (t *traced) letter(l *events.Letter) (end func(error)) {
 	}
 }
 
-// end says what came of the delivery.
+// end ends the processing span with the outcome.
 func (t *traced) end(a *attempt) {
 	if t == nil {
 		return

@@ -13,7 +13,7 @@ func TestTracingThatIsOffAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, func() {
 		traced := w.tracing.begin(delivery)
 		traced.calling(caller)
-		traced.called(a.response, nil)
+		traced.called(a.response, "")
 		traced.letter(&letter)(nil)
 		traced.end(a)
 	}); n != 0 || caller.Before != nil {

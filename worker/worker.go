@@ -1,5 +1,3 @@
-// Package worker takes session.ended events from JetStream, calls the logout API for each, and settles each delivery by
-// what came of it.
 package worker
 
 import (
@@ -34,37 +32,50 @@ type Worker struct {
 	log      *slog.Logger
 	observe  func(Settlement)
 
-	valve    *valve
-	waiting  chan inHand   // deliveries without a slot yet; closed after pulled
-	pulled   chan struct{} // closed when the last pull is over
-	renewer  *renewer
-	pacer    *pacer
-	retries  retryPolicy
-	failures *failureLog
-	tracing  *tracing
-	unserved atomic.Pointer[string] // why pulls are not served; nil while they are
-	lastOK   atomic.Int64           // when a session was last revoked, Unix ns; 0 for never
+	admission *admission
+	waiting   chan inHand   // deliveries without a slot yet; closed after pulled
+	pulled    chan struct{} // closed when the last pull is over
+	renewer   *renewer
+	pacer     *pacer // of failed attempts
+	handBack  *pacer // of events that are handed back through no fault of theirs
+	retries   retryPolicy
+	charges   charges
+	early     early
+	failures  *failureLog
+	tracing   *tracing
+	unserved  atomic.Pointer[string] // why pulls are not served; nil while they are
+
+	lastOK      atomic.Int64                   // when a session was last revoked, ns since epoch; 0 for never
+	lastRevoked atomic.Pointer[revokedSession] // one that was revoked lately
+	handedBack  atomic.Bool                    // an event was handed back since the bypass looked last
+	bypassed    atomic.Int64                   // sessions that the bypass revoked
 }
+
+// maxHandBack bounds how many events per second come back that were handed back through no fault of theirs: 60,000 of a
+// refused service return within 20 s, and cost a few percent of a core while it goes on being refused.
+const maxHandBack = 3000
 
 // New returns a worker. observe, if not nil, is told of each settlement, by many goroutines at a time.
 func New(cfg config.Config, consumer *events.Consumer, letters *events.DeadLetters, api *authlete.Client, log *slog.Logger, observe func(Settlement)) *Worker {
-	b := newBreaker(cfg.BreakerFailures, cfg.BreakerProbeInterval, cfg.BreakerMaxProbeInterval)
+	b := newBreaker(cfg.BreakerFailures, cfg.CallerErrorBrake, cfg.Concurrency, cfg.BreakerProbeInterval, cfg.BreakerMaxProbeInterval)
+	longest := 2 * cfg.RetryMaxInterval
 	return &Worker{
-		cfg:      cfg,
-		service:  cfg.API.ServiceID,
-		allowed:  cfg.API.AllowedServiceIDs,
-		consumer: consumer,
-		letters:  letters,
-		api:      api,
-		log:      log,
-		observe:  observe,
-		valve:    newValve(cfg.Concurrency, cfg.RateLimit, b, log),
-		waiting:  make(chan inHand, 2*cfg.Concurrency), // more than the valve ever admits
-		pulled:   make(chan struct{}),
-		renewer:  newRenewer(consumer.AckWait),
-		pacer:    newPacer(cfg.Concurrency, cfg.RetryShare, cfg.RateLimit),
-		retries:  newRetryPolicy(cfg),
-		failures: newFailureLog(log),
+		cfg:       cfg,
+		service:   cfg.API.ServiceID,
+		allowed:   cfg.API.AllowedServiceIDs,
+		consumer:  consumer,
+		letters:   letters,
+		api:       api,
+		log:       log,
+		observe:   observe,
+		admission: newAdmission(cfg.Concurrency, cfg.RateLimit, b, log),
+		waiting:   make(chan inHand, 2*cfg.Concurrency), // more than is ever admitted
+		pulled:    make(chan struct{}),
+		renewer:   newRenewer(consumer.AckWait),
+		pacer:     newPacer(cfg.Concurrency, cfg.RetryShare, cfg.RateLimit, longest),
+		handBack:  newPacer(cfg.Concurrency, 1, maxHandBack, longest),
+		retries:   newRetryPolicy(cfg),
+		failures:  newFailureLog(log),
 	}
 }
 
@@ -78,6 +89,8 @@ func (w *Worker) Run(ctx context.Context) {
 	var helpers sync.WaitGroup
 	helpers.Go(func() { w.renewer.run(renewCtx) })
 	helpers.Go(func() { w.boundDrain(ctx, workCtx, cutOff) })
+	helpers.Go(func() { w.advise(workCtx) })
+	helpers.Go(func() { (&bypass{w: w}).run(ctx) })
 
 	var slots sync.WaitGroup
 	for range w.cfg.Concurrency {
@@ -95,13 +108,13 @@ func (w *Worker) Run(ctx context.Context) {
 // boundDrain cuts work off when it goes on for the drain timeout after ctx is done.
 func (w *Worker) boundDrain(ctx, workCtx context.Context, cutOff context.CancelFunc) {
 	<-ctx.Done()
-	w.log.Info("draining: no more events are pulled", "in_flight", w.valve.inFlight(), "timeout", w.cfg.DrainTimeout)
+	w.log.Info("draining: no more events are pulled", "in_flight", w.admission.inFlight(), "timeout", w.cfg.DrainTimeout)
 	timer := time.NewTimer(w.cfg.DrainTimeout)
 	defer timer.Stop()
 	select {
 	case <-workCtx.Done():
 	case <-timer.C:
-		w.log.Warn("the drain timeout has passed: calls in flight are cut off and their events handed back", "in_flight", w.valve.inFlight())
+		w.log.Warn("the drain timeout has passed: calls in flight are cut off and their events handed back", "in_flight", w.admission.inFlight())
 		cutOff()
 	}
 }
@@ -110,14 +123,14 @@ func (w *Worker) boundDrain(ctx, workCtx context.Context, cutOff context.CancelF
 func (w *Worker) pull(ctx context.Context) {
 	defer close(w.waiting)
 	defer close(w.pulled)
-	defer w.valve.pulse.rest()
+	defer w.admission.heartbeat.rest()
 	trouble := outage{shown: &w.unserved}
 	for {
-		n, generation := w.valve.admit(ctx)
+		n, generation := w.admission.admit(ctx)
 		if n == 0 {
 			return
 		}
-		w.valve.pulse.beat(pullWait)
+		w.admission.heartbeat.beat(pullWait)
 		began, arrived := time.Now(), time.Duration(0)
 		got, err := w.consumer.Pull(n, pullWait, func(d *events.Delivery) {
 			if arrived == 0 {
@@ -126,7 +139,7 @@ func (w *Worker) pull(ctx context.Context) {
 			w.renewer.add(d)
 			w.waiting <- inHand{d, generation}
 		})
-		w.valve.returned(n-got, generation)
+		w.admission.returned(n-got, generation)
 		if err != nil {
 			trouble.report(w.log, err)
 			w.restore(ctx, &trouble)
@@ -134,14 +147,14 @@ func (w *Worker) pull(ctx context.Context) {
 		}
 		trouble.end(w.log)
 		if got == n { // there is a backlog: the first event was not waited for
-			w.valve.prefetch(w.pacer.pulled(arrived))
+			w.admission.prefetch(w.pacer.pulled(arrived))
 		}
 	}
 }
 
 // restore waits a little and sets streams and consumer up again, until that succeeds or ctx is done.
 func (w *Worker) restore(ctx context.Context, trouble *outage) {
-	w.valve.pulse.rest() // it may wait for the connection
+	w.admission.heartbeat.rest() // it may wait for the connection
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
@@ -204,35 +217,28 @@ func (w *Worker) slot(ctx, workCtx context.Context) {
 			<-w.pulled
 			w.settle(&attempt{delivery: next.delivery, outcome: Interrupted, detail: "it had not begun when the worker was stopped"})
 		}
-		w.valve.release(1)
+		w.admission.release(1)
 	}
-}
-
-// revoked notes that the API works, for some session.
-func (w *Worker) revoked(service string) {
-	w.lastOK.Store(time.Now().UnixNano())
-	if service != "" && w.valve.unhold(service) {
-		w.log.Info("the events of a service are no longer held back", "service", service)
-	}
-}
-
-// sinceOK is the time since a session was last revoked, negative for never.
-func (w *Worker) sinceOK(now time.Time) time.Duration {
-	last := w.lastOK.Load()
-	if last == 0 {
-		return -1
-	}
-	return now.Sub(time.Unix(0, last))
 }
 
 // Misconfigured tells whether the API refuses every call because of the configuration, and why.
-func (w *Worker) Misconfigured() (reason string, misconfigured bool) { return w.valve.misconfigured() }
+func (w *Worker) Misconfigured() (reason string, misconfigured bool) {
+	return w.admission.misconfigured()
+}
 
 // State says how the worker is: its work, and its circuit breaker.
 func (w *Worker) State() events.WorkerState {
-	breaker, reason := w.valve.state()
-	return events.WorkerState{InFlight: w.valve.inFlight(), InHand: w.renewer.count(), Breaker: string(breaker), Reason: reason}
+	breaker, reason := w.admission.state()
+	state := events.WorkerState{InFlight: w.admission.inFlight(), InHand: w.renewer.count(), Breaker: string(breaker), Reason: reason}
+	for _, held := range w.admission.held() {
+		state.Held = append(state.Held, events.HeldService{Service: held.Service, Reason: held.Reason, Since: held.Since})
+	}
+	return state
 }
+
+// LetGo takes the brake off that CALLER_ERROR for many sessions in a row put on (REVOKER_CALLER_ERROR_BRAKE), until the next
+// OK. It reports whether it was on.
+func (w *Worker) LetGo() (was bool) { return w.admission.letGo() }
 
 // Unserved says why the worker gets no events from the server, empty if it does or asks for none.
 func (w *Worker) Unserved() string {

@@ -7,18 +7,18 @@ import (
 	"time"
 )
 
-func TestAPulseIsLateOnceItsPromiseIsBroken(t *testing.T) {
+func TestAHeartbeatIsLateOnceItsPromiseIsBroken(t *testing.T) {
 	t.Parallel()
-	var p pulse
+	var p heartbeat
 	now := time.Now()
 	if p.late(now.Add(time.Hour)) != 0 {
 		t.Error("late without a promise")
 	}
 	p.beat(time.Second)
-	if late := p.late(now.Add(pulseGrace)); late != 0 {
+	if late := p.late(now.Add(heartbeatGrace)); late != 0 {
 		t.Errorf("late by %s within the grace", late)
 	}
-	if p.late(now.Add(pulseGrace+time.Minute)) == 0 {
+	if p.late(now.Add(heartbeatGrace+time.Minute)) == 0 {
 		t.Error("not late after it")
 	}
 	p.rest()
@@ -30,19 +30,19 @@ func TestAPulseIsLateOnceItsPromiseIsBroken(t *testing.T) {
 // A loop that waits for a lock nobody gives back has stopped for good; one that waits for a probe's result has not.
 func TestALoopThatStandsStillIsTold(t *testing.T) {
 	t.Parallel()
-	w := &Worker{valve: quietValve(4, 0), renewer: newRenewer(func() time.Duration { return time.Hour })}
-	later := time.Now().Add(pulseInterval + 2*pulseGrace)
+	w := &Worker{admission: quietAdmission(4, 0), renewer: newRenewer(func() time.Duration { return time.Hour })}
+	later := time.Now().Add(heartbeatInterval + 2*heartbeatGrace)
 	if stuck := w.stuck(later); stuck != "" {
 		t.Errorf("before it began: %s", stuck)
 	}
-	w.valve.mu.Lock()
+	w.admission.mu.Lock()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		w.valve.admit(ctx)
+		w.admission.admit(ctx)
 	}()
-	for w.valve.pulse.due.Load() == 0 {
+	for w.admission.heartbeat.due.Load() == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	if stuck := w.stuck(later); !strings.Contains(stuck, "pulling events has stood still for") {
@@ -51,7 +51,7 @@ func TestALoopThatStandsStillIsTold(t *testing.T) {
 	if stuck := w.Stuck(); stuck != "" {
 		t.Errorf("too early: %s", stuck)
 	}
-	w.valve.mu.Unlock()
+	w.admission.mu.Unlock()
 	cancel()
 	<-ended
 	if stuck := w.stuck(later); stuck != "" {
@@ -61,7 +61,7 @@ func TestALoopThatStandsStillIsTold(t *testing.T) {
 
 func TestRenewingThatStandsStillIsTold(t *testing.T) {
 	t.Parallel()
-	w := &Worker{valve: quietValve(4, 0), renewer: newRenewer(func() time.Duration { return time.Millisecond })}
+	w := &Worker{admission: quietAdmission(4, 0), renewer: newRenewer(func() time.Duration { return time.Millisecond })}
 	ctx, cancel := context.WithCancel(context.Background())
 	w.renewer.mu.Lock()
 	ended := make(chan struct{})
@@ -69,10 +69,10 @@ func TestRenewingThatStandsStillIsTold(t *testing.T) {
 		defer close(ended)
 		w.renewer.run(ctx)
 	}()
-	for w.renewer.pulse.due.Load() == 0 {
+	for w.renewer.heartbeat.due.Load() == 0 {
 		time.Sleep(time.Millisecond)
 	}
-	if stuck := w.stuck(time.Now().Add(2 * pulseGrace)); !strings.Contains(stuck, "renewing ack waits has stood still") {
+	if stuck := w.stuck(time.Now().Add(2 * heartbeatGrace)); !strings.Contains(stuck, "renewing ack waits has stood still") {
 		t.Errorf("got %q", stuck)
 	}
 	w.renewer.mu.Unlock()

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-func quietValve(slots int, limit float64) *valve {
-	return newValve(slots, limit, newBreaker(20, time.Second, 5*time.Second), slog.New(slog.DiscardHandler))
+func quietAdmission(slots int, limit float64) *admission {
+	return newAdmission(slots, limit, newBreaker(20, 100, slots, time.Second, 5*time.Second), slog.New(slog.DiscardHandler))
 }
 
-func TestValveAdmitsTheFreeSlots(t *testing.T) {
+func TestAdmissionAdmitsTheFreeSlots(t *testing.T) {
 	t.Parallel()
-	v := quietValve(4, 0)
+	v := quietAdmission(4, 0)
 	if n, _ := v.admit(t.Context()); n != 4 {
 		t.Fatalf("admits %d, want all 4", n)
 	}
@@ -30,9 +30,9 @@ func TestValveAdmitsTheFreeSlots(t *testing.T) {
 	}
 }
 
-func TestValveGivesUpWithItsContext(t *testing.T) {
+func TestAdmissionGivesUpWithItsContext(t *testing.T) {
 	t.Parallel()
-	for name, v := range map[string]*valve{"no slot": quietValve(1, 0), "no token": quietValve(2, 0.001)} {
+	for name, v := range map[string]*admission{"no slot": quietAdmission(1, 0), "no token": quietAdmission(2, 0.001)} {
 		v.admit(t.Context())
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(10*time.Millisecond, cancel)
@@ -43,9 +43,9 @@ func TestValveGivesUpWithItsContext(t *testing.T) {
 }
 
 // Slots come back whatever happens: none leaks by a pull without events, or a token that did not come.
-func TestValveLosesNoSlot(t *testing.T) {
+func TestAdmissionLosesNoSlot(t *testing.T) {
 	t.Parallel()
-	v := quietValve(8, 1e6)
+	v := quietAdmission(8, 1e6)
 	var working sync.WaitGroup
 	for range 200 {
 		n, generation := v.admit(t.Context())
@@ -81,16 +81,16 @@ func TestTokensThatWereNotUsedAreKept(t *testing.T) {
 func TestAPanicIsOneFailedAttempt(t *testing.T) {
 	t.Parallel()
 	var text strings.Builder
-	w := &Worker{log: slog.New(slog.NewTextHandler(&text, nil)), valve: quietValve(1, 0)}
+	w := &Worker{log: slog.New(slog.NewTextHandler(&text, nil)), admission: quietAdmission(1, 0), pacer: newPacer(1, 1, 0, time.Minute)}
 	a := &attempt{delivery: deliveryOf(t, `{"sessionId":"SECRET-session"}`)}
 	w.attempt(t.Context(), nil, a)
-	if a.outcome != Retry || w.valve.calling != 0 {
-		t.Errorf("outcome %s, %d calls", a.outcome, w.valve.calling)
+	if a.outcome != Retry || w.admission.calling != 0 {
+		t.Errorf("outcome %s, %d calls", a.outcome, w.admission.calling)
 	}
 	for range 20 * 20 {
 		w.learn(a)
 	}
-	if state := w.valve.breaker.state; state != Closed {
+	if state := w.admission.breaker.state; state != Closed {
 		t.Errorf("the breaker is %s", state)
 	}
 	if !strings.Contains(text.String(), "process.go") || strings.Contains(text.String(), "SECRET") {
@@ -135,13 +135,13 @@ func TestPrefetchIsAFewMilliseconds(t *testing.T) {
 		{10 * time.Millisecond, time.Millisecond, 100, 0}, // the slots wait for the rate limit anyway
 		{time.Millisecond, 0, 0, 0},                       // no call was made yet
 	} {
-		v := quietValve(64, c.limit)
+		v := quietAdmission(64, c.limit)
 		v.prefetch(c.roundTrip, c.call)
 		if v.ahead != c.want {
 			t.Errorf("round trip %s, call %s: %d ahead, want %d", c.roundTrip, c.call, v.ahead, c.want)
 		}
 	}
-	v := quietValve(64, 0)
+	v := quietAdmission(64, 0)
 	v.prefetch(10*time.Millisecond, time.Millisecond)
 	for busy, want := range map[int]int{0: 128, 64: 64, 96: 32, 97: 0, 128: 0} {
 		if v.busy = busy; v.free() != want {
