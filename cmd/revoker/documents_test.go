@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path"
@@ -161,6 +162,25 @@ func TestEveryAlertLinksToItsRunbook(t *testing.T) {
 		}
 		if !anchors(readme)[fragment] {
 			t.Errorf("%s has no runbook", alert)
+		}
+	}
+}
+
+// CONTRIBUTING.md names the steps of .ci/run, which refuses others.
+func TestTheStepsOfTheChecksAreDocumented(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("../../.ci/run", "nope").CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 2 {
+		t.Fatalf("%v: %s", err, out)
+	}
+	steps := strings.Fields(first(t, `^no step nope; the steps are: (.*)\n$`, string(out)))
+	if len(steps) < 5 {
+		t.Errorf("only the steps %v", steps)
+	}
+	for _, name := range steps {
+		if !strings.Contains(readFile(t, "CONTRIBUTING.md"), "`"+name+"`") {
+			t.Errorf("CONTRIBUTING.md does not name the step %s", name)
 		}
 	}
 }
