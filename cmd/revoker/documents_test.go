@@ -184,3 +184,30 @@ func TestTheStepsOfTheChecksAreDocumented(t *testing.T) {
 		}
 	}
 }
+
+// Every revoker command of the documents has a subcommand, flags and arguments that exist.
+func TestCommandsOfDocumentsExist(t *testing.T) {
+	t.Parallel()
+	line := regexp.MustCompile(`(?m)^ {4,6}(?:\$ )?(?:[A-Z_]+=\S+ )?(?:\./)?(?:go run \./cmd/)?revoker ([a-z]+(?: [^\n]*)?)$`)
+	rest := regexp.MustCompile(` (#|\||<|>|&&).*$`)
+	commands := 0
+	for name, text := range documents(t) {
+		for _, match := range line.FindAllStringSubmatch(text, -1) {
+			commands++
+			args := strings.Fields(rest.ReplaceAllString(match[1], ""))
+			command, args, err := newRootCommand().Find(args)
+			if err == nil {
+				err = command.ParseFlags(args)
+			}
+			if err == nil {
+				err = command.ValidateArgs(command.Flags().Args())
+			}
+			if err != nil || !command.HasParent() {
+				t.Errorf("%s: revoker %s: %v", name, match[1], err)
+			}
+		}
+	}
+	if commands < 20 {
+		t.Errorf("only %d commands", commands)
+	}
+}
