@@ -147,12 +147,8 @@ func TestDocumentsMatchTheConfiguration(t *testing.T) {
 	if err := config.WriteEnvFile(&file); err != nil {
 		t.Fatal(err)
 	}
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(readme), table.String()) {
-		t.Errorf("README.md has not this table:\n%s", table.String())
+	if !strings.Contains(readFile(t, "config/README.md"), table.String()) {
+		t.Errorf("config/README.md should have this table:\n%s", table.String())
 	}
 	example, err := os.ReadFile("../../deploy/revoker.env")
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -12,24 +11,6 @@ import (
 
 	"revoker/events"
 )
-
-// operatorSubjects are those of the README's paragraph on an operator's account.
-func operatorSubjects(t *testing.T) (subjects []string) {
-	t.Helper()
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, text, found := strings.Cut(string(readme), "An operator's account must be able to publish to")
-	text, _, _ = strings.Cut(text, "\n\n")
-	for _, match := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(text, -1) {
-		subjects = append(subjects, match[1])
-	}
-	if !found || len(subjects) < 6 {
-		t.Fatal("the README's paragraph on an operator's account has changed")
-	}
-	return subjects
-}
 
 // withUsers writes a server configuration with the user admin, whose password is the name, as are the others'; each of
 // those may publish to its subjects.
@@ -46,20 +27,20 @@ func withUsers(t *testing.T, users map[string][]string) string {
 	return file
 }
 
-// Each permission that the README names is needed, and together they are enough.
+// Each documented permission is needed, and together they are enough.
 func TestAMissingPermissionIsNamed(t *testing.T) {
 	t.Parallel()
-	documented := operatorSubjects(t)
+	operator := documented(t, "dlq")
 	without := func(subject string) []string {
-		return slices.DeleteFunc(slices.Clone(documented), func(s string) bool { return s == subject })
+		return slices.DeleteFunc(slices.Clone(operator), func(s string) bool { return s == subject })
 	}
-	users := map[string][]string{"operator": documented}
-	for i, subject := range documented {
+	users := map[string][]string{"operator": operator}
+	for i, subject := range operator {
 		users[fmt.Sprintf("lacking%d", i)] = without(subject)
 	}
 	s := newGraveyard(t, "--config", withUsers(t, users))
 	s.bury(3)
-	for i, subject := range documented {
+	for i, subject := range operator {
 		t.Run(subject, func(t *testing.T) {
 			t.Parallel()
 			args := []string{"replay", "1", "--yes"}
@@ -75,7 +56,7 @@ func TestAMissingPermissionIsNamed(t *testing.T) {
 
 func TestTheDocumentedPermissionsOfAnOperatorAreEnough(t *testing.T) {
 	t.Parallel()
-	s := newGraveyard(t, "--config", withUsers(t, map[string][]string{"operator": operatorSubjects(t)}))
+	s := newGraveyard(t, "--config", withUsers(t, map[string][]string{"operator": documented(t, "dlq")}))
 	s.bury(4)
 	for _, args := range [][]string{{"ls"}, {"show", "1"}, {"replay", "1-2", "--yes"}, {"rm", "3", "--yes"}} {
 		if _, errOut := s.dlqAs("operator", 0, args...); errOut != "" {
@@ -90,7 +71,7 @@ func TestTheDocumentedPermissionsOfAnOperatorAreEnough(t *testing.T) {
 // What can't be deleted is published once, and only the first: the next run finds it published.
 func TestAReplayThatMayNotDeleteStopsAtTheFirst(t *testing.T) {
 	t.Parallel()
-	publisher := slices.DeleteFunc(operatorSubjects(t), func(s string) bool { return strings.Contains(s, "DELETE") })
+	publisher := slices.DeleteFunc(documented(t, "dlq"), func(s string) bool { return strings.Contains(s, "DELETE") })
 	s := newGraveyard(t, "--config", withUsers(t, map[string][]string{"publisher": publisher}))
 	s.bury(20)
 	out, _ := s.dlqAs("publisher", 1, "replay", "--all", "--yes")

@@ -9,34 +9,30 @@ import (
 	"testing"
 )
 
-// documentedSubjects are those of the README's paragraph on permissions: what the worker needs, and what creating takes.
-func documentedSubjects(t testing.TB) (needed, creating []string) {
+// documented returns the subjects that deploy/nats/README.md lists below a heading.
+func documented(t testing.TB, heading string) (subjects []string) {
 	t.Helper()
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
+	_, text, found := strings.Cut(readFile(t, "deploy/nats/README.md"), "\n### "+heading+"\n")
+	text, _, _ = strings.Cut(text, "\n#")
+	for _, match := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(text, -1) {
+		subjects = append(subjects, match[1])
 	}
-	_, text, found := strings.Cut(string(readme), "**Permissions**")
-	text, _, _ = strings.Cut(text, "\n\n")
-	text, more, split := strings.Cut(text, "; and if")
-	if !found || !split {
-		t.Fatal("the README's paragraph on permissions has changed")
+	if !found || len(subjects) == 0 {
+		t.Fatalf("deploy/nats/README.md lists no subjects below %q", heading)
 	}
-	subject := regexp.MustCompile("`([^`]+)`")
-	for _, match := range subject.FindAllStringSubmatch(text, -1) {
-		needed = append(needed, match[1])
-	}
-	for _, match := range subject.FindAllStringSubmatch(more, -1) {
-		creating = append(creating, match[1])
-	}
-	return needed, creating
+	return subjects
 }
 
-// The permissions that the README names are enough, first for an account that creates what is missing, then for one that
-// may not.
+// workerSubjects are what `revoker run` needs, and what it needs to create what is missing.
+func workerSubjects(t testing.TB) (needed, creating []string) {
+	t.Helper()
+	return documented(t, "The worker"), documented(t, "Creating what is missing")
+}
+
+// The documented permissions are enough, first for an account that creates what is missing, then for one that may not.
 func TestTheDocumentedPermissionsAreEnough(t *testing.T) {
 	t.Parallel()
-	needed, creating := documentedSubjects(t)
+	needed, creating := workerSubjects(t)
 	quote := func(subjects []string) string { return `"` + strings.Join(subjects, `", "`) + `"` }
 	file := filepath.Join(t.TempDir(), "nats.conf")
 	content := fmt.Sprintf(`authorization { users = [

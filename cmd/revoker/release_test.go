@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-func readFile(t *testing.T, name string) string {
+// readFile reads a file by its path in the repository.
+func readFile(t testing.TB, name string) string {
 	t.Helper()
 	text, err := os.ReadFile("../../" + name)
 	if err != nil {
@@ -34,12 +35,11 @@ func TestVersionsAgree(t *testing.T) {
 	if got := first(t, `(?m)^appVersion: (\S+)$`, chart); got != newest || "v"+first(t, `(?m)^version: (\S+)$`, chart) != newest {
 		t.Errorf("the chart is for %s, the changelog's newest version is %s", got, newest)
 	}
-	readme := readFile(t, "README.md")
-	if !strings.Contains(readme, "-t revoker:"+newest+" .") {
-		t.Errorf("the README does not build %s", newest)
+	if !strings.Contains(readFile(t, "deploy/README.md"), "-t revoker:"+newest+" .") {
+		t.Errorf("deploy/README.md does not build %s", newest)
 	}
 	server := first(t, `(?m)github\.com/nats-io/nats-server/v2 v(\S+)$`, readFile(t, "go.mod"))
-	if !strings.Contains(readme, "The tests run against "+server+",") {
-		t.Errorf("the README does not say that the tests run against NATS server %s", server)
+	if !strings.Contains(readFile(t, "deploy/nats/README.md"), "The tests run against "+server+",") {
+		t.Errorf("deploy/nats/README.md does not say that the tests run against NATS server %s", server)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -68,29 +67,11 @@ func TestStatusAsksTheWorkers(t *testing.T) {
 	})
 }
 
-// commandSubjects are those of the README's table for the operator's commands.
-func commandSubjects(t testing.TB) (subjects []string) {
-	t.Helper()
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, text, found := strings.Cut(string(readme), "The operator's commands need ")
-	text, _, ended := strings.Cut(text, "| `check`")
-	if !found || !ended {
-		t.Fatal("the README's table of the operator's permissions has changed")
-	}
-	for _, match := range regexp.MustCompile("`([^` ]+\\.[^` ]+)`").FindAllStringSubmatch(text, -1) {
-		subjects = append(subjects, match[1])
-	}
-	return subjects
-}
-
 // restricted starts NATS with the documented permissions for three users: worker, one that can be asked too, and operator;
 // more are further users.
 func (s *site) restricted(more string) {
 	s.t.Helper()
-	needed, _ := documentedSubjects(s.t)
+	needed := documented(s.t, "The worker")
 	const asked = "revoker.workers.SESSIONS.revoker"
 	content := fmt.Sprintf(`authorization { users = [
 		{user: admin, password: admin}
@@ -98,7 +79,7 @@ func (s *site) restricted(more string) {
 		{user: asked, password: pw, permissions: {publish: ["%[1]s", "_INBOX.>"], subscribe: ["_INBOX.>", "%[2]s"]}}
 		{user: operator, password: pw, permissions: {publish: ["%[3]s"], subscribe: "_INBOX.>"}}
 		%[4]s
-	] }`, strings.Join(needed, `", "`), asked, strings.Join(commandSubjects(s.t), `", "`), more)
+	] }`, strings.Join(needed, `", "`), asked, strings.Join(documented(s.t, "status, pause, resume, setup"), `", "`), more)
 	file := filepath.Join(s.t.TempDir(), "nats.conf")
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		s.t.Fatal(err)
@@ -108,7 +89,7 @@ func (s *site) restricted(more string) {
 
 var asWorker, asAdmin = []string{"NATS_USER=worker", "NATS_PASSWORD=pw"}, []string{"NATS_USER=admin", "NATS_PASSWORD=admin"}
 
-// The permissions that the README names for the operator's commands are enough.
+// The documented permissions are enough for the operator's commands.
 func TestAnOperatorsAccount(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, simulator{Bad: 10})

@@ -26,7 +26,10 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-const chartFolder = "../helm/revoker"
+const (
+	chartFolder = "../helm/revoker"
+	runbooks    = "https://git.example.com/identity/revoker/deploy/prometheus/README.md"
+)
 
 type values = map[string]any
 
@@ -141,7 +144,8 @@ func full() values {
 		"config.NATS_URL", "tls://a.example:4443,tls://b.example", "config.NATS_INBOX_PREFIX", "_INBOX_worker", "config.REVOKER_MAX_ACK_PENDING", 1000000,
 		"setup.nats.secret", "nats-operator", "setup.nats.kind", "user", "setup.nats.user", "operator", "setup.nats.inboxPrefix", "_INBOX_operator",
 		"console.secret", "console", "serviceMonitor.enabled", true, "serviceMonitor.labels", values{"release": "prometheus"},
-		"prometheusRule.enabled", true, "prometheusRule.labels", values{"release": "prometheus"}, "dashboard.enabled", true,
+		"prometheusRule.enabled", true, "prometheusRule.labels", values{"release": "prometheus"}, "prometheusRule.runbookBaseURL", runbooks,
+		"dashboard.enabled", true,
 		"autoscaling.enabled", true, "autoscaling.monitoringEndpoint", "nats.nats.svc:8222", "autoscaling.account", "REVOKER",
 		"networkPolicy.extraEgress", []any{values{"ports": []any{values{"port": 4318, "protocol": "TCP"}}}},
 		"networkPolicy.ingressFrom", []any{values{"namespaceSelector": values{"matchLabels": values{"name": "monitoring"}}}},
@@ -209,6 +213,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"/nats/kind":                     with("nats.kind", "cred"),
 		"/autoscaling/minReplicas":       with("autoscaling.minReplicas", 0),
 		"autoscaling.monitoringEndpoint": with("autoscaling.enabled", true, "autoscaling.account", "A"),
+		"/prometheusRule/runbookBaseURL": with("prometheusRule.runbookBaseURL", "README.md"),
 		"autoscaling.account":            with("autoscaling.enabled", true, "autoscaling.monitoringEndpoint", "a:1"),
 	} {
 		if _, err := render(t, given); err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), "'", ""), want) {

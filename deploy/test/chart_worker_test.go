@@ -202,6 +202,17 @@ func TestAutoscaling(t *testing.T) {
 	}
 }
 
+// Without an address of the runbooks an alert has no link, rather than one that opens nothing.
+func TestAlertsHaveNoLinkWithoutAnAddress(t *testing.T) {
+	t.Parallel()
+	objects := mustRender(t, with("prometheusRule.enabled", true))
+	for _, rule := range objects["PrometheusRule revoker"].(*monitoring.PrometheusRule).Spec.Groups[0].Rules {
+		if link, there := rule.Annotations["runbook_url"]; there || rule.Annotations["summary"] == "" {
+			t.Errorf("%s: link %q, annotations %v", rule.Alert, link, rule.Annotations)
+		}
+	}
+}
+
 // The rules and the dashboard are those that are tested elsewhere.
 func TestRulesAndDashboardAreTheSame(t *testing.T) {
 	t.Parallel()
@@ -214,6 +225,9 @@ func TestRulesAndDashboardAreTheSame(t *testing.T) {
 	for _, rule := range rules.Spec.Groups[0].Rules {
 		if !strings.Contains(text, "alert: "+rule.Alert+"\n") || !strings.Contains(strings.ReplaceAll(text, "''", "'"), rule.Annotations["description"]) {
 			t.Errorf("%+v is not there", rule)
+		}
+		if want := runbooks + "#" + strings.ToLower(rule.Alert); rule.Annotations["runbook_url"] != want {
+			t.Errorf("the runbook of %s is at %q, want %q", rule.Alert, rule.Annotations["runbook_url"], want)
 		}
 	}
 	if objects["ConfigMap revoker-dashboard"].(*core.ConfigMap).Data["revoker.json"] != read(t, root, "deploy/grafana/revoker.json") {

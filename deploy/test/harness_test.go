@@ -27,7 +27,7 @@ const (
 // variable is one of revoker's environment variables.
 type variable struct{ name, description string }
 
-// variables are all of them, in the order of the README's table.
+// variables are all of them, in the order of the table in config/README.md.
 func variables() (list []variable) {
 	var walk func(reflect.Type)
 	walk = func(t reflect.Type) {

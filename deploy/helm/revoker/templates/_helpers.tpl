@@ -18,7 +18,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 
-{{- /* The pod's and the container's security: the restricted Pod Security Standard, and a file system that can't be written to. */ -}}
+{{- /* Security of pod and container: the restricted Pod Security Standard, and a read-only file system. */ -}}
 {{- define "revoker.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 65532
@@ -33,7 +33,7 @@ readOnlyRootFilesystem: true
 capabilities: { drop: [ALL] }
 {{- end }}
 
-{{- /* How an identity of values.nats, or of values.setup.nats, is passed on. */ -}}
+{{- /* Passes on the NATS credentials of values.nats or values.setup.nats. */ -}}
 {{- define "revoker.natsEnv" -}}
 {{- if .secret }}
 {{- if eq .kind "creds" }}
