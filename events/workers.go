@@ -27,7 +27,15 @@ type WorkerState struct {
 	Reason  string `json:"reason,omitempty"`
 	// Held are the services whose events are held back, because the API refuses them or asks for time.
 	Held []HeldService `json:"held,omitempty"`
+	// Braked tells that CALLER_ERROR for many sessions in a row holds the other events back.
+	Braked bool `json:"braked,omitempty"`
+	// Released answers a word to let them go on: they were held back until then.
+	Released bool `json:"released,omitempty"`
 }
+
+// letGoRequest is the payload by which a worker is told to let the events go on that CALLER_ERROR holds back. A worker that does not know it just says how
+// it is.
+const letGoRequest = "let-go"
 
 // HeldService is a service that events name, and why its events are held back.
 type HeldService struct {
@@ -47,15 +55,19 @@ func workersSubject(cfg config.Config) string {
 	return "revoker.workers." + cfg.Stream + "." + cfg.Consumer
 }
 
-// Answer lets `revoker status` ask this worker for its state, where the account may subscribe to the subject and publish the
-// answer. Where it may not the worker just can't be asked: that is no fault, and is not logged as one.
-func (c *Conn) Answer(cfg config.Config, state func() WorkerState) {
+// Answer lets `revoker status` ask this worker for its state, and `revoker resume` tell it to let go, where the account may
+// subscribe to the subject and publish the answer. Where it may not, the worker just can't be asked: that is no fault, and is
+// not logged as one.
+func (c *Conn) Answer(cfg config.Config, state func() WorkerState, letGo func() (was bool)) {
 	c.answers.begin(workersSubject(cfg))
 	_, err := c.nc.Subscribe(workersSubject(cfg), func(msg *nats.Msg) {
 		if !c.answers.to(msg) {
 			return
 		}
-		if answer, err := json.Marshal(state()); err == nil {
+		released := string(msg.Data) == letGoRequest && letGo()
+		now := state()
+		now.Released = released
+		if answer, err := json.Marshal(now); err == nil {
 			_ = msg.Respond(answer)
 		}
 	})
@@ -102,9 +114,25 @@ func (a *answers) concerns(err error) bool {
 
 // Workers asks the workers of the configured consumer for their state. There may be more than answer.
 func (c *Conn) Workers(ctx context.Context, cfg config.Config) ([]WorkerState, error) {
+	return c.askWorkers(ctx, cfg, "")
+}
+
+// LetGo tells the workers to let the events go on that CALLER_ERROR for many sessions in a row holds back, and returns how many
+// workers held some.
+func (c *Conn) LetGo(ctx context.Context, cfg config.Config) (released int, err error) {
+	workers, err := c.askWorkers(ctx, cfg, letGoRequest)
+	for _, worker := range workers {
+		if worker.Released {
+			released++
+		}
+	}
+	return released, err
+}
+
+func (c *Conn) askWorkers(ctx context.Context, cfg config.Config, what string) ([]WorkerState, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	request := &nats.Msg{Subject: workersSubject(cfg), Reply: c.nc.NewInbox()}
+	request := &nats.Msg{Subject: workersSubject(cfg), Reply: c.nc.NewInbox(), Data: []byte(what)}
 	sub, err := c.nc.SubscribeSync(request.Reply)
 	if err != nil {
 		return []WorkerState{}, fmt.Errorf("subscribing for the workers' answers: %w", err)
@@ -125,12 +153,20 @@ func (c *Conn) Workers(ctx context.Context, cfg config.Config) ([]WorkerState, e
 		}
 		var state WorkerState
 		if json.Unmarshal(msg.Data, &state) == nil && state.Breaker != "" {
-			for _, text := range []*string{&state.Name, &state.Version, &state.Breaker, &state.Reason} {
-				*text = OneLine(*text)
-			}
+			state.clean()
 			workers = append(workers, state)
 			wait = answerSilence
 		}
 	}
 	return workers, nil
+}
+
+// clean makes what came from the network fit for a terminal.
+func (s *WorkerState) clean() {
+	for _, text := range []*string{&s.Name, &s.Version, &s.Breaker, &s.Reason} {
+		*text = OneLine(*text)
+	}
+	for i := range s.Held {
+		s.Held[i].Service, s.Held[i].Reason = OneLine(s.Held[i].Service), OneLine(s.Held[i].Reason)
+	}
 }

@@ -17,18 +17,21 @@ func TestWorkersAnswer(t *testing.T) {
 		t.Errorf("without any: %v %v", workers, err)
 	}
 	for _, name := range []string{"one", "two"} {
-		h.connect(t, false).Answer(h.cfg, func() events.WorkerState { return events.WorkerState{Name: name, InFlight: 3, Breaker: "closed"} })
+		h.connect(t, false).Answer(h.cfg, func() events.WorkerState { return events.WorkerState{Name: name, InFlight: 3, Breaker: "closed"} }, func() bool { return name == "two" })
 	}
 	other := h.cfg
 	other.Consumer = "another"
-	h.connect(t, false).Answer(other, func() events.WorkerState { return events.WorkerState{Name: "another's", Breaker: "closed"} })
+	h.connect(t, false).Answer(other, func() events.WorkerState { return events.WorkerState{Name: "another's", Breaker: "closed"} }, func() bool { return true })
 	waitFor(t, "two answers", func() bool {
 		workers, err := h.conn.Workers(deadline(t), h.cfg)
 		if err != nil || len(workers) > 2 {
 			t.Fatalf("%v %v", workers, err)
 		}
-		return len(workers) == 2 && workers[0].InFlight == 3
+		return len(workers) == 2 && workers[0].InFlight == 3 && !workers[0].Released && !workers[1].Released
 	})
+	if released, err := h.conn.LetGo(deadline(t), h.cfg); err != nil || released != 1 {
+		t.Errorf("%d workers let go, want the one that held events back: %v", released, err)
+	}
 }
 
 // Whoever may subscribe can answer anything: what is no state is not counted, and nothing reaches a terminal that it obeys.

@@ -135,7 +135,7 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch)
 		w.Trace(traces)
 	}
 	health.Serve(w)
-	conn.Answer(cfg, answerer(w))
+	conn.Answer(cfg, answerer(w), w.LetGo)
 	w.Run(ctx)
 	if err := conn.Flush(flushTimeout); err != nil {
 		log.Warn("the last acknowledgements may be lost; their events are delivered again", "error", err)

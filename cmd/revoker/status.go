@@ -83,6 +83,10 @@ func statusText(s events.Status) string {
 	row("workers", "%s", workersText(s))
 	for _, w := range s.Workers {
 		row("", "%s", workerText(w))
+		for _, held := range w.Held {
+			row("", "  holds back the events of service %s for %s: %s", printable(held.Service, ""),
+				seconds(int(time.Since(held.Since).Seconds())), printable(held.Reason, ""))
+		}
 	}
 	for _, unknown := range s.Unknown {
 		row("unknown", "%s", unknown)

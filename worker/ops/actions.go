@@ -147,8 +147,12 @@ func (c *console) pause(w http.ResponseWriter, r *http.Request, log *slog.Logger
 
 func (c *console) resume(w http.ResponseWriter, r *http.Request, log *slog.Logger) {
 	c.act(w, r, func(ctx context.Context, conn *events.Conn) error {
-		_, err := conn.Resume(ctx, c.cfg)
-		if err == nil {
+		released, err := conn.LetGo(ctx, c.cfg)
+		_, resumeErr := conn.Resume(ctx, c.cfg)
+		if released > 0 && errors.Is(resumeErr, events.ErrNoPause) {
+			resumeErr = nil // there was no pause to end
+		}
+		if err = errors.Join(err, resumeErr); err == nil {
 			log.Info("an operator resumed the consumer")
 		}
 		return err

@@ -2,10 +2,12 @@ package ops
 
 import (
 	"runtime"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"revoker/events"
 	"revoker/worker"
 )
 
@@ -28,6 +30,8 @@ var (
 	breaker       = describe("revoker_breaker_state", "1 for the circuit breaker's state, 0 for the others.", "state")
 	misconfigured = describe("revoker_misconfigured", "Whether the API refuses every call because of the configuration.")
 
+	serviceHeld = describe("revoker_service_held", "Whether the events that name this service are held back, because the API refuses it or asks for time.", "service")
+
 	// Of the queue, and the same for all its workers. They are left out while they are not known.
 	backlog       = describe("revoker_backlog_events", "Events that were never delivered, to any worker.")
 	ackPending    = describe("revoker_ack_pending_events", "Events in work or waiting for their retry, over all workers.")
@@ -38,7 +42,7 @@ var (
 	letterDepth   = describe("revoker_dead_letter_stream_events", "Dead letters in their stream.")
 
 	descriptions = []*prometheus.Desc{
-		buildInfo, connected, slots, inFlight, inHand, breaker, misconfigured,
+		buildInfo, connected, slots, inFlight, inHand, breaker, misconfigured, serviceHeld,
 		backlog, ackPending, maxAckPending, oldest, maxAge, paused, letterDepth,
 	}
 )
@@ -66,6 +70,10 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	gauge(inFlight, float64(f.state.InFlight))
 	gauge(inHand, float64(f.state.InHand))
 	gauge(misconfigured, truth(f.misconfig))
+	for _, service := range f.services {
+		held := slices.ContainsFunc(f.state.Held, func(h events.HeldService) bool { return h.Service == service })
+		gauge(serviceHeld, truth(held), service)
+	}
 	for _, state := range breakerStates {
 		gauge(breaker, truth(f.state.Breaker == string(state) || !f.setUp && state == worker.Closed), string(state))
 	}

@@ -41,6 +41,7 @@ type facts struct {
 	unserved  string // why pulls are not served
 	queue     reading
 	slots     int
+	services  []string // that events may name
 }
 
 // facts gathers them, without waiting for anything.
@@ -48,7 +49,7 @@ func (s *Server) facts() facts {
 	s.mu.Lock()
 	conn, w, q := s.conn, s.worker, s.queue
 	s.mu.Unlock()
-	f := facts{now: time.Now(), connected: conn != nil && conn.Connected(), setUp: w != nil, slots: s.cfg.Concurrency}
+	f := facts{now: time.Now(), connected: conn != nil && conn.Connected(), setUp: w != nil, slots: s.cfg.Concurrency, services: s.cfg.API.AllowedServiceIDs}
 	if w != nil {
 		f.state, f.unserved, f.queue = w.State(), w.Unserved(), q.latest()
 		if reason, misconfigured := w.Misconfigured(); misconfigured {
@@ -130,6 +131,9 @@ func warnings(f facts) []Warning {
 	}
 	if f.setUp && f.state.Breaker != string(worker.Closed) && !f.misconfig {
 		warn("circuit breaker", "%s: %s", f.state.Breaker, f.state.Reason)
+	}
+	for _, held := range f.state.Held {
+		warn("held service", "the events of service %s are held back since %s: %s", held.Service, held.Since.UTC().Format(time.RFC3339), held.Reason)
 	}
 	if !f.queue.known(f.now) {
 		return list

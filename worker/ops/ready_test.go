@@ -48,7 +48,10 @@ func TestReadiness(t *testing.T) {
 			f.state = events.WorkerState{Breaker: "open", Reason: "HTTP 503"}
 		}, warnings: []string{"circuit breaker"}},
 		"breaker half-open": {change: func(f *facts) { f.state.Breaker = "half-open" }, warnings: []string{"circuit breaker"}},
-		"ack pending":       {change: func(f *facts) { f.queue.status.Unsettled = 800 }, warnings: []string{"ack pending"}},
+		"a service is held": {change: func(f *facts) {
+			f.state.Held = []events.HeldService{{Service: "77", Reason: "HTTP 403: look at REVOKER_ALLOWED_SERVICE_IDS", Since: now}}
+		}, warnings: []string{"held service"}},
+		"ack pending": {change: func(f *facts) { f.queue.status.Unsettled = 800 }, warnings: []string{"ack pending"}},
 		"ack pending without a limit": {change: func(f *facts) {
 			f.queue.status.Unsettled, f.queue.status.MaxAckPending = 1e6, -1
 		}},
