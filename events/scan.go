@@ -46,7 +46,7 @@ func (s *scan) batch(ctx context.Context) ([]StoredLetter, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if try == scanTries || errors.Is(err, errDenied) {
+		if try == scanTries || errors.Is(err, errDenied) || errors.Is(err, errRecreated) {
 			return nil, fmt.Errorf("reading dead letters from stream %s: %w", s.store.cfg.DeadLetterStream, err)
 		}
 		select {
@@ -96,6 +96,10 @@ func (s *scan) open(ctx context.Context) error {
 	info, err := conn.js.CreateConsumer(ctx, cfg.DeadLetterStream, want)
 	if err != nil {
 		return conn.explainAPI("creating a consumer", "CONSUMER.CREATE."+cfg.DeadLetterStream+".>", err)
+	}
+	// A stream that is the same after the consumer was created has the consumer, which is deleted with it.
+	if _, err := s.store.lastSequence(ctx); err != nil {
+		return err
 	}
 	s.consumer, s.delivered = info.CachedInfo().Name, 0
 	return nil
