@@ -17,3 +17,6 @@ func Unconfirm(c *Consumer) {
 	defer c.incarnation.mu.Unlock()
 	c.incarnation.asked = c.incarnation.asked.Add(-confirmedFor)
 }
+
+// Ended reports whether the consumer knows that it was deleted.
+func Ended(c *Consumer) bool { return c.incarnation.ended() }

@@ -160,7 +160,7 @@ func (i *incarnation) continues(found *incarnation, delivered uint64) bool {
 func (i *incarnation) end() { i.over.Store(true) }
 
 func (i *incarnation) ended() bool {
-	return i.over.Load() || i.deletions.reported.Load() != i.deletionsBefore
+	return i.over.Load() || i.deletions.reported() != i.deletionsBefore
 }
 
 // refuse is called for each acknowledgement that is dropped, and says so once.
@@ -190,18 +190,23 @@ func (c *Conn) consumerCreated(ctx context.Context, stream, consumer string) (ti
 	return response.Created, nil
 }
 
-// deletions hears of the deletion of a stream or its consumer.
+// deletions hears of the deletion of a stream or its consumer. The client's reader puts what it receives into the channel
+// itself, so that no other goroutine has to run before it counts.
 type deletions struct {
-	reported atomic.Uint64
-	subs     []*nats.Subscription
+	heard chan *nats.Msg
+	subs  []*nats.Subscription
+
+	mu    sync.Mutex
+	count uint64
 }
 
 const advisories = "$JS.EVENT.ADVISORY."
 
 // hear subscribes to the advisories, where the account may: https://docs.nats.io/running-a-nats-service/nats_admin/monitoring/monitoring_jetstream#advisories
 func (d *deletions) hear(nc *nats.Conn, stream, consumer string) error {
+	d.heard = make(chan *nats.Msg, 16) // one is as good as many
 	for _, subject := range []string{advisories + "CONSUMER.DELETED." + stream + "." + consumer, advisories + "STREAM.DELETED." + stream} {
-		sub, err := nc.Subscribe(subject, func(*nats.Msg) { d.reported.Add(1) })
+		sub, err := nc.ChanSubscribe(subject, d.heard)
 		if err != nil {
 			d.close()
 			return err
@@ -209,6 +214,20 @@ func (d *deletions) hear(nc *nats.Conn, stream, consumer string) error {
 		d.subs = append(d.subs, sub)
 	}
 	return nil
+}
+
+// reported is how many deletions were reported up to now.
+func (d *deletions) reported() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for {
+		select {
+		case <-d.heard:
+			d.count++
+		default:
+			return d.count
+		}
+	}
 }
 
 func (d *deletions) close() {

@@ -94,6 +94,7 @@ func TestAStreamThatIsRecreatedDuringACallLosesNothing(t *testing.T) {
 			old := h.next(t, consumer)
 			h.recreated(t)
 			theirs := h.another(t)
+			waitFor(t, "report of the deletion", func() bool { return events.Ended(consumer) })
 			settle(old)
 			h.stillQueued(t, theirs)
 			d := h.nextRestored(t, consumer)
@@ -136,6 +137,7 @@ func TestAConsumerThatIsRecreatedDuringACallLosesNothing(t *testing.T) {
 	}
 	h.createdConsumer(t)
 	theirs := h.another(t)
+	waitFor(t, "report of the deletion", func() bool { return events.Ended(consumer) })
 	old.Ack()
 	h.stillQueued(t, theirs)
 	d := h.nextRestored(t, consumer)

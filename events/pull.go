@@ -53,7 +53,7 @@ func (c *Consumer) Restore(ctx context.Context) error {
 		return err
 	}
 	// Noted before the question, so that what happens meanwhile counts as later.
-	found.asked, found.reconnect, found.deletionsBefore = time.Now(), c.conn.nc.Stats().Reconnects, c.deletions.reported.Load()
+	found.asked, found.reconnect, found.deletionsBefore = time.Now(), c.conn.nc.Stats().Reconnects, c.deletions.reported()
 	info, err := c.conn.ensure(ctx, c.cfg)
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ func TestASyntaxErrorSaysWhere(t *testing.T) {
 		`{"a":1}{`:       "not valid JSON: something follows it at byte 8",
 		`["a"] "SECRET"`: "not valid JSON: something follows it at byte 7",
 		`{"a":SECRET}`:   "not valid JSON at byte 6",
-		`{"a":1,}`:       "not valid JSON at byte 8",
+		`{"a":1,}`:       "not valid JSON at byte 7", // the comma
 		"\ufeff{}":       "not valid JSON at byte 1",
 	} {
 		err := jsonobject.Walk([]byte(text), func(_, _ []byte) error { return nil })
