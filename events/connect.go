@@ -29,11 +29,11 @@ const (
 
 // Conn is a connection to NATS with its JetStream settings. It is safe for concurrent use.
 type Conn struct {
-	nc     *nats.Conn
-	js     jetstream.JetStream
-	api    string // prefix of JetStream API subjects, "$JS.API." by default
-	outbox *outbox
-	log    *slog.Logger
+	nc   *nats.Conn
+	js   jetstream.JetStream
+	api  string // prefix of JetStream API subjects, "$JS.API." by default
+	acks *ackBatcher
+	log  *slog.Logger
 
 	mu         sync.Mutex
 	lastReason string            // why the last attempt to connect failed, to say each reason once
@@ -80,7 +80,7 @@ func Connect(cfg config.NATS, name string, log *slog.Logger, wait bool) (*Conn, 
 		c.nc.Close()
 		return nil, fmt.Errorf("opening JetStream: %w", err)
 	}
-	c.outbox = newOutbox(c.nc, log)
+	c.acks = newAckBatcher(c.nc, log)
 	if wait && !c.nc.IsConnected() {
 		log.Warn("NATS is not reachable yet; waiting for it", "servers", shownServers(cfg))
 	}
@@ -194,6 +194,10 @@ func (c *Conn) handlers() []nats.Option {
 					c.log.Debug("this worker can't be asked for its state: its account is not allowed to answer")
 					return
 				}
+				if strings.Contains(err.Error(), `"`+advisories) {
+					c.log.Debug("this worker's account is not allowed to hear of the deletion of its stream; it asks instead")
+					return
+				}
 				if !c.deny(err.Error()) {
 					return
 				}
@@ -277,8 +281,10 @@ func (c *Conn) deniedSubject(part string) bool {
 
 // Flush sends what is buffered and waits until the server has it, for timeout at the most.
 func (c *Conn) Flush(timeout time.Duration) error {
-	c.outbox.send()
-	if err := c.nc.FlushTimeout(timeout); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	c.acks.flush(ctx)
+	if err := c.nc.FlushWithContext(ctx); err != nil {
 		return fmt.Errorf("flushing to NATS: %w", err)
 	}
 	return nil
@@ -286,6 +292,6 @@ func (c *Conn) Flush(timeout time.Duration) error {
 
 // Close closes the connection.
 func (c *Conn) Close() {
-	c.outbox.close()
+	c.acks.close()
 	c.nc.Close()
 }

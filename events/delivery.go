@@ -17,10 +17,11 @@ const (
 )
 
 // Delivery is one delivery of one message to this process. Each must be settled once: by Ack, Nak or Term. Settling only
-// sends, a moment later; where that is lost the server delivers the message again.
+// sends, a moment later; where that is lost the server delivers the message again. Nothing is sent once the consumer or
+// its stream was deleted, for the sequence may name another message by then.
 type Delivery struct {
-	msg  *nats.Msg
-	conn *Conn
+	msg         *nats.Msg
+	incarnation *incarnation
 
 	Stream   string
 	Consumer string
@@ -35,21 +36,17 @@ type Delivery struct {
 	Pending uint64
 }
 
-func newDelivery(conn *Conn, msg *nats.Msg) (*Delivery, error) {
-	meta, err := msg.Metadata()
-	if err != nil {
-		return nil, fmt.Errorf("reading a delivery's metadata: %w", err)
-	}
+func newDelivery(i *incarnation, msg *nats.Msg, meta *nats.MsgMetadata) *Delivery {
 	return &Delivery{
-		msg:        msg,
-		conn:       conn,
-		Stream:     meta.Stream,
-		Consumer:   meta.Consumer,
-		Sequence:   meta.Sequence.Stream,
-		Deliveries: int(meta.NumDelivered),
-		Published:  meta.Timestamp,
-		Pending:    meta.NumPending,
-	}, nil
+		msg:         msg,
+		incarnation: i,
+		Stream:      meta.Stream,
+		Consumer:    meta.Consumer,
+		Sequence:    meta.Sequence.Stream,
+		Deliveries:  int(meta.NumDelivered),
+		Published:   meta.Timestamp,
+		Pending:     meta.NumPending,
+	}
 }
 
 // Subject is the subject that the message was published to.
@@ -62,7 +59,7 @@ func (d *Delivery) Header() nats.Header { return d.msg.Header }
 func (d *Delivery) Payload() []byte { return d.msg.Data }
 
 // Ack settles the delivery: the event is done.
-func (d *Delivery) Ack() { d.conn.outbox.put(d.msg.Reply, ackDone) }
+func (d *Delivery) Ack() { d.settle(ackDone) }
 
 // Nak hands the event back, to be delivered again after delay; at once for no delay.
 func (d *Delivery) Nak(delay time.Duration) {
@@ -70,21 +67,23 @@ func (d *Delivery) Nak(delay time.Duration) {
 	if delay > 0 {
 		ack += ` {"delay": ` + strconv.FormatInt(int64(delay), 10) + `}`
 	}
-	d.conn.outbox.put(d.msg.Reply, ack)
+	d.settle(ack)
 }
 
 // Term settles the delivery: the event is not to be delivered again. The reason goes into an advisory that anyone may
 // see; it is left out for servers before 2.10.4, which ignore a Term that has one.
 func (d *Delivery) Term(reason string) {
 	ack := ackTerminate
-	if atLeast(d.conn.nc.ConnectedServerVersion(), 2, 10, 4) {
+	if atLeast(d.incarnation.conn.nc.ConnectedServerVersion(), 2, 10, 4) {
 		ack += " " + reason
 	}
-	d.conn.outbox.put(d.msg.Reply, ack)
+	d.settle(ack)
 }
 
 // InProgress starts the ack wait anew. It must not follow a settlement: the server would take it for a new delay.
-func (d *Delivery) InProgress() { d.conn.outbox.put(d.msg.Reply, ackInProgress) }
+func (d *Delivery) InProgress() { d.settle(ackInProgress) }
+
+func (d *Delivery) settle(ack string) { d.incarnation.conn.acks.put(d.incarnation, d.msg.Reply, ack) }
 
 // atLeast compares a server's version, 2.10.4-beta.1 for example, with a released one. An unknown version is old.
 func atLeast(version string, want ...int) bool {

@@ -40,7 +40,7 @@ func Decode(header nats.Header, payload []byte) (Event, error) {
 			return Event{}, err
 		}
 	case structuredMode:
-		return decodeStructured(payload)
+		return decodeStructured(withoutMark(payload))
 	case batchMode:
 		return Event{}, errors.New("the message is a batch of CloudEvents; publish one event a message")
 	}
@@ -50,6 +50,7 @@ func Decode(header nats.Header, payload []byte) (Event, error) {
 // decodeObject reads the event object itself; what names it in errors. A top-level object that is a structured
 // CloudEvent without the header that says so is read as one, for publishers that cannot set headers.
 func decodeObject(what string, payload []byte, top bool) (Event, error) {
+	payload = withoutMark(payload)
 	o, err := parseObject(what, payload)
 	switch {
 	case err != nil:

@@ -1,6 +1,7 @@
 package events_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -32,6 +33,16 @@ func TestDecodeReadsTheEvent(t *testing.T) {
 		"escapes":                       {payload: `{"sessionId":"\u00e9\ud83d\ude00\"\\<"}`, id: "é😀\"\\<"},
 		"longest":                       {payload: `{"sessionId":"` + strings.Repeat("x", 1024) + `"}`, id: events.SessionID(strings.Repeat("x", 1024))},
 		"what is not needed, malformed": {payload: `{"sessionId":"abc","endedAt":"yesterday","reason":7}`, id: "abc"},
+		"a byte order mark":             {payload: "\ufeff{\"sessionId\":\"abc\"}", id: "abc"},
+		"invalid bytes in a reason":     {payload: "{\"sessionId\":\"abc\",\"reason\":\"l\xffgout\"}", id: "abc"},
+		"invalid bytes in a time":       {payload: "{\"sessionId\":\"abc\",\"endedAt\":\"\xc3\x28\"}", id: "abc"},
+		"invalid bytes elsewhere":       {payload: "{\"\xff\":1,\"x\":[\"\xff\",{\"\xff\":\"\xff\"}],\"sessionId\":\"abc\"}", id: "abc"},
+		"structured, byte order mark":   {header: structured, payload: "\ufeff" + envelope + `"data":{"sessionId":"abc"}}`, id: "abc"},
+		"structured, mark, no header":   {payload: "\ufeff" + envelope + `"data":{"sessionId":"abc"}}`, id: "abc"},
+		"structured, mark in base64":    {header: structured, payload: envelope + `"data_base64":"77u/eyJzZXNzaW9uSWQiOiJhYmMifQ=="}`, id: "abc"},
+		"structured, invalid reason":    {header: structured, payload: envelope + "\"data\":{\"sessionId\":\"abc\",\"reason\":\"\xff\"}}", id: "abc"},
+		"structured, invalid extension": {header: structured, payload: envelope + "\"tenant\":\"\xff\",\"data\":{\"sessionId\":\"abc\"}}", id: "abc"},
+		"binary, byte order mark":       {header: binary, payload: "\ufeff{\"sessionId\":\"abc\"}", id: "abc"},
 		"names match exactly":           {payload: `{"SESSIONID":"no","sessionId":"abc","sessionid":"no"}`, id: "abc"},
 		"structured":                    {header: structured, payload: envelope + `"data":{"sessionId":"abc","reason":"r"}}`, id: "abc", reason: "r"},
 		"structured, base64":            {header: structured, payload: envelope + `"data_base64":"eyJzZXNzaW9uSWQiOiJhYmMifQ=="}`, id: "abc"},
@@ -70,7 +81,13 @@ func TestDecodeSaysWhatIsWrong(t *testing.T) {
 		"no JSON":                      {payload: "SECRET", want: "not valid JSON at byte"},
 		"cut off":                      {payload: `{"sessionId":"SECRET"`, want: "ends too early"},
 		"cut off in a member":          {payload: `{"sessionId":"SEC`, want: "ends too early"},
-		"more than an object":          {payload: `{"sessionId":"SECRET"} {}`, want: "not valid JSON at byte 24"},
+		"more than an object":          {payload: `{"sessionId":"SECRET"} {}`, want: "not valid JSON: something follows it at byte 24"},
+		"a word after the object":      {payload: `{"sessionId":"SECRET"} x`, want: "not valid JSON: something follows it at byte 24"},
+		"a byte order mark alone":      {payload: "\ufeff", want: "the payload is empty"},
+		"a byte order mark within":     {payload: "{\ufeff\"sessionId\":\"SECRET\"}", want: "not valid JSON at byte 2"},
+		"two byte order marks":         {payload: "\ufeff\ufeff{\"sessionId\":\"SECRET\"}", want: "not valid JSON at byte 1"},
+		"invalid UTF-8 in the service": {payload: "{\"sessionId\":\"SECRET\",\"serviceId\":\"\xff\"}", want: "serviceId is not valid UTF-8"},
+		"invalid UTF-8 in CloudEvents": {header: structured, payload: "{\"specversion\":\"1.0\",\"type\":\"session.ended\",\"id\":\"1\",\"source\":\"/\",\"data\":{\"sessionId\":\"SECRET\xff\"}}", want: "sessionId"},
 		"an array":                     {payload: `["SECRET"]`, want: "not an object"},
 		"a string":                     {payload: `"SECRET"`, want: "not an object"},
 		"null":                         {payload: `null`, want: "not an object"},
@@ -220,13 +237,14 @@ func FuzzDecodeAgreesWithEncodingJSON(f *testing.F) {
 	for _, seed := range []string{
 		`{"sessionId":"abc"}`, ` { "a" : [ { "sessionId" : "x" } , "}" ] , "sessionId" : "b\"c" , "n" : -1.5e3 , "t" : true } `,
 		`{"session\u0049d":"escaped"}`, `{"":0,"x":{},"y":[],"z":"\\","sessionId":"q"}`, `[]`, `{}`, `{"sessionId":null}`,
+		"\ufeff{\"sessionId\":\"abc\"}", "{\"sessionId\":\"abc\",\"reason\":\"\xff\"}", "{\"sessionId\":\"\xff\"}", `{"sessionId":"a"} x`,
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		event, err := events.Decode(nil, payload)
 		var members map[string]json.RawMessage
-		if json.Unmarshal(payload, &members) != nil || members == nil {
+		if json.Unmarshal(bytes.TrimPrefix(payload, []byte("\ufeff")), &members) != nil || members == nil {
 			if err == nil {
 				t.Fatalf("%q is not an object, and was read", payload)
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -14,6 +15,9 @@ import (
 // ErrNoLetter is wrapped by the errors for a dead letter that is not there, or not any more.
 var ErrNoLetter = errors.New("no such dead letter")
 
+// errRecreated ends what was begun on a dead-letter stream that is not there any more.
+var errRecreated = errors.New("the stream was deleted and created anew meanwhile; its dead letters are others now")
+
 // Error codes of the JetStream API.
 const (
 	errorSequenceNotFound = 10043 // of a message that is to be deleted
@@ -22,10 +26,14 @@ const (
 
 // LetterStore reads, replays and deletes the dead letters that are stored. It is safe for concurrent use. It takes the
 // messages on the configured subject alone for dead letters, since others may keep theirs in the same stream.
+//
+// A sequence means nothing without the stream's time of creation, so a store that was opened on one stream fails once that
+// was created anew. It never reads or deletes the letters of the new one.
 type LetterStore struct {
-	conn   *Conn
-	cfg    config.Config
-	stream jetstream.Stream
+	conn    *Conn
+	cfg     config.Config
+	stream  jetstream.Stream
+	created time.Time
 }
 
 // OpenLetters looks the dead-letter stream up.
@@ -34,8 +42,16 @@ func OpenLetters(ctx context.Context, conn *Conn, cfg config.Config) (*LetterSto
 	if err != nil {
 		return nil, err
 	}
-	return &LetterStore{conn: conn, cfg: cfg, stream: stream}, nil
+	return newLetterStore(conn, cfg, stream), nil
 }
+
+func newLetterStore(conn *Conn, cfg config.Config, stream jetstream.Stream) *LetterStore {
+	return &LetterStore{conn: conn, cfg: cfg, stream: stream, created: stream.CachedInfo().Created}
+}
+
+// Created is when the dead-letter stream was created. What was counted on a stream with another time of creation is not
+// in this one.
+func (s *LetterStore) Created() time.Time { return s.created }
 
 // Stored is the number of messages in the dead-letter stream when the store was opened.
 func (s *LetterStore) Stored() int { return int(s.stream.CachedInfo().State.Msgs) }
@@ -89,12 +105,17 @@ func (s *LetterStore) yieldRange(ctx context.Context, selection Selection, r Seq
 	}
 }
 
+// lastSequence is that of the stream that the store was opened on.
 func (s *LetterStore) lastSequence(ctx context.Context) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
+	doing := "reading the state of stream " + s.cfg.DeadLetterStream
 	info, err := s.stream.Info(ctx)
 	if err != nil {
-		return 0, s.conn.explainAPI("reading the state of stream "+s.cfg.DeadLetterStream, "STREAM.INFO."+s.cfg.DeadLetterStream, err)
+		return 0, s.conn.explainAPI(doing, "STREAM.INFO."+s.cfg.DeadLetterStream, err)
+	}
+	if !info.Created.Equal(s.created) {
+		return 0, fmt.Errorf("%s: %w", doing, errRecreated)
 	}
 	return info.State.LastSeq, nil
 }
@@ -115,8 +136,24 @@ func (s *LetterStore) Get(ctx context.Context, sequence uint64) (StoredLetter, e
 	return newStoredLetter(s.cfg.DeadLetterStream, sequence, msg.stored, msg.header, msg.payload), nil
 }
 
+// confirm looks whether a letter is still there: the one that was read, and not another of the same sequence. The error
+// wraps [ErrNoLetter] if it is not.
+func (s *LetterStore) confirm(ctx context.Context, letter StoredLetter) error {
+	current, err := s.Get(ctx, letter.Sequence)
+	if err == nil && !current.Stored.Equal(letter.Stored) {
+		return fmt.Errorf("%w: %s is another letter by now, of a stream that was created anew", ErrNoLetter, letter.Name())
+	}
+	return err
+}
+
 // Delete deletes a letter. The error wraps [ErrNoLetter] if somebody else was faster.
+//
+// The server deletes by sequence alone, so the letter is looked up just before. That the stream is deleted and created anew,
+// and stores a letter of this sequence, between the two requests can't be excluded.
 func (s *LetterStore) Delete(ctx context.Context, letter StoredLetter) error {
+	if err := s.confirm(ctx, letter); err != nil {
+		return err
+	}
 	var response struct {
 		Error *jetstream.APIError `json:"error"`
 	}

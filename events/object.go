@@ -1,7 +1,7 @@
 package events
 
 import (
-	"encoding/json"
+	"bytes"
 	"errors"
 	"fmt"
 	"unicode/utf8"
@@ -38,14 +38,17 @@ func (o *object) member(name []byte) *[]byte {
 	return nil
 }
 
+// byteOrderMark may stand before JSON. RFC 8259, section 8.1, lets a parser ignore it.
+const byteOrderMark = "\ufeff"
+
+func withoutMark(payload []byte) []byte { return bytes.TrimPrefix(payload, []byte(byteOrderMark)) }
+
 // parseObject splits a JSON object into its members; what names it in errors. A name that stands twice is refused, since
-// parsers differ in which of the two they take.
+// parsers differ in which of the two they take. A string that is not UTF-8 is refused where it is read, so that one that is
+// not needed does no harm.
 func parseObject(what string, payload []byte) (object, error) {
-	switch {
-	case len(payload) == 0:
+	if len(payload) == 0 {
 		return object{}, fmt.Errorf("%s is empty", what)
-	case !utf8.Valid(payload):
-		return object{}, fmt.Errorf("%s is not valid UTF-8", what)
 	}
 	var o object
 	err := jsonobject.Walk(payload, func(name, value []byte) error {
@@ -59,32 +62,22 @@ func parseObject(what string, payload []byte) (object, error) {
 		}
 		return nil
 	})
-	switch err {
-	case jsonobject.ErrInvalid:
-		return object{}, notJSON(what, payload)
-	case jsonobject.ErrNotObject:
+	switch {
+	case errors.Is(err, jsonobject.ErrInvalid):
+		return object{}, fmt.Errorf("%s is %w", what, err)
+	case errors.Is(err, jsonobject.ErrNotObject):
 		return object{}, fmt.Errorf("%s is JSON, but not an object", what)
 	}
 	return o, err
-}
-
-// notJSON says where the payload stops being JSON, without the decoder's own words, which quote it.
-func notJSON(what string, payload []byte) error {
-	var nothing json.RawMessage
-	var syntax *json.SyntaxError
-	if err := json.Unmarshal(payload, &nothing); !errors.As(err, &syntax) {
-		return fmt.Errorf("%s is not valid JSON", what)
-	}
-	if syntax.Offset >= int64(len(payload)) {
-		return fmt.Errorf("%s is not valid JSON: it ends too early", what)
-	}
-	return fmt.Errorf("%s is not valid JSON at byte %d", what, syntax.Offset)
 }
 
 // text reads an optional member; an absent or null one is empty.
 func text(name string, value []byte) (string, error) {
 	if value == nil || string(value) == "null" {
 		return "", nil
+	}
+	if !utf8.Valid(value) {
+		return "", fmt.Errorf("%s is not valid UTF-8", name)
 	}
 	s, err := jsonobject.Text(value)
 	if err != nil {

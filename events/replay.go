@@ -47,7 +47,7 @@ func (s *LetterStore) Replayer(ctx context.Context) (*Replayer, error) {
 // window (2 minutes by default); later it is, which costs one call of the API, for the call is idempotent.
 func (r *Replayer) Replay(ctx context.Context, letter StoredLetter) (repeated bool, err error) {
 	if time.Since(letter.read) > letterFresh {
-		if _, err := r.letters.Get(ctx, letter.Sequence); err != nil {
+		if err := r.letters.confirm(ctx, letter); err != nil {
 			return false, err
 		}
 	}

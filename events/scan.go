@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -24,7 +23,7 @@ const (
 
 // scan reads the dead-letter stream forwards with an ephemeral consumer, which it makes anew from where it is whenever
 // something was lost: the server keeps no acknowledgements for it. That is nats.go's ordered consumer, which is not used
-// because it takes a letter with a Status header and no payload for the server's own word.
+// for the reason that puller names.
 type scan struct {
 	store *LetterStore
 	since time.Time // where to begin, if it is later than next
@@ -33,10 +32,7 @@ type scan struct {
 
 	consumer  string // "" when one is to be made
 	delivered uint64 // by that consumer
-	inbox     string // of the answers to pull n: inbox + n
-	pulls     int
-	messages  chan *nats.Msg
-	sub       *nats.Subscription
+	puller    *puller
 }
 
 // batch returns the next letters; none at the end.
@@ -50,7 +46,7 @@ func (s *scan) batch(ctx context.Context) ([]StoredLetter, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if try == scanTries || errors.Is(err, errDenied) {
+		if try == scanTries || errors.Is(err, errDenied) || errors.Is(err, errRecreated) {
 			return nil, fmt.Errorf("reading dead letters from stream %s: %w", s.store.cfg.DeadLetterStream, err)
 		}
 		select {
@@ -82,14 +78,12 @@ func (s *scan) open(ctx context.Context) error {
 	conn, cfg := s.store.conn, s.store.cfg
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	if s.sub == nil {
-		s.inbox = conn.nc.NewInbox() + "."
-		s.messages = make(chan *nats.Msg, 2*scanBatch)
-		sub, err := conn.nc.ChanSubscribe(s.inbox+"*", s.messages)
+	if s.puller == nil {
+		puller, err := newPuller(conn.nc, 2*scanBatch)
 		if err != nil {
-			return fmt.Errorf("subscribing: %w", err)
+			return err
 		}
-		s.sub = sub
+		s.puller = puller
 	}
 	want := jetstream.ConsumerConfig{
 		Name: "revoker-dlq-" + rand.Text(), FilterSubject: cfg.DeadLetterSubject, AckPolicy: jetstream.AckNonePolicy,
@@ -103,6 +97,10 @@ func (s *scan) open(ctx context.Context) error {
 	if err != nil {
 		return conn.explainAPI("creating a consumer", "CONSUMER.CREATE."+cfg.DeadLetterStream+".>", err)
 	}
+	// A stream that is the same after the consumer was created has the consumer, which is deleted with it.
+	if _, err := s.store.lastSequence(ctx); err != nil {
+		return err
+	}
 	s.consumer, s.delivered = info.CachedInfo().Name, 0
 	return nil
 }
@@ -110,40 +108,24 @@ func (s *scan) open(ctx context.Context) error {
 // pull asks for one batch of what is there, and returns what came of it before any error.
 func (s *scan) pull(ctx context.Context) (letters []StoredLetter, err error) {
 	conn := s.store.conn
-	s.pulls++
-	reply := s.inbox + strconv.Itoa(s.pulls)
-	request := "CONSUMER.MSG.NEXT." + s.store.cfg.DeadLetterStream + "." + s.consumer
+	request := "CONSUMER.MSG.NEXT." + s.store.cfg.DeadLetterStream + "."
 	body := fmt.Appendf(nil, `{"batch":%d,"max_bytes":%d,"no_wait":true}`, scanBatch, max(scanBytes, 2*conn.nc.MaxPayload()))
-	if err := conn.nc.PublishRequest(conn.api+request, reply, body); err != nil {
-		return nil, err
-	}
-	silent := time.NewTimer(requestTimeout)
-	defer silent.Stop()
-	for len(letters) < scanBatch && s.next <= s.last {
-		select {
-		case <-ctx.Done():
-			return letters, ctx.Err()
-		case <-silent.C:
-			return letters, conn.explainAPI("pulling", "CONSUMER.MSG.NEXT."+s.store.cfg.DeadLetterStream+".*", context.DeadlineExceeded)
-		case msg := <-s.messages:
-			switch {
-			case msg.Reply == "" && msg.Subject == reply: // without a reply subject it is the server's own word
-				if len(letters) > 0 && msg.Header.Get("Description") == "Message Size Exceeds MaxBytes" {
-					return letters, nil // the next batch has it
-				}
-				return letters, pullError(msg.Header)
-			case msg.Reply != "":
-				letter, ok, err := s.accept(msg)
-				if err != nil {
-					return letters, err
-				}
-				if ok {
-					letters = append(letters, letter)
-				}
-			}
+	status, err := s.puller.pull(ctx, conn.api+request+s.consumer, body, requestTimeout, func(msg *nats.Msg) (bool, error) {
+		letter, ok, err := s.accept(msg)
+		if ok {
+			letters = append(letters, letter)
 		}
+		return len(letters) == scanBatch || s.next > s.last, err
+	})
+	switch {
+	case errors.Is(err, errPullSilent):
+		return letters, conn.explainAPI("pulling", request+"*", context.DeadlineExceeded)
+	case err != nil || status == nil:
+		return letters, err
+	case len(letters) > 0 && status.Get("Description") == statusTooManyBytes:
+		return letters, nil // the next batch has it
 	}
-	return letters, nil
+	return letters, pullError(status)
 }
 
 // accept reads a delivery. One of an earlier consumer is none; a gap in the consumer's own numbers is an error.
@@ -163,7 +145,7 @@ func (s *scan) accept(msg *nats.Msg) (letter StoredLetter, ok bool, err error) {
 }
 
 func (s *scan) close() {
-	if s.sub != nil {
-		_ = s.sub.Unsubscribe()
+	if s.puller != nil {
+		s.puller.close()
 	}
 }

@@ -27,39 +27,40 @@ const (
 // is not there yet, or whose JetStream is not, and says so once. What exists is never changed: a consumer or stream that
 // would break revoker's promise is an error that says what to do, other differences are warnings.
 func Setup(ctx context.Context, conn *Conn, cfg config.Config) (*Consumer, *DeadLetters, error) {
+	consumer, err := newConsumer(conn, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := consumer.setup(ctx); err != nil {
+		consumer.deletions.close()
+		return nil, nil, err
+	}
+	return consumer, &DeadLetters{conn: conn, stream: cfg.DeadLetterStream, subject: cfg.DeadLetterSubject}, nil
+}
+
+// setup tries until it succeeds, unless the error is one that does not pass.
+func (c *Consumer) setup(ctx context.Context) error {
 	said := ""
 	for {
-		consumer, letters, err := conn.setupOnce(ctx, cfg)
+		err := c.Restore(ctx)
 		switch {
 		case err == nil:
-			return consumer, letters, nil
+			return nil
 		case ctx.Err() != nil:
-			return nil, nil, ctx.Err()
+			return ctx.Err()
 		case !transient(err):
-			return nil, nil, err
+			return err
 		}
 		if text := err.Error(); text != said {
-			conn.log.Warn("JetStream is not ready; waiting for it", "error", err)
+			c.conn.log.Warn("JetStream is not ready; waiting for it", "error", err)
 			said = text
 		}
 		select {
 		case <-ctx.Done():
-			return nil, nil, ctx.Err()
+			return ctx.Err()
 		case <-time.After(setupInterval):
 		}
 	}
-}
-
-func (c *Conn) setupOnce(ctx context.Context, cfg config.Config) (*Consumer, *DeadLetters, error) {
-	info, err := c.ensure(ctx, cfg)
-	if err != nil {
-		return nil, nil, err
-	}
-	consumer := &Consumer{conn: c, cfg: cfg, watchdog: watchdog{interval: watchInterval}}
-	if err := consumer.adopt(info); err != nil {
-		return nil, nil, err
-	}
-	return consumer, &DeadLetters{conn: c, stream: cfg.DeadLetterStream, subject: cfg.DeadLetterSubject}, nil
 }
 
 // ensure waits for the connection and returns the state of the durable consumer once it and the streams are there.

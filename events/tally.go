@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -22,8 +23,9 @@ type DeadLetterCount struct {
 
 // letterTally counts dead letters by reason, and reads them again only when the stream has changed.
 type letterTally struct {
-	state jetstream.StreamState
-	count *DeadLetterCount
+	created time.Time
+	state   jetstream.StreamState
+	count   *DeadLetterCount
 }
 
 func (t *letterTally) read(ctx context.Context, conn *Conn, cfg config.Config) (*DeadLetterCount, error) {
@@ -40,11 +42,11 @@ func (t *letterTally) read(ctx context.Context, conn *Conn, cfg config.Config) (
 		return nil, conn.explainMissing("looking up stream "+name, "STREAM.INFO."+name, err)
 	}
 	state := info.State
-	if t.count != nil && t.state.LastSeq == state.LastSeq && t.state.Msgs == state.Msgs && t.state.FirstSeq == state.FirstSeq {
+	if t.count != nil && t.created.Equal(info.Created) && t.state.LastSeq == state.LastSeq && t.state.Msgs == state.Msgs && t.state.FirstSeq == state.FirstSeq {
 		return t.count, nil
 	}
 	count := &DeadLetterCount{Total: int(state.Subjects[cfg.DeadLetterSubject]), Reasons: map[string]int{}}
-	store := &LetterStore{conn: conn, cfg: cfg, stream: stream}
+	store := newLetterStore(conn, cfg, stream)
 	newest := SequenceRange{First: state.FirstSeq, Last: state.LastSeq}
 	if state.Msgs > tallyMost {
 		newest.First = state.LastSeq - tallyMost + 1
@@ -55,7 +57,7 @@ func (t *letterTally) read(ctx context.Context, conn *Conn, cfg config.Config) (
 		}
 		count.add(letter)
 	}
-	t.state, t.count = state, count
+	t.created, t.state, t.count = info.Created, state, count
 	return count, nil
 }
 

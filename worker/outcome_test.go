@@ -190,7 +190,7 @@ func TestInvalidEventsAreDeadLetteredWithoutACall(t *testing.T) {
 		{&nats.Msg{}, "the payload is empty"},
 		{&nats.Msg{Header: nats.Header{"Status": {"404"}}}, "the payload is empty"},
 		{&nats.Msg{Data: large}, "the payload is not valid JSON at byte 1"},
-		{&nats.Msg{Data: []byte("{\"sessionId\":\"\xff\"}")}, "the payload is not valid UTF-8"},
+		{&nats.Msg{Data: []byte("{\"sessionId\":\"\xff\"}")}, "sessionId is not valid UTF-8"},
 		{&nats.Msg{Data: bytes.Repeat([]byte(`{"a":`), 100_000)}, "the payload is not valid JSON"},
 		{&nats.Msg{Data: []byte(`{}`)}, "the payload has no sessionId"},
 		{&nats.Msg{Data: []byte(`{"sessionId":null}`)}, "sessionId is null"},

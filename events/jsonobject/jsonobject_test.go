@@ -28,6 +28,27 @@ func TestWalk(t *testing.T) {
 	}
 }
 
+func TestASyntaxErrorSaysWhere(t *testing.T) {
+	for text, want := range map[string]string{
+		``:               "not valid JSON: it ends too early",
+		` `:              "not valid JSON: it ends too early",
+		`{"a":1`:         "not valid JSON: it ends too early",
+		`{"a":"b`:        "not valid JSON: it ends too early",
+		`["a"`:           "not valid JSON: it ends too early",
+		`{"a":1} x`:      "not valid JSON: something follows it at byte 9",
+		`{"a":1}{`:       "not valid JSON: something follows it at byte 8",
+		`["a"] "SECRET"`: "not valid JSON: something follows it at byte 7",
+		`{"a":SECRET}`:   "not valid JSON at byte 6",
+		`{"a":1,}`:       "not valid JSON at byte 7", // the comma
+		"\ufeff{}":       "not valid JSON at byte 1",
+	} {
+		err := jsonobject.Walk([]byte(text), func(_, _ []byte) error { return nil })
+		if err == nil || err.Error() != want || !errors.Is(err, jsonobject.ErrInvalid) {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
+
 func TestNesting(t *testing.T) {
 	for _, depth := range []int{9_999, 10_000, 10_001, 500_000} {
 		for _, text := range []string{

@@ -28,6 +28,16 @@ func TestParseBody(t *testing.T) {
 		"action null":             {`{"action":null,"resultCode":"A1"}`, Response{ResultCode: "A1"}},
 		"action in an object":     {`{"response":{"action":"OK"}}`, Response{}},
 
+		"two actions":              {`{"action":"CALLER_ERROR","action":"OK","count":2}`, Response{}},
+		"two equal actions":        {`{"action":"OK","action":"OK"}`, Response{}},
+		"two actions, one escaped": {`{"action":"OK","\u0061ction":"CALLER_ERROR"}`, Response{}},
+		"two actions, one null":    {`{"action":"OK","action":null}`, Response{}},
+		"two codes":                {`{"action":"OK","resultCode":"A1","resultCode":"A2"}`, Response{}},
+		"two messages":             {`{"action":"OK","resultMessage":"a","resultMessage":"b"}`, Response{}},
+		"two counts":               {`{"action":"OK","count":1,"count":2}`, Response{}},
+		"two others":               {`{"action":"OK","x":1,"x":2,"y":{"action":1,"action":2}}`, Response{Action: ActionOK}},
+		"invalid bytes":            {"{\"action\":\"OK\",\"resultMessage\":\"a\xff\"}", Response{Action: ActionOK, ResultMessage: "a\ufffd"}},
+
 		"nothing":           {``, Response{}},
 		"null":              {`null`, Response{}},
 		"a string":          {`"OK"`, Response{}},

@@ -14,6 +14,7 @@ func FuzzParseBody(f *testing.F) {
 		`{"action":"OK","count":2,"resultCode":"A503001","resultMessage":"done"}`,
 		`{"action":"SERVER_ERROR","count":-1}`, `{"action":1,"count":"2"}`, `{"action":"OK"`, `[{"action":"OK"}]`, `null`, `"OK"`,
 		``, `<html>`, "\ufeff{}", `{"ACTION":"OK"}`, `{"action":"OK","action":null,"count":1e9}`, "{\"action\":\"\xff\"}",
+		`{"action":"OK","\u0061ction":"CALLER_ERROR"}`, `{"a":{"action":1},"action":"OK","b":["action"]}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -27,10 +28,30 @@ func FuzzParseBody(f *testing.F) {
 		if !object && r != (Response{}) {
 			t.Errorf("%+v from what is no JSON object", r)
 		}
+		if object && r.Action != "" && actions(body) != 1 {
+			t.Errorf("%+v from %d actions", r, actions(body))
+		}
 		if r.Status != 0 || r.RetryAfter != 0 {
 			t.Errorf("%+v: the body set what it does not hold", r)
 		}
 	})
+}
+
+// actions counts the members of that name in a JSON object.
+func actions(object []byte) (n int) {
+	decoder := json.NewDecoder(bytes.NewReader(object))
+	_, _ = decoder.Token() // the bracket
+	for decoder.More() {
+		name, err := decoder.Token()
+		var value json.RawMessage
+		if err != nil || decoder.Decode(&value) != nil {
+			return n
+		}
+		if name == "action" {
+			n++
+		}
+	}
+	return n
 }
 
 func FuzzRetryAfter(f *testing.F) {

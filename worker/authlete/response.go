@@ -34,27 +34,40 @@ type Response struct {
 	RetryAfter time.Duration
 }
 
-// parseBody reads the body of a response into r. What is not the API's JSON, a gateway's page for example, is left out; and
-// an oddity in one member does not hide the others.
+// errTwice ends the reading of an answer in which a member stands twice.
+var errTwice = errors.New("a member stands twice")
+
+// parseBody reads the body of a response into r. What is not the API's JSON, a gateway's page for example, is left out. So
+// is an answer in which a member that is read stands twice: which of the two is meant is not known, and parsers differ. An
+// oddity in one member does not hide the others.
 func (r *Response) parseBody(body []byte) {
-	read := *r
+	var action, code, message, count []byte
 	err := jsonobject.Walk(body, func(name, value []byte) error {
+		var member *[]byte
 		switch string(name) {
 		case "action":
-			read.Action = Action(text(value))
+			member = &action
 		case "resultCode":
-			read.ResultCode = text(value)
+			member = &code
 		case "resultMessage":
-			read.ResultMessage = text(value)
+			member = &message
 		case "count":
-			if count, err := strconv.Atoi(string(value)); err == nil && count > 0 {
-				read.Count = count
-			}
+			member = &count
+		default:
+			return nil
 		}
+		if *member != nil {
+			return errTwice
+		}
+		*member = value
 		return nil
 	})
-	if err == nil { // it is JSON to its end
-		*r = read
+	if err != nil { // it is not JSON to its end, or not clear
+		return
+	}
+	r.Action, r.ResultCode, r.ResultMessage = Action(text(action)), text(code), text(message)
+	if n, err := strconv.Atoi(string(count)); err == nil && n > 0 {
+		r.Count = n
 	}
 }
 
