@@ -14,6 +14,17 @@ import (
 // Prefix begins the name of every variable that is revoker's own.
 const Prefix = "REVOKER_"
 
+// ErrInvalid is wrapped by every error of the configuration, which no restart makes go away.
+var ErrInvalid = errors.New("the configuration is wrong")
+
+// Invalid marks err as one of the configuration; nil stays nil.
+func Invalid(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w:\n%w", ErrInvalid, err)
+}
+
 // Kubernetes adds REVOKER_SERVICE_HOST, REVOKER_PORT_8080_TCP and the like to every pod beside a Service named revoker.
 var injectedPrefixes = []string{Prefix + "SERVICE_", Prefix + "PORT"}
 

@@ -47,7 +47,8 @@ type Conn struct {
 // [Conn.AwaitConnected] waits for it. Without, it fails. The error quotes no secret.
 func Connect(cfg config.NATS, name string, log *slog.Logger, wait bool) (*Conn, error) {
 	c := &Conn{log: log, warned: map[string]string{}}
-	options := append(c.handlers(),
+	var reached settingsReached
+	options := append(append([]nats.Option{reached.first}, c.handlers()...),
 		nats.Name(name),
 		nats.Timeout(connectTimeout),
 		nats.MaxReconnects(-1),
@@ -61,7 +62,7 @@ func Connect(cfg config.NATS, name string, log *slog.Logger, wait bool) (*Conn, 
 	if err != nil {
 		return nil, err
 	}
-	options = append(options, authentication...)
+	options = append(append(options, authentication...), reached.last)
 
 	var context natscontext.Settings
 	if cfg.Context != "" {
@@ -74,17 +75,34 @@ func Connect(cfg config.NATS, name string, log *slog.Logger, wait bool) (*Conn, 
 		c.nc, err = nats.Connect(url, options...)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("connecting to NATS at %s: %w", shownServers(cfg), scrub(err, cfg))
+		return nil, reached.explain(scrub(err, cfg), shownServers(cfg))
 	}
 	if err := c.openJetStream(cfg, context); err != nil {
 		c.nc.Close()
-		return nil, fmt.Errorf("opening JetStream: %w", err)
+		return nil, config.Invalid(fmt.Errorf("opening JetStream: %w", err))
 	}
 	c.outbox = newOutbox(c.nc, log)
 	if wait && !c.nc.IsConnected() {
 		log.Warn("NATS is not reachable yet; waiting for it", "servers", shownServers(cfg))
 	}
 	return c, nil
+}
+
+// settingsReached tells errors of the settings from those of the way to the server: nats.go applies the options one after the
+// other, a context's own before ours, and connects after the last.
+type settingsReached struct{ context, all bool }
+
+func (r *settingsReached) first(*nats.Options) error { r.context = true; return nil }
+func (r *settingsReached) last(*nats.Options) error  { r.all = true; return nil }
+
+func (r *settingsReached) explain(err error, servers string) error {
+	switch {
+	case !r.context:
+		return config.Invalid(fmt.Errorf("NATS_CONTEXT: %w", err))
+	case !r.all:
+		return config.Invalid(fmt.Errorf("setting up the connection to NATS: %w", err))
+	}
+	return fmt.Errorf("connecting to NATS at %s: %w", servers, err)
 }
 
 func (c *Conn) openJetStream(cfg config.NATS, context natscontext.Settings) (err error) {
@@ -115,7 +133,7 @@ func settings(cfg config.NATS) ([]nats.Option, error) {
 	case cfg.NKey != "":
 		nkey, err := nats.NkeyOptionFromSeed(cfg.NKey)
 		if err != nil {
-			return nil, errors.New("NATS_NKEY: not an NKey seed file")
+			return nil, config.Invalid(errors.New("NATS_NKEY: not an NKey seed file"))
 		}
 		options = append(options, nkey)
 	case cfg.User != "":

@@ -17,8 +17,8 @@ import (
 func TestBadConfigurationIsReportedWhole(t *testing.T) {
 	t.Parallel()
 	p := start(t, []string{"REVOKER_CONCURRENCY=many", "REVOKER_TYPO=1", "NATS_USER=SECRET", "AUTHLETE_BASE_URL=http://SECRET.example.com"}, binary(t, "revoker"), "run")
-	if code := p.wait(); code != 2 {
-		t.Errorf("exit code %d, want 2", code)
+	if code := p.wait(); code != exitConfiguration {
+		t.Errorf("exit code %d, want %d", code, exitConfiguration)
 	}
 	text := p.stderr.String()
 	for _, want := range []string{"REVOKER_CONCURRENCY:", "REVOKER_TYPO:", "NATS_USER, NATS_PASSWORD:", "AUTHLETE_BASE_URL: http://", "AUTHLETE_SERVICE_ID: required", "AUTHLETE_BEARER: required"} {
