@@ -24,7 +24,7 @@ func checkWorker(t *testing.T, objects map[string]any) {
 	t.Helper()
 	d := worker(t, objects)
 	if d.Spec.Template.Spec.EnableServiceLinks == nil || *d.Spec.Template.Spec.EnableServiceLinks {
-		t.Error("service links are on: a Service's variable may stop revoker")
+		t.Error("service links are on: every Service of the namespace adds variables")
 	}
 	for key, value := range d.Spec.Selector.MatchLabels {
 		if d.Spec.Template.Labels[key] != value {
