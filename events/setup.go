@@ -168,15 +168,15 @@ func (c *Conn) ensureConsumer(ctx context.Context, stream jetstream.Stream, want
 		c.log.Info("created consumer", "consumer", name, "stream", stream.CachedInfo().Config.Name)
 	}
 	if errors.Is(err, jetstream.ErrNotPullConsumer) {
-		return nil, consumerRefused(name, []string{"it is a push consumer"})
+		return nil, consumerRefused(stream.CachedInfo().Config, name, []string{"it is a push consumer"})
 	}
 	if err != nil {
 		return nil, c.explain("looking up consumer "+name, "CONSUMER.INFO."+stream.CachedInfo().Config.Name+".", err)
 	}
 	info := consumer.CachedInfo()
-	found := compareConsumer(info.Config, want, info.Stream, stream.CachedInfo().Config.Subjects)
+	found := compareConsumer(info.Config, want, stream.CachedInfo().Config)
 	if faults := found.facts(true); len(faults) > 0 {
-		return nil, consumerRefused(name, faults)
+		return nil, consumerRefused(stream.CachedInfo().Config, name, faults)
 	}
 	c.warnOnce("consumer differs from the configuration", name, found.facts(false))
 	return info, nil
