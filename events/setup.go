@@ -197,8 +197,15 @@ func (c *Conn) warnOnce(message, name string, differences []string) {
 // errDenied marks a request that the account's permissions forbid.
 var errDenied = errors.New("the account's permissions do not allow it")
 
+// errUnreachable takes the place of what nats.go says of a message with headers before it was ever connected: that the server
+// does not support them.
+var errUnreachable = errors.New("NATS is not reachable")
+
 // explain says what was being done, and whether it timed out because the server refused the request to subject beside it.
 func (c *Conn) explain(doing, subject string, err error) error {
+	if errors.Is(err, nats.ErrHeadersNotSupported) && !c.nc.IsConnected() {
+		err = errUnreachable
+	}
 	if (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)) && c.deniedSubject(subject) {
 		err = errDenied
 	}
@@ -216,7 +223,7 @@ func transient(err error) bool {
 	}
 	for _, passing := range []error{
 		context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrDisconnected, nats.ErrConnectionReconnecting,
-		jetstream.ErrNoStreamResponse, jetstream.ErrJetStreamNotEnabled,
+		jetstream.ErrNoStreamResponse, jetstream.ErrJetStreamNotEnabled, errUnreachable,
 	} {
 		if errors.Is(err, passing) {
 			return true
