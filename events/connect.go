@@ -38,7 +38,7 @@ type Conn struct {
 	mu         sync.Mutex
 	lastReason string            // why the last attempt to connect failed, to say each reason once
 	denied     []string          // the permissions violations that the server reported on this connection, each once
-	tolerated  string            // a subject that the account need not be allowed to publish to
+	tolerated  []string          // beginnings of subjects that the account need not be allowed to publish to
 	warned     map[string]string // the differences of a stream or consumer, by its name
 	answers    answers           // to whoever asks for this worker's state
 }
@@ -213,7 +213,7 @@ func (c *Conn) handlers() []nats.Option {
 					c.log.Debug("this worker can't be asked for its state: its account is not allowed to answer")
 					return
 				}
-				if !c.deny(err.Error()) || c.tolerates(err) {
+				if c.tolerates(err) || !c.deny(err.Error()) {
 					return
 				}
 			}
@@ -286,17 +286,19 @@ func (c *Conn) deny(violation string) bool {
 	return true
 }
 
-// tolerate keeps a refusal to publish to the subject out of the log.
-func (c *Conn) tolerate(subject string) {
+// tolerate keeps refusals to publish to subjects with this beginning out of the log.
+func (c *Conn) tolerate(beginning string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.tolerated = subject
+	if !slices.Contains(c.tolerated, beginning) {
+		c.tolerated = append(c.tolerated, beginning)
+	}
 }
 
-func (c *Conn) tolerates(err error) bool {
+func (c *Conn) tolerates(violation error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.tolerated != "" && violates(err, c.tolerated)
+	return slices.ContainsFunc(c.tolerated, func(beginning string) bool { return strings.Contains(violation.Error(), `"`+beginning) })
 }
 
 // deniedSubject reports whether part is in a permissions violation that the server reported, which has its subject in
