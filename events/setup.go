@@ -209,6 +209,9 @@ func (c *Conn) explain(doing, subject string, err error) error {
 	if (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)) && c.deniedSubject(subject) {
 		err = errDenied
 	}
+	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, nats.ErrNoResponders) {
+		return fmt.Errorf("%s: %w: %s", doing, err, c.noJetStream())
+	}
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
