@@ -129,7 +129,7 @@ func TestHealth(t *testing.T) {
 	if response, err := http.Get(base + "/livez"); err != nil || response.StatusCode != 200 {
 		t.Errorf("livez: %v %v", response, err)
 	}
-	asks(1, "configuration   FAILS: the answer has no action (HTTP 401, A001202): look at AUTHLETE_BEARER")
+	asks(1, "configuration   FAILS: the answer has no action (HTTP 401, A001203): look at AUTHLETE_BEARER")
 	w.signal(os.Interrupt)
 	if code := w.wait(); code != 0 {
 		t.Errorf("exit code %d", code)
