@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/kelseyhightower/envconfig"
@@ -14,8 +13,16 @@ import (
 // Prefix begins the name of every variable that is revoker's own.
 const Prefix = "REVOKER_"
 
-// Kubernetes adds REVOKER_SERVICE_HOST, REVOKER_PORT_8080_TCP and the like to every pod beside a Service named revoker.
-var injectedPrefixes = []string{Prefix + "SERVICE_", Prefix + "PORT"}
+// ErrInvalid is wrapped by every error of the configuration, which no restart makes go away.
+var ErrInvalid = errors.New("the configuration is wrong")
+
+// Invalid marks err as one of the configuration; nil stays nil.
+func Invalid(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w:\n%w", ErrInvalid, err)
+}
 
 // Default returns the configuration of an empty environment.
 func Default() Config {
@@ -53,14 +60,13 @@ func Load() (Config, error) {
 	return cfg, errors.Join(errs...)
 }
 
-// unknown returns an error for each variable of our prefix that no field declares, since a typo must not be a silent
-// default.
+// unknown returns an error for each variable of our prefix that no field declares and that is not Kubernetes' own, since a
+// typo must not be a silent default.
 func unknown(known map[string]bool, environ []string) []error {
 	var errs []error
 	for _, entry := range environ {
-		name, _, _ := strings.Cut(entry, "=")
-		injected := slices.ContainsFunc(injectedPrefixes, func(p string) bool { return strings.HasPrefix(name, p) })
-		if strings.HasPrefix(name, Prefix) && !known[name] && !injected {
+		name, value, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, Prefix) && !known[name] && !injected(name, value) {
 			errs = append(errs, fmt.Errorf("%s: no such variable; `revoker run --help` lists them", name))
 		}
 	}

@@ -19,6 +19,9 @@ const (
 	bulkUnheard  = 1 << 20         // confirmations that never came, before nats.go sends no more on this connection
 	bulkRetryMin = 100 * time.Millisecond
 	bulkRetryMax = 2 * time.Second
+	// How long to go on where no stream has answered yet: either there is none, or its leader is being elected, for which a
+	// cluster takes up to 8 s.
+	bulkElection = 10 * time.Second
 
 	// Error code of the JetStream API: the stream that stores the subject is not the expected one.
 	errorWrongStream = 10060
@@ -57,8 +60,8 @@ type sent struct {
 }
 
 // NewBulk returns a publisher of events to subject, which stream must store. An event that is not confirmed is sent again
-// for as long as patience, unless nothing was ever confirmed: then it is the setup that is wrong. Once ctx is done nothing
-// is sent again. Close must be called.
+// for as long as patience, unless nothing was ever confirmed: then it is the setup that is wrong, or the stream's leader is
+// being elected, which gets some seconds. Once ctx is done nothing is sent again. Close must be called.
 func NewBulk(ctx context.Context, conn *Conn, stream, subject string, patience time.Duration) (*Bulk, error) {
 	// What is pending is bounded by the window, and its time by await, which needs one timer instead of one an event.
 	js, err := jetstream.New(conn.nc, jetstream.WithPublishAsyncMaxPending(bulkWindow+bulkUnheard))
@@ -155,13 +158,20 @@ func (b *Bulk) await(s sent) (*jetstream.PubAck, error) {
 
 // again sends the event until it is confirmed, one attempt after the other.
 func (b *Bulk) again(msg *nats.Msg) (ack *jetstream.PubAck, err error) {
-	ctx, cancel := context.WithTimeout(b.interrupted, b.patience)
+	patience := b.patience
+	if !b.confirmed.Load() {
+		patience = min(patience, bulkElection)
+	}
+	ctx, cancel := context.WithTimeout(b.interrupted, patience)
 	defer cancel()
 	policy := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(bulkRetryMin), backoff.WithMaxInterval(bulkRetryMax), backoff.WithMaxElapsedTime(0)) // ctx ends it
 	var last error // what went wrong, where ctx says only that it took too long
-	attempt := func() error {
-		ack, last = b.once(ctx, msg)
+	attempt := func() (err error) {
+		ack, err = b.once(ctx, msg)
+		if last == nil || err == nil || ctx.Err() == nil {
+			last = err
+		}
 		if last != nil && !b.passing(last) {
 			return backoff.Permanent(last)
 		}
@@ -170,7 +180,7 @@ func (b *Bulk) again(msg *nats.Msg) (ack *jetstream.PubAck, err error) {
 	said := false
 	err = backoff.RetryNotify(attempt, backoff.WithContext(policy, ctx), func(err error, _ time.Duration) {
 		if !said {
-			b.conn.log.Warn("an event was not confirmed; sending it again", "error", b.explain(err), "for", b.patience)
+			b.conn.log.Warn("an event was not confirmed; sending it again", "error", b.explain(err), "for", patience)
 			said = true
 		}
 	})
@@ -205,8 +215,10 @@ func (b *Bulk) check(ack *jetstream.PubAck) error {
 func (b *Bulk) passing(err error) bool {
 	var api *jetstream.APIError
 	switch {
-	case !b.confirmed.Load(), b.interrupted.Err() != nil, b.conn.deniedSubject(`"` + b.subject + `"`):
+	case b.interrupted.Err() != nil, b.conn.deniedSubject(`"` + b.subject + `"`):
 		return false
+	case !b.confirmed.Load():
+		return unanswered(err) && !b.conn.lacksStream(b.interrupted, b.stream, b.subject)
 	case tooLarge(err), errors.Is(err, errOtherStream):
 		return false
 	case errors.As(err, &api):

@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"revoker/config"
 	"revoker/events"
 )
 
@@ -214,5 +216,29 @@ func TestEncode(t *testing.T) {
 		if err != nil || back.SessionID != c.event.SessionID || back.Reason != c.event.Reason || !back.EndedAt.Equal(c.event.EndedAt) {
 			t.Errorf("%s reads as %+v, %v", c.want, back, err)
 		}
+	}
+}
+
+// An account that may not ask whether there is a stream waits for an election all the same, and nothing of that is logged as a
+// fault.
+func TestBulkOfAnAccountThatMayNotAsk(t *testing.T) {
+	t.Parallel()
+	s := secured(t, server.RANDOM_PORT, t.TempDir(), &server.User{Username: "publisher", Password: "pw", Permissions: &server.Permissions{
+		Publish: &server.SubjectPermission{Allow: []string{"session.ended"}},
+	}})
+	h := &harness{cfg: config.Default(), log: &recorder{}}
+	h.cfg.NATS = config.NATS{URL: config.NewServerURLs(s.ClientURL()), User: "publisher", Password: config.NewSecret("pw")}
+	h.conn = h.connect(t, false)
+	bulk := h.bulk(t, t.Context(), time.Second)
+	failed := make(chan error, 1)
+	if err := bulk.Publish(events.Event{SessionID: "one"}, func(_ bool, err error) { failed <- err }); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-failed; err == nil || !strings.Contains(err.Error(), "no stream answers for session.ended") {
+		t.Errorf("got %v", err)
+	}
+	_ = bulk.Close()
+	if text := strings.Join(h.log.all(), "\n"); !strings.Contains(text, "sending it again") || strings.Contains(text, "NATS reported an error") {
+		t.Errorf("it says\n%s", text)
 	}
 }

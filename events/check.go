@@ -74,8 +74,7 @@ func (c *Conn) checkJetStream(ctx context.Context, cfg config.Config, list *Find
 		answer, err := c.probeFor(ctx, c.api+request, nil)
 		switch {
 		case errors.Is(err, nats.ErrNoResponders):
-			list.Add(Failed, name, "nobody answers "+c.api+request,
-				"enable JetStream on the server and for the account; with a domain, set NATS_JS_DOMAIN")
+			list.Add(Failed, name, c.noJetStream(), "enable JetStream on the server and for the account, and set NATS_JS_DOMAIN to its domain, if it has one")
 			return false
 		case errors.Is(err, errDenied):
 			list.Add(Failed, "permission to look at streams and consumer", err.Error(), "allow it in the account's permissions")

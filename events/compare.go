@@ -32,8 +32,7 @@ func streamFault(have jetstream.StreamConfig, subject string) error {
 // revoker's own, and more replicas, are no differences. variable is what names the stream.
 func compareStream(have, want jetstream.StreamConfig, variable string) differences[jetstream.StreamConfig] {
 	type stream = jetstream.StreamConfig
-	elsewhere := fmt.Sprintf("the server can't change it: create another stream and name it with %s, or back this one up, delete it and"+
-		" restore it with other settings (`nats stream backup`, `restore`)", variable)
+	elsewhere := replaceStream(have, variable)
 	var list differences[stream]
 	subject := want.Subjects[0]
 	subjects := append(slices.Clone(have.Subjects), subject)
@@ -61,14 +60,18 @@ func compareStream(have, want jetstream.StreamConfig, variable string) differenc
 	list.fixed(have.Storage != want.Storage,
 		differs("storage", storage(have.Storage), storage(want.Storage), "a restart of the server loses what is in memory"), elsewhere)
 	retention := differs("retention", retentionName(have.Retention), retentionName(want.Retention), "")
+	keep := elsewhere
+	if variable == eventVariable {
+		keep = "set REVOKER_RETENTION=" + retentionName(have.Retention) + " to keep it as it is. Otherwise: " + elsewhere
+	}
 	switch {
 	case have.Retention == jetstream.InterestPolicy && want.Retention == jetstream.LimitsPolicy:
 		list.changeable(true, retention, func(c *stream) { c.Retention = want.Retention })
 	case have.Retention == jetstream.LimitsPolicy && want.Retention == jetstream.InterestPolicy:
-		list.fixed(true, retention,
-			"the server would delete what all consumers are done with: create another stream and name it with "+variable)
+		retention.Why = "changed in place, the server would delete what all consumers are done with"
+		list.fixed(true, retention, keep)
 	default:
-		list.fixed(have.Retention != want.Retention, retention, elsewhere)
+		list.fixed(have.Retention != want.Retention, retention, keep)
 	}
 	return list
 }
@@ -78,11 +81,10 @@ func storage(s jetstream.StorageType) string { return strings.ToLower(s.String()
 func retentionName(r jetstream.RetentionPolicy) string { return strings.ToLower(r.String()) }
 
 // compareConsumer lists where an existing consumer is not what revoker would create. Faults are settings by which the server
-// drops events, hides them, or replaces the delays that revoker asks for. subjects are the stream's.
-func compareConsumer(have, want jetstream.ConsumerConfig, stream string, subjects []string) differences[jetstream.ConsumerConfig] {
+// drops events, hides them, or replaces the delays that revoker asks for.
+func compareConsumer(have, want jetstream.ConsumerConfig, stream jetstream.StreamConfig) differences[jetstream.ConsumerConfig] {
 	type consumer = jetstream.ConsumerConfig
-	anew := fmt.Sprintf("it can't be changed in place: delete the consumer (`nats consumer rm %s %s`) and run this again; events that are"+
-		" still in the stream are then revoked again, which is harmless. Or name another with REVOKER_CONSUMER", stream, want.Durable)
+	anew := replaceConsumer(stream, want.Durable)
 	var list differences[consumer]
 	list.fixed(have.DeliverSubject != "", breaks("kind", "push consumer", "pull consumer", ""), anew)
 	list.fixed(have.AckPolicy != jetstream.AckExplicitPolicy,
@@ -94,7 +96,7 @@ func compareConsumer(have, want jetstream.ConsumerConfig, stream string, subject
 		filters = append(slices.Clone(filters), have.FilterSubject)
 	}
 	if len(filters) == 0 {
-		filters = subjects // no filter is every subject of the stream
+		filters = stream.Subjects // no filter is every subject of the stream
 	}
 	// The server would change it, and skip what the new filter adds before the consumer's position.
 	list.fixed(len(filters) != 1 || filters[0] != want.FilterSubject,
@@ -138,8 +140,7 @@ func durations(list []time.Duration) string {
 	return strings.Join(texts, ", ")
 }
 
-func consumerRefused(name string, faults []string) error {
-	return fmt.Errorf("consumer %s would break the promise that no event is lost: %s. `revoker setup` changes what can be changed, and says"+
-		" what to do about the rest: most often to delete the consumer and let revoker create it (events that are still in the stream are then"+
-		" revoked again, which is harmless), or to name another with REVOKER_CONSUMER", name, strings.Join(faults, "; "))
+func consumerRefused(stream jetstream.StreamConfig, name string, faults []string) error {
+	return fmt.Errorf("consumer %s would break the promise that no event is lost: %s. `revoker setup` changes what can be changed; if that is"+
+		" not all: %s", name, strings.Join(faults, "; "), replaceConsumer(stream, name))
 }

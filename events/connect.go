@@ -38,6 +38,7 @@ type Conn struct {
 	mu         sync.Mutex
 	lastReason string            // why the last attempt to connect failed, to say each reason once
 	denied     []string          // the permissions violations that the server reported on this connection, each once
+	tolerated  []string          // beginnings of subjects that the account need not be allowed to publish to
 	warned     map[string]string // the differences of a stream or consumer, by its name
 	answers    answers           // to whoever asks for this worker's state
 }
@@ -47,7 +48,8 @@ type Conn struct {
 // [Conn.AwaitConnected] waits for it. Without, it fails. The error quotes no secret.
 func Connect(cfg config.NATS, name string, log *slog.Logger, wait bool) (*Conn, error) {
 	c := &Conn{log: log, warned: map[string]string{}}
-	options := append(c.handlers(),
+	var reached settingsReached
+	options := append(append([]nats.Option{reached.first}, c.handlers()...),
 		nats.Name(name),
 		nats.Timeout(connectTimeout),
 		nats.MaxReconnects(-1),
@@ -61,7 +63,7 @@ func Connect(cfg config.NATS, name string, log *slog.Logger, wait bool) (*Conn, 
 	if err != nil {
 		return nil, err
 	}
-	options = append(options, authentication...)
+	options = append(append(options, authentication...), reached.last)
 
 	var context natscontext.Settings
 	if cfg.Context != "" {
@@ -74,17 +76,34 @@ func Connect(cfg config.NATS, name string, log *slog.Logger, wait bool) (*Conn, 
 		c.nc, err = nats.Connect(url, options...)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("connecting to NATS at %s: %w", shownServers(cfg), scrub(err, cfg))
+		return nil, reached.explain(scrub(err, cfg), shownServers(cfg))
 	}
 	if err := c.openJetStream(cfg, context); err != nil {
 		c.nc.Close()
-		return nil, fmt.Errorf("opening JetStream: %w", err)
+		return nil, config.Invalid(fmt.Errorf("opening JetStream: %w", err))
 	}
 	c.acks = newAckBatcher(c.nc, log)
 	if wait && !c.nc.IsConnected() {
 		log.Warn("NATS is not reachable yet; waiting for it", "servers", shownServers(cfg))
 	}
 	return c, nil
+}
+
+// settingsReached tells errors of the settings from those of the way to the server: nats.go applies the options one after the
+// other, a context's own before ours, and connects after the last.
+type settingsReached struct{ context, all bool }
+
+func (r *settingsReached) first(*nats.Options) error { r.context = true; return nil }
+func (r *settingsReached) last(*nats.Options) error  { r.all = true; return nil }
+
+func (r *settingsReached) explain(err error, servers string) error {
+	switch {
+	case !r.context:
+		return config.Invalid(fmt.Errorf("NATS_CONTEXT: %w", err))
+	case !r.all:
+		return config.Invalid(fmt.Errorf("setting up the connection to NATS: %w", err))
+	}
+	return fmt.Errorf("connecting to NATS at %s: %w", servers, err)
 }
 
 func (c *Conn) openJetStream(cfg config.NATS, context natscontext.Settings) (err error) {
@@ -115,7 +134,7 @@ func settings(cfg config.NATS) ([]nats.Option, error) {
 	case cfg.NKey != "":
 		nkey, err := nats.NkeyOptionFromSeed(cfg.NKey)
 		if err != nil {
-			return nil, errors.New("NATS_NKEY: not an NKey seed file")
+			return nil, config.Invalid(errors.New("NATS_NKEY: not an NKey seed file"))
 		}
 		options = append(options, nkey)
 	case cfg.User != "":
@@ -198,7 +217,7 @@ func (c *Conn) handlers() []nats.Option {
 					c.log.Debug("this worker's account is not allowed to hear of the deletion of its stream; it asks instead")
 					return
 				}
-				if !c.deny(err.Error()) {
+				if c.tolerates(err) || !c.deny(err.Error()) {
 					return
 				}
 			}
@@ -269,6 +288,21 @@ func (c *Conn) deny(violation string) bool {
 	}
 	c.denied = append(c.denied, violation)
 	return true
+}
+
+// tolerate keeps refusals to publish to subjects with this beginning out of the log.
+func (c *Conn) tolerate(beginning string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !slices.Contains(c.tolerated, beginning) {
+		c.tolerated = append(c.tolerated, beginning)
+	}
+}
+
+func (c *Conn) tolerates(violation error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.tolerated, func(beginning string) bool { return strings.Contains(violation.Error(), `"`+beginning) })
 }
 
 // deniedSubject reports whether part is in a permissions violation that the server reported, which has its subject in

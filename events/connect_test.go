@@ -268,7 +268,7 @@ func TestPublisherStoresAnEventOnce(t *testing.T) {
 	h := newHarness(t)
 	publisher := events.NewPublisher(h.conn, h.cfg.Subject)
 	event := events.Event{SessionID: "abc"}
-	if _, err := publisher.Publish(deadline(t), event); err == nil || !strings.Contains(err.Error(), "no stream stores session.ended") {
+	if _, err := publisher.Publish(deadline(t), event); err == nil || !strings.Contains(err.Error(), "no stream answers for session.ended") {
 		t.Errorf("without a stream: %v", err)
 	}
 	consumer, _ := h.setup(t)

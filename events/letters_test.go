@@ -10,9 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"revoker/config"
 	"revoker/events"
 )
 
@@ -264,5 +266,56 @@ func TestNoDeadLetterStream(t *testing.T) {
 	}
 	if _, err := store.Get(deadline(t), 1); err == nil || errors.Is(err, events.ErrNoLetter) {
 		t.Errorf("deleted meanwhile: %v", err)
+	}
+}
+
+// Whoever reads dead letters, `revoker status` for one, leaves no consumer behind. An account that may not delete it is not
+// warned of that.
+func TestReadingLeavesNoConsumer(t *testing.T) {
+	t.Parallel()
+	for name, deny := range map[string][]string{"allowed": nil, "denied": {"$JS.API.CONSUMER.DELETE.>"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := secured(t, server.RANDOM_PORT, t.TempDir(),
+				&server.User{Username: "operator", Password: "pw", Permissions: &server.Permissions{Publish: &server.SubjectPermission{Deny: deny}}},
+				&server.User{Username: "test", Password: "pw"})
+			h := &harness{cfg: config.Default(), log: &recorder{}}
+			h.cfg.NATS = config.NATS{URL: config.NewServerURLs(s.ClientURL()), User: "operator", Password: config.NewSecret("pw")}
+			h.conn = h.connect(t, true)
+			var err error
+			if h.nc, err = nats.Connect(s.ClientURL(), nats.UserInfo("test", "pw")); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(h.nc.Close)
+			if h.js, err = jetstream.New(h.nc); err != nil {
+				t.Fatal(err)
+			}
+			h.setup(t)
+			h.bury(t, nil, "{}")
+			deletions, err := h.nc.SubscribeSync("$JS.API.CONSUMER.DELETE.SESSIONS_DLQ.*")
+			if err = errors.Join(err, h.nc.Flush()); err != nil {
+				t.Fatal(err)
+			}
+			before := len(h.log.all())
+			if got, err := events.NewStatusReader(h.conn, h.cfg).Read(deadline(t)); err != nil || got.DeadLetters.Counted != 1 {
+				t.Fatalf("%+v, %v", got, err)
+			}
+			if err := h.conn.Flush(testTimeout); err != nil {
+				t.Fatal(err)
+			}
+			if deny != nil {
+				if said := h.log.all()[before:]; len(said) != 0 {
+					t.Errorf("it says %q", said)
+				}
+				return
+			}
+			if _, err := deletions.NextMsg(testTimeout); err != nil {
+				t.Error("nobody deletes the consumer")
+			}
+			waitFor(t, "end of the consumer", func() bool {
+				stream, err := h.js.Stream(deadline(t), "SESSIONS_DLQ")
+				return err == nil && stream.CachedInfo().State.Consumers == 0
+			})
+		})
 	}
 }

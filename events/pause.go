@@ -64,6 +64,15 @@ func pauseEnd(until time.Time) time.Time {
 	return until
 }
 
+// noJetStream says what it may be that nobody answers a request to the JetStream API.
+func (c *Conn) noJetStream() string {
+	const off = "JetStream is not enabled, on this server or for this account"
+	if c.api == jetstream.DefaultAPIPrefix {
+		return off + "; if it has a domain, set NATS_JS_DOMAIN"
+	}
+	return "nobody answers on " + c.api + ">: NATS_JS_DOMAIN, or the domain of the NATS context, is wrong, or " + off
+}
+
 // explainMissing is explainAPI, with what to do where stream or consumer are missing, or JetStream is.
 func (c *Conn) explainMissing(doing, request string, err error) error {
 	var api *jetstream.APIError
@@ -74,7 +83,7 @@ func (c *Conn) explainMissing(doing, request string, err error) error {
 		return fmt.Errorf("%s: the consumer does not exist; `revoker setup` creates it, and REVOKER_CONSUMER names another", doing)
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount),
 		errors.Is(err, nats.ErrNoResponders):
-		return fmt.Errorf("%s: JetStream is not enabled, on this server or for this account", doing)
+		return fmt.Errorf("%s: %s", doing, c.noJetStream())
 	case errors.As(err, &api) && api.Code == 503:
 		return fmt.Errorf("%s: JetStream is not ready: %w", doing, err)
 	}

@@ -11,6 +11,12 @@ import (
 	"revoker/config"
 )
 
+// The variables that name the streams.
+const (
+	eventVariable      = "REVOKER_STREAM"
+	deadLetterVariable = "REVOKER_DEAD_LETTER_STREAM"
+)
+
 // Plan is what it takes to bring streams and consumer to the configuration.
 type Plan struct {
 	Objects []Object `json:"objects"`
@@ -59,11 +65,11 @@ func (p Plan) count(which func(Difference) bool) (n int) {
 func (c *Conn) MakePlan(ctx context.Context, cfg config.Config) (Plan, error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*requestTimeout)
 	defer cancel()
-	stream, have, err := c.planStream(ctx, eventStream(cfg), "REVOKER_STREAM")
+	stream, have, err := c.planStream(ctx, eventStream(cfg), eventVariable)
 	if err != nil {
 		return Plan{}, err
 	}
-	letters, _, err := c.planStream(ctx, deadLetterStream(cfg), "REVOKER_DEAD_LETTER_STREAM")
+	letters, _, err := c.planStream(ctx, deadLetterStream(cfg), deadLetterVariable)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -127,7 +133,7 @@ func (c *Conn) planConsumer(ctx context.Context, cfg config.Config, stream *jets
 		return o, c.explainMissing("looking up consumer "+want.Durable, "CONSUMER.INFO."+cfg.Stream+"."+want.Durable, err)
 	}
 	mended := info.Config // with the pause that it may have
-	if o.take(compareConsumer(info.Config, want, cfg.Stream, stream.Subjects).mendAll(&mended)) {
+	if o.take(compareConsumer(info.Config, want, *stream).mendAll(&mended)) {
 		o.apply = func(ctx context.Context) error {
 			_, err := c.js.UpdateConsumer(ctx, cfg.Stream, mended)
 			return c.explainPlan("changing consumer "+want.Durable, "CONSUMER.CREATE."+cfg.Stream+".>", err)

@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -43,10 +44,31 @@ func (p *Publisher) publish(ctx context.Context, payload []byte, options ...jets
 	return ack.Duplicate, nil
 }
 
+// unanswered reports whether no stream took a message in.
+func unanswered(err error) bool {
+	return errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders)
+}
+
+// lacksStream reports whether it is certain that a stream is missing, or does not store a subject. The account need not be
+// allowed to ask.
+func (c *Conn) lacksStream(ctx context.Context, stream, subject string) bool {
+	request := c.api + "STREAM.INFO." + stream
+	c.tolerate(request)
+	answer, err := c.probeFor(ctx, request, nil)
+	if err != nil {
+		return false
+	}
+	if failure := apiError(answer.Data); failure != nil {
+		return failure.Code == 404
+	}
+	var info jetstream.StreamInfo
+	return json.Unmarshal(answer.Data, &info) == nil && !streamStores(info.Config, subject)
+}
+
 // notStored says why an event was not stored on subject.
 func (c *Conn) notStored(subject string, err error) error {
-	if errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) {
-		return fmt.Errorf("no stream stores %s; `revoker run` creates it: %w", subject, err)
+	if unanswered(err) {
+		return fmt.Errorf("no stream answers for %s: there is none (`revoker setup` creates it), or it has no leader at the moment: %w", subject, err)
 	}
 	if c.deniedSubject("Violation for Subscription") {
 		return fmt.Errorf("publishing to %s: the account may not subscribe to its inbox, where confirmations come (NATS_INBOX_PREFIX): %w", subject, err)

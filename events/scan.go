@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	scanBatch = 500 // letters
+	scanName  = "revoker-dlq-" // begins the names of consumers
+	scanBatch = 500            // letters
 	// A batch ends early at so many bytes, or at twice the largest message where that is more.
 	scanBytes = 4 << 20
 	// The server drops a scan's consumer when it was not asked for so long. A slow reader gets a new one.
@@ -86,7 +87,7 @@ func (s *scan) open(ctx context.Context) error {
 		s.puller = puller
 	}
 	want := jetstream.ConsumerConfig{
-		Name: "revoker-dlq-" + rand.Text(), FilterSubject: cfg.DeadLetterSubject, AckPolicy: jetstream.AckNonePolicy,
+		Name: scanName + rand.Text(), FilterSubject: cfg.DeadLetterSubject, AckPolicy: jetstream.AckNonePolicy,
 		InactiveThreshold: scanIdle, MemoryStorage: true, Replicas: 1,
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: s.next,
 	}
@@ -144,7 +145,13 @@ func (s *scan) accept(msg *nats.Msg) (letter StoredLetter, ok bool, err error) {
 	return newStoredLetter(meta.Stream, meta.Sequence.Stream, meta.Timestamp, msg.Header, msg.Data), true, nil
 }
 
+// close also deletes the consumer, which the server would keep for a while. An account that may not leaves it to the server.
 func (s *scan) close() {
+	if conn := s.store.conn; s.consumer != "" {
+		request := conn.api + "CONSUMER.DELETE." + s.store.cfg.DeadLetterStream + "."
+		conn.tolerate(request + scanName)
+		_ = conn.nc.Publish(request+s.consumer, nil)
+	}
 	if s.puller != nil {
 		s.puller.close()
 	}

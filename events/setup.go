@@ -169,15 +169,15 @@ func (c *Conn) ensureConsumer(ctx context.Context, stream jetstream.Stream, want
 		c.log.Info("created consumer", "consumer", name, "stream", stream.CachedInfo().Config.Name)
 	}
 	if errors.Is(err, jetstream.ErrNotPullConsumer) {
-		return nil, consumerRefused(name, []string{"it is a push consumer"})
+		return nil, consumerRefused(stream.CachedInfo().Config, name, []string{"it is a push consumer"})
 	}
 	if err != nil {
 		return nil, c.explain("looking up consumer "+name, "CONSUMER.INFO."+stream.CachedInfo().Config.Name+".", err)
 	}
 	info := consumer.CachedInfo()
-	found := compareConsumer(info.Config, want, info.Stream, stream.CachedInfo().Config.Subjects)
+	found := compareConsumer(info.Config, want, stream.CachedInfo().Config)
 	if faults := found.facts(true); len(faults) > 0 {
-		return nil, consumerRefused(name, faults)
+		return nil, consumerRefused(stream.CachedInfo().Config, name, faults)
 	}
 	c.warnOnce("consumer differs from the configuration", name, found.facts(false))
 	return info, nil
@@ -198,10 +198,20 @@ func (c *Conn) warnOnce(message, name string, differences []string) {
 // errDenied marks a request that the account's permissions forbid.
 var errDenied = errors.New("the account's permissions do not allow it")
 
+// errUnreachable takes the place of what nats.go says of a message with headers before it was ever connected: that the server
+// does not support them.
+var errUnreachable = errors.New("NATS is not reachable")
+
 // explain says what was being done, and whether it timed out because the server refused the request to subject beside it.
 func (c *Conn) explain(doing, subject string, err error) error {
+	if errors.Is(err, nats.ErrHeadersNotSupported) && !c.nc.IsConnected() {
+		err = errUnreachable
+	}
 	if (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)) && c.deniedSubject(subject) {
 		err = errDenied
+	}
+	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, nats.ErrNoResponders) {
+		return fmt.Errorf("%s: %w: %s", doing, err, c.noJetStream())
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }
@@ -217,7 +227,7 @@ func transient(err error) bool {
 	}
 	for _, passing := range []error{
 		context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrDisconnected, nats.ErrConnectionReconnecting,
-		jetstream.ErrNoStreamResponse, jetstream.ErrJetStreamNotEnabled,
+		jetstream.ErrNoStreamResponse, jetstream.ErrJetStreamNotEnabled, errUnreachable,
 	} {
 		if errors.Is(err, passing) {
 			return true

@@ -37,6 +37,7 @@ func TestEachAnswerIsSettledAsItsOutcomeSays(t *testing.T) {
 		"CALLER_ERROR by 200":      {sim.Answer{Kind: sim.CallerError, Status: 200}, worker.CallerError, ""},
 		"400 without an action":    {sim.Answer{Kind: sim.BadRequest}, worker.Retry, "no action"},
 		"500 without an action":    {sim.Answer{Kind: sim.BadRequest, Status: 500}, worker.Retry, "HTTP 500"},
+		"407":                      {raw(407, "", ""), worker.Retry, "look at HTTPS_PROXY, HTTP_PROXY and NO_PROXY"},
 		"408":                      {raw(408, "", ""), worker.Retry, "HTTP 408"},
 		"425":                      {raw(425, "", ""), worker.Retry, "HTTP 425"},
 		"429 without Retry-After":  {sim.Answer{Kind: sim.TooMany}, worker.Retry, "HTTP 429"},

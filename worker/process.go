@@ -122,6 +122,8 @@ func Describe(response authlete.Response, err error) string {
 		return err.Error()
 	case response.Action != "":
 		return fmt.Sprintf("the logout API answered %s (%s)", brief(string(response.Action)), answer)
+	case response.Status == http.StatusProxyAuthRequired:
+		return fmt.Sprintf("a proxy asks for authentication (%s): look at HTTPS_PROXY, HTTP_PROXY and NO_PROXY", answer)
 	case response.ResultCode == "" && (response.Status/100 == 2 || response.Status == http.StatusBadRequest):
 		return fmt.Sprintf("the answer has no action (%s) and may not be the logout API's: look at AUTHLETE_BASE_URL", answer)
 	}

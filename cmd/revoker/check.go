@@ -34,7 +34,8 @@ Revoker-Check.
 --call makes one real call: it ends that session. A session ID of - is read from
 standard input, where other users of the machine can't see it.
 
-It exits with 0 if nothing failed, warnings or not, else with 1.`,
+Exit codes: 0 nothing failed, warnings or not, 1 a check failed, 2 wrong usage,
+78 wrong configuration.`,
 		Example: `  revoker check
   revoker check --json | jq '.findings[] | select(.state != "ok")'
   revoker check --call - < session-id.txt`,
@@ -65,7 +66,7 @@ func (c check) run(cmd *cobra.Command) error {
 			return fmt.Errorf("--call: %w", err)
 		}
 	}
-	findings := checkAll(cmd.Context(), session)
+	findings, invalid := checkAll(cmd.Context(), session)
 	write := writeFindings
 	if c.json {
 		write = writeFindingsJSON
@@ -74,19 +75,22 @@ func (c check) run(cmd *cobra.Command) error {
 		return problem(err)
 	}
 	if n := findings.Count(events.Failed); n > 0 {
-		return problem(fmt.Errorf("%s failed", counted(n, "check")))
+		failed := fmt.Errorf("%s failed", counted(n, "check"))
+		if invalid {
+			return fmt.Errorf("%w: %w", failed, config.ErrInvalid)
+		}
+		return problem(failed)
 	}
 	return nil
 }
 
-// checkAll goes on after a failure with all that does not need what failed.
-func checkAll(ctx context.Context, session events.SessionID) events.Findings {
-	var list events.Findings
+// checkAll goes on after a failure with all that does not need what failed. invalid tells that the configuration is wrong.
+func checkAll(ctx context.Context, session events.SessionID) (list events.Findings, invalid bool) {
 	cfg, err := config.Load()
 	if err != nil {
 		list.Add(events.Failed, "configuration", oneLine(err), "`revoker run --help` describes the variables")
 		list.Add(events.Skipped, "NATS, logout API", "the configuration is wrong", "")
-		return list
+		return list, true
 	}
 	apiErr := cfg.ValidateAPI()
 	if apiErr != nil {
@@ -95,22 +99,22 @@ func checkAll(ctx context.Context, session events.SessionID) events.Findings {
 		list.Add(events.OK, "configuration", "every variable can be used", "")
 	}
 	checkTiming(cfg, &list)
-	checkNATS(ctx, cfg, &list)
+	invalid = checkNATS(ctx, cfg, &list)
 	if apiErr != nil {
 		list.Add(events.Skipped, "logout API", "the configuration is wrong", "")
-		return list
+		return list, true
 	}
 	api, err := authlete.New(cfg, currentVersion())
 	if err != nil {
-		list.Add(events.Failed, "configuration", oneLine(err), "mend the variable that it names")
-		return list
+		list.Add(events.Failed, "configuration", oneLine(err), "correct the variable that it names")
+		return list, true
 	}
 	defer api.Close()
 	checkAPI(ctx, cfg, api, &list)
 	if session != "" {
 		checkCall(ctx, cfg, api, session, &list)
 	}
-	return list
+	return list, invalid
 }
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
@@ -128,18 +132,20 @@ func checkTiming(cfg config.Config, list *events.Findings) {
 		cfg.AckWait, cfg.RequestTimeout, cfg.DrainTimeout), "")
 }
 
-func checkNATS(ctx context.Context, cfg config.Config, list *events.Findings) {
+// checkNATS reports whether the settings of the connection are wrong.
+func checkNATS(ctx context.Context, cfg config.Config, list *events.Findings) (invalid bool) {
 	const name = "NATS connection"
 	began := time.Now()
 	conn, err := events.Connect(cfg.NATS, "revoker check", slog.New(slog.DiscardHandler), false)
 	if err != nil {
 		list.Add(events.Failed, name, oneLine(err), natsRemedy(err))
 		list.Add(events.Skipped, "JetStream, streams, consumer, permissions", "there is no connection", "")
-		return
+		return errors.Is(err, config.ErrInvalid)
 	}
 	defer conn.Close()
 	list.Add(events.OK, name, fmt.Sprintf("connected and authenticated in %s", time.Since(began).Round(time.Millisecond)), "")
 	*list = append(*list, conn.Check(ctx, cfg)...)
+	return false
 }
 
 func natsRemedy(err error) string {

@@ -17,8 +17,8 @@ import (
 func TestBadConfigurationIsReportedWhole(t *testing.T) {
 	t.Parallel()
 	p := start(t, []string{"REVOKER_CONCURRENCY=many", "REVOKER_TYPO=1", "NATS_USER=SECRET", "AUTHLETE_BASE_URL=http://SECRET.example.com"}, binary(t, "revoker"), "run")
-	if code := p.wait(); code != 2 {
-		t.Errorf("exit code %d, want 2", code)
+	if code := p.wait(); code != exitConfiguration {
+		t.Errorf("exit code %d, want %d", code, exitConfiguration)
 	}
 	text := p.stderr.String()
 	for _, want := range []string{"REVOKER_CONCURRENCY:", "REVOKER_TYPO:", "NATS_USER, NATS_PASSWORD:", "AUTHLETE_BASE_URL: http://", "AUTHLETE_SERVICE_ID: required", "AUTHLETE_BEARER: required"} {
@@ -129,7 +129,7 @@ func TestHealth(t *testing.T) {
 	if response, err := http.Get(base + "/livez"); err != nil || response.StatusCode != 200 {
 		t.Errorf("livez: %v %v", response, err)
 	}
-	asks(1, "configuration   FAILS: the answer has no action (HTTP 401, A001202): look at AUTHLETE_BEARER")
+	asks(1, "configuration   FAILS: the answer has no action (HTTP 401, A001203): look at AUTHLETE_BEARER")
 	w.signal(os.Interrupt)
 	if code := w.wait(); code != 0 {
 		t.Errorf("exit code %d", code)

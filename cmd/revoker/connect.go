@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -14,7 +13,7 @@ import (
 func connect(cmd *cobra.Command) (config.Config, *events.Conn, error) {
 	cfg, err := config.Load()
 	if err != nil {
-		return cfg, nil, fmt.Errorf("the configuration is wrong:\n%w", err)
+		return cfg, nil, config.Invalid(err)
 	}
 	return connectWith(cmd, cfg, newLogger(cmd.ErrOrStderr(), quiet(cfg)))
 }

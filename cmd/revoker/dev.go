@@ -69,7 +69,7 @@ func (o devOptions) run(ctx context.Context, out, errOut io.Writer) error {
 	}
 	cfg, err := config.Load()
 	if err != nil {
-		return fmt.Errorf("the configuration is wrong:\n%w", err)
+		return config.Invalid(err)
 	}
 	folder := o.data
 	if folder == "" {

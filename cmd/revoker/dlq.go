@@ -36,7 +36,7 @@ subjects; it does not call the API.`,
 func openLetters(ctx context.Context, cmd *cobra.Command) (*events.LetterStore, *events.Conn, config.Config, error) {
 	cfg, err := config.Load()
 	if err != nil {
-		return nil, nil, cfg, fmt.Errorf("the configuration is wrong:\n%w", err)
+		return nil, nil, cfg, config.Invalid(err)
 	}
 	conn, err := events.Connect(cfg.NATS, "revoker dlq "+cmd.Name(), newLogger(cmd.ErrOrStderr(), quiet(cfg)), false)
 	if err != nil {

@@ -22,17 +22,18 @@ func newHealthCommand() *cobra.Command {
 		Long: `Asks the worker on this machine, at REVOKER_OPS_ADDR, whether it is ready, and
 prints each condition. It is for containers, which have no shell and no curl.
 
-Exit codes: 0 ready, 1 not ready or no answer, 2 wrong configuration. Use --live
-where a failure means a restart: a worker that waits for NATS is alive.`,
+Exit codes: 0 ready, 1 not ready or no answer, 78 wrong configuration. Use --live
+where a failure means a restart: a worker that waits for NATS is alive, and so is
+one whose token is wrong, and a restart helps neither.`,
 		Example: "  revoker health\n  revoker health --live --timeout 1s",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load()
 			switch {
 			case err != nil:
-				return fmt.Errorf("the configuration is wrong:\n%w", err)
+				return config.Invalid(err)
 			case cfg.OpsAddr == "":
-				return errors.New("REVOKER_OPS_ADDR is empty: the worker has no address to ask")
+				return config.Invalid(errors.New("REVOKER_OPS_ADDR: empty, so the worker has no address to ask"))
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()

@@ -12,12 +12,15 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"revoker/config"
 )
 
-// Exit codes.
+// Exit codes. The Go runtime ends with 2 after a panic, so 2 must never keep a supervisor from starting revoker again.
 const (
-	exitProblem = 1
-	exitUsage   = 2 // wrong usage or a wrong configuration
+	exitProblem       = 1
+	exitUsage         = 2
+	exitConfiguration = 78 // EX_CONFIG of sysexits.h: a restart does not help
 )
 
 func main() {
@@ -41,8 +44,15 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		return 0
 	}
 	fmt.Fprintf(errOut, "revoker: %v\n", err)
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
 	var problem problemError
-	if errors.As(err, &problem) {
+	switch {
+	case errors.Is(err, config.ErrInvalid):
+		return exitConfiguration
+	case errors.As(err, &problem):
 		return exitProblem
 	}
 	return exitUsage
@@ -53,7 +63,7 @@ type problemError struct{ error }
 
 func (e problemError) Unwrap() error { return e.error }
 
-// problem marks err, if any, as one for exit code 1.
+// problem marks err, if any, as one for exit code 1. A wrong configuration keeps its own code.
 func problem(err error) error {
 	if err == nil {
 		return nil
@@ -68,7 +78,9 @@ func newRootCommand() *cobra.Command {
 		Long: `revoker takes session.ended events from NATS JetStream and calls Authlete's
 /nativesso/logout API for each, so that a logout ends the tokens that apps hold.
 
-Every ended session is revoked, or is on the dead-letter subject with the reason.`,
+Every ended session is revoked, or is on the dead-letter subject with the reason.
+
+Exit codes: 0 done, 1 a problem, 2 wrong usage, 78 wrong configuration.`,
 		Example:       devExample + "  revoker run --help  # the configuration",
 		SilenceErrors: true,
 		SilenceUsage:  true,

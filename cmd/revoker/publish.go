@@ -59,7 +59,8 @@ unless you set it). After a stop it says which line it came to, and how to go on
 10,000,000 rows, in up to 400 MB of memory; publishing itself needs no more for a
 large file than for a small one.
 
-Exit code: 0 done; 1 a problem, such as rows that are no events; 2 wrong usage.`,
+Exit codes: 0 done, 1 a problem, such as rows that are not events, 2 wrong usage,
+78 wrong configuration.`,
 		Example: `  revoker publish --dry-run session-ids.csv.gz
   revoker publish --reason incident-42 --rejects rejects.jsonl session-ids.csv.gz
   zstdcat export.zst | revoker publish --column user_session --rate 5000
@@ -70,10 +71,10 @@ Exit code: 0 done; 1 a problem, such as rows that are no events; 2 wrong usage.`
 			}
 			cfg, err := config.Load()
 			if err != nil {
-				return fmt.Errorf("the configuration is wrong:\n%w", err)
+				return config.Invalid(err)
 			}
 			if strings.ContainsAny(cfg.Subject, "*>") {
-				return errors.New("REVOKER_SUBJECT has wildcards; publish needs the one subject to publish to")
+				return config.Invalid(errors.New("REVOKER_SUBJECT: it has wildcards; publish needs the one subject to publish to"))
 			}
 			return o.run(cmd, args, cfg)
 		},

@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"sync/atomic"
 
 	"revoker/events"
 	"revoker/events/eventfile"
@@ -30,8 +29,8 @@ type inputs struct {
 	at   int // of names
 	file io.Closer
 	rows rowReader
-	size int64 // of all, in bytes; 0 where one is no regular file
-	read atomic.Int64
+	size int64 // of all, in bytes; 0 where one is not a regular file
+	done int64 // bytes of the inputs before this one
 }
 
 type rowReader interface {
@@ -118,6 +117,7 @@ func (in *inputs) next() (eventfile.Row, error) {
 
 // further goes on to the next input, if there is one.
 func (in *inputs) further() bool {
+	in.done = in.consumed()
 	if in.file != nil {
 		_ = in.file.Close()
 	}
@@ -139,7 +139,7 @@ func (in *inputs) begin() error {
 		}
 		from, in.file = file, file
 	}
-	reader, err := eventfile.NewReader(&meter{from: interruptible(in.ctx, from), read: &in.read}, in.options)
+	reader, err := eventfile.NewReader(interruptible(in.ctx, from), in.options)
 	if err != nil {
 		return fmt.Errorf("%s %w", in.name(), err)
 	}
@@ -149,26 +149,22 @@ func (in *inputs) begin() error {
 
 // estimate returns how many rows there are in all, judged by the bytes that so many took; 0 if that can't be known.
 func (in *inputs) estimate(rows int64) int64 {
-	switch read := in.read.Load(); {
+	switch consumed := in.consumed(); {
 	case len(in.sessions) > 0:
 		return int64(len(in.sessions))
-	case rows == 0 || read == 0:
+	case rows == 0 || consumed == 0:
 		return in.size / bytesPerRow
 	default:
-		return int64(float64(rows) * float64(in.size) / float64(read))
+		return int64(float64(rows) * float64(in.size) / float64(consumed))
 	}
 }
 
-// meter counts the bytes that are read.
-type meter struct {
-	from io.Reader
-	read *atomic.Int64
-}
-
-func (m *meter) Read(p []byte) (int, error) {
-	n, err := m.from.Read(p)
-	m.read.Add(int64(n))
-	return n, err
+// consumed is how many bytes the rows so far took, of all inputs.
+func (in *inputs) consumed() int64 {
+	if reader, ok := in.rows.(*eventfile.Reader); ok {
+		return in.done + reader.Consumed()
+	}
+	return in.done
 }
 
 // regularSize returns the size of a regular file, in bytes, and 0 of anything else.

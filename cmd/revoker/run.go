@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -40,7 +39,7 @@ It is configured by environment variables:
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load()
 			if err := errors.Join(err, cfg.ValidateAPI()); err != nil {
-				return fmt.Errorf("the configuration is wrong:\n%w", err)
+				return config.Invalid(err)
 			}
 			tuneMemory(cfg.Concurrency)
 			return work(cmd.Context(), cfg, newLogger(cmd.ErrOrStderr(), cfg), watch{})
@@ -91,13 +90,13 @@ type watch struct {
 func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch) error {
 	api, err := authlete.New(cfg, currentVersion())
 	if err != nil {
-		return fmt.Errorf("the configuration is wrong:\n%w", err)
+		return config.Invalid(err)
 	}
 	defer api.Close()
 	registry := ops.NewRegistry()
 	traces, endTraces, err := startTracing(ctx, log)
 	if err != nil {
-		return fmt.Errorf("the configuration is wrong:\n%w", err)
+		return config.Invalid(err)
 	}
 	defer endTraces()
 	health, err := ops.Listen(cfg, currentVersion(), registry, log)

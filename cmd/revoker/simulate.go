@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -28,9 +26,12 @@ No token is ever revoked by it: never let a real worker's AUTHLETE_BASE_URL lead
 		Example: "  revoker simulate --addr 127.0.0.1:8081\n  revoker simulate --rate 0",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkRate(s.rate); err != nil {
+				return err
+			}
 			cfg, err := config.Load()
-			if err := errors.Join(err, checkRate(s.rate)); err != nil {
-				return fmt.Errorf("the configuration is wrong:\n%w", err)
+			if err != nil {
+				return config.Invalid(err)
 			}
 			return problem(s.run(cmd.Context(), cfg, newLogger(cmd.ErrOrStderr(), cfg)))
 		},

@@ -27,3 +27,13 @@ func TestSimulate(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, simulation.stderr.String())
 	}
 }
+
+// Before NATS is there it says so, and not that the server knows no headers.
+func TestSimulateSaysThatNATSIsNotReachable(t *testing.T) {
+	t.Parallel()
+	p := start(t, []string{"NATS_URL=nats://127.0.0.1:1"}, binary(t, "revoker"), "simulate", "--addr", "127.0.0.1:0", "--rate", "100")
+	waitFor(t, "sample that is not published", func() bool { return strings.Contains(p.stderr.String(), "a sample event was not published") })
+	if text := p.stderr.String(); !strings.Contains(text, "NATS is not reachable") || strings.Contains(text, "headers not supported") {
+		t.Errorf("it says\n%s", text)
+	}
+}

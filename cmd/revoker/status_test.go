@@ -67,6 +67,19 @@ func TestStatusAsksTheWorkers(t *testing.T) {
 	})
 }
 
+// A domain that nobody serves is named by every command, and by a worker that waits for it.
+func TestAWrongDomainIsNamed(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, simulator{})
+	s.startNATS()
+	wrong, want := []string{"NATS_JS_DOMAIN=nowhere"}, "nobody answers on $JS.nowhere.API.>: NATS_JS_DOMAIN"
+	for _, args := range [][]string{{"status"}, {"setup"}, {"pause"}, {"check"}, {"dlq", "ls"}} {
+		s.says(1, s.env(wrong...), args, want)
+	}
+	w := start(t, s.env(wrong...), binary(t, "revoker"), "run")
+	waitFor(t, "word of the domain", func() bool { return strings.Contains(w.stderr.String(), want) })
+}
+
 // restricted starts NATS with the documented permissions for three users: worker, one that can be asked too, and operator;
 // more are further users.
 func (s *site) restricted(more string) {

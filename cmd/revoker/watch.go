@@ -30,7 +30,7 @@ const (
 func watchStatus(cmd *cobra.Command, interval time.Duration, asJSON bool) error {
 	cfg, err := config.Load()
 	if err != nil {
-		return fmt.Errorf("the configuration is wrong:\n%w", err)
+		return config.Invalid(err)
 	}
 	out := cmd.OutOrStdout()
 	log := newLogger(cmd.ErrOrStderr(), quiet(cfg))

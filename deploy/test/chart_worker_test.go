@@ -1,7 +1,9 @@
 package deploy_test
 
 import (
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -22,7 +24,7 @@ func checkWorker(t *testing.T, objects map[string]any) {
 	t.Helper()
 	d := worker(t, objects)
 	if d.Spec.Template.Spec.EnableServiceLinks == nil || *d.Spec.Template.Spec.EnableServiceLinks {
-		t.Error("service links are on: a Service's variable may stop revoker")
+		t.Error("service links are on: every Service of the namespace adds variables")
 	}
 	for key, value := range d.Spec.Selector.MatchLabels {
 		if d.Spec.Template.Labels[key] != value {
@@ -181,6 +183,22 @@ func TestTheSetupJobIsTheOperator(t *testing.T) {
 	shared := mustRender(t, with("nats.secret", "nats", "nats.kind", "creds"))["Job revoker-setup"].(*batch.Job)
 	if got := env(shared.Spec.Template.Spec.Containers[0].Env, "NATS_CREDS"); got == "" {
 		t.Error("without one of its own it has no identity")
+	}
+}
+
+// A wrong configuration ends the job at once; another failure, a NATS server that is not up yet for example, is tried again.
+func TestTheSetupJobDoesNotRetryAWrongConfiguration(t *testing.T) {
+	t.Parallel()
+	job := mustRender(t, full())["Job revoker-setup"].(*batch.Job)
+	code := regexp.MustCompile(`exitConfiguration = (\d+)`).FindStringSubmatch(read(t, root, "cmd/revoker/main.go"))
+	if job.Spec.PodFailurePolicy == nil || len(job.Spec.PodFailurePolicy.Rules) != 1 || code == nil {
+		t.Fatalf("policy %+v, code %v", job.Spec.PodFailurePolicy, code)
+	}
+	rule, name := job.Spec.PodFailurePolicy.Rules[0], job.Spec.Template.Spec.Containers[0].Name
+	exit := rule.OnExitCodes
+	if rule.Action != batch.PodFailurePolicyActionFailJob || *exit.ContainerName != name || exit.Operator != batch.PodFailurePolicyOnExitCodesOpIn ||
+		len(exit.Values) != 1 || strconv.Itoa(int(exit.Values[0])) != code[1] {
+		t.Errorf("%s after %+v, want exit code %s", rule.Action, exit, code[1])
 	}
 }
 

@@ -62,6 +62,12 @@ func TestImage(t *testing.T) {
 	if code := i.start(t, env, health[2:]...).wait(t); code != 0 {
 		t.Errorf("it is not healthy while it works: %d", code)
 	}
+	// A restart would not give it another token, or bring NATS back.
+	unready := append(slices.Clone(env), "NATS_URL=nats://127.0.0.1:1", "AUTHLETE_BEARER=another", "REVOKER_OPS_ADDR="+freeAddress(t))
+	i.start(t, unready).says(t, "NATS can't be reached")
+	if code := i.start(t, unready, health[2:]...).wait(t); code != 0 {
+		t.Errorf("an engine would restart a worker that is not ready: %d", code)
+	}
 	if err := worker.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

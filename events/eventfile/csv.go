@@ -59,16 +59,22 @@ func newCSVReader(lines *lineReader, sample []byte, chosen string) (*csvReader, 
 // choose sets the columns. It reports whether the first record is titles. Its errors quote no cell, for it may be an ID.
 func (r *csvReader) choose(first []string, chosen string) (header bool, err error) {
 	r.column = map[string]int{}
+	candidates := map[string]int{}
 	for i, cell := range first {
 		if member := title(cell); member != "" {
-			if _, taken := r.column[member]; !taken {
+			if candidates[member]++; candidates[member] == 1 {
 				r.column[member] = i
 			}
 			header = true
 		}
 	}
+	if candidates["serviceId"] > 1 {
+		return false, errors.New("is CSV with several columns titled serviceId: keep the one that is meant")
+	}
 	number, err := strconv.Atoi(chosen)
 	switch {
+	case chosen == "" && candidates["sessionId"] > 1:
+		return false, errors.New("is CSV with several columns titled sessionId or sid: say which one with --column NUMBER")
 	case chosen == "":
 		if _, found := r.column["sessionId"]; !found && len(first) > 1 {
 			return false, errors.New("is CSV, and no column is titled sessionId: name it with --column NAME or --column NUMBER, or use --format lines")
@@ -80,15 +86,26 @@ func (r *csvReader) choose(first []string, chosen string) (header bool, err erro
 	case err == nil:
 		return false, fmt.Errorf("--column: the first row has %d columns", len(first))
 	default:
-		for i, cell := range first {
-			if strings.EqualFold(strings.TrimSpace(cell), chosen) {
-				r.column["sessionId"] = i
-				return true, nil
-			}
-		}
-		return false, errors.New("--column: the first row has no column of this title")
+		return true, r.chooseTitle(first, chosen)
 	}
 	return header, nil
+}
+
+func (r *csvReader) chooseTitle(first []string, chosen string) error {
+	found := 0
+	for i, cell := range first {
+		if strings.EqualFold(strings.TrimSpace(cell), chosen) {
+			r.column["sessionId"] = i
+			found++
+		}
+	}
+	switch found {
+	case 0:
+		return errors.New("--column: the first row has no column of this title")
+	case 1:
+		return nil
+	}
+	return errors.New("--column: several columns have this title; say which one by its number")
 }
 
 func (r *csvReader) reset() {

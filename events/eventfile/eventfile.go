@@ -55,6 +55,22 @@ type Reader struct {
 	options Options
 	lines   *lineReader
 	csv     *csvReader // of CSV alone
+
+	source   *counter      // the input as it is
+	packed   *bufio.Reader // of gzip alone: reads source
+	unpacked *counter      // of gzip alone: what comes out of it
+}
+
+// counter counts the bytes that are read.
+type counter struct {
+	in io.Reader
+	n  int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.in.Read(p)
+	c.n += int64(n)
+	return n, err
 }
 
 // sampleSize is how much of a file is looked at to recognise its format, in bytes.
@@ -63,13 +79,15 @@ const sampleSize = 64 << 10
 // NewReader recognises the format of in from its first bytes and returns a reader of its rows. The error is one of the
 // user's: the content is nothing that can be read, or the options don't fit it.
 func NewReader(in io.Reader, options Options) (*Reader, error) {
-	buffered := bufio.NewReaderSize(in, sampleSize)
+	r := &Reader{format: options.Format, options: options, source: &counter{in: in}}
+	buffered := bufio.NewReaderSize(r.source, sampleSize)
 	if magic, _ := buffered.Peek(2); string(magic) == "\x1f\x8b" {
 		unzipped, err := gzip.NewReader(buffered)
 		if err != nil {
 			return nil, fmt.Errorf("reading gzip: %w", err)
 		}
-		buffered = bufio.NewReaderSize(unzipped, sampleSize)
+		r.packed, r.unpacked = buffered, &counter{in: unzipped}
+		buffered = bufio.NewReaderSize(r.unpacked, sampleSize)
 	}
 	sample, err := peek(buffered)
 	if err != nil {
@@ -82,7 +100,7 @@ func NewReader(in io.Reader, options Options) (*Reader, error) {
 		_, _ = buffered.Discard(len(bom))
 		sample = sample[len(bom):]
 	}
-	r := &Reader{format: options.Format, options: options, lines: &lineReader{in: buffered}}
+	r.lines = &lineReader{in: buffered}
 	if r.format == Detect || r.format == "" {
 		r.format = detect(sample, options.Column != "")
 	}
@@ -106,6 +124,17 @@ func peek(in *bufio.Reader) ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+// Consumed is about how many bytes of the input, compressed or not, the rows so far took. What was only read ahead does not
+// count.
+func (r *Reader) Consumed() int64 {
+	ahead := int64(r.lines.in.Buffered())
+	if r.packed == nil {
+		return r.source.n - ahead
+	}
+	unpacked := float64(r.source.n - int64(r.packed.Buffered()))
+	return int64(unpacked * float64(r.unpacked.n-ahead) / float64(max(r.unpacked.n, 1)))
 }
 
 // Format returns the format that is read.

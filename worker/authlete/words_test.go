@@ -42,6 +42,14 @@ func TestSameFailureSameWords(t *testing.T) {
 		"HTTP/2 stream reset":        {base: server.URL, edit: func(c *Client) { trust(c, server) }, want: "INTERNAL_ERROR"},
 		"HTTP/2 connection refused":  {base: "https://" + serveTCP(t, goAway(server.TLS)), edit: func(c *Client) { trust(c, server) }, want: "ENHANCE_YOUR_CALM"},
 		"name server does not serve": {base: "https://us.authlete.test", edit: func(c *Client) { c.transport.DialContext = lookUpAt(vacant(t)) }, want: "us.authlete.test"},
+		"a proxy that wants a password": {base: "https://us.authlete.test",
+			edit: func(c *Client) {
+				c.transport.Proxy = proxy("http://" + serveTCP(t, func(conn net.Conn) {
+					_ = readRequest(conn)
+					_, _ = io.WriteString(conn, "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+				}))
+			},
+			want: "the proxy asks for authentication (HTTP 407): look at HTTPS_PROXY"},
 		"reset by a proxy for HTTPS": {base: "https://us.authlete.test",
 			edit: func(c *Client) {
 				c.transport.Proxy = proxy("https://" + serveTCP(t, func(conn net.Conn) { readAndReset(conn) }))

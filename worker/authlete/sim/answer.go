@@ -33,7 +33,8 @@ const (
 	ServerError  Kind = "SERVER_ERROR"
 	CallerError  Kind = "CALLER_ERROR"
 	BadRequest   Kind = "bad request"        // 400 without an action
-	Unauthorized Kind = "unauthorized"       // 401
+	Unauthorized Kind = "unauthorized"       // 401, for a missing token
+	WrongToken   Kind = "wrong token"        // 401
 	Forbidden    Kind = "forbidden"          // 403
 	NotFound     Kind = "not found"          // 404
 	WrongMethod  Kind = "wrong method"       // 405
@@ -68,6 +69,7 @@ var written = map[Kind]struct {
 		`{"action":"CALLER_ERROR","resultCode":"A503201","resultMessage":"[A503201] The request has a problem."}`},
 	BadRequest:   {http.StatusBadRequest, jsonType, result("A001101", "The request body could not be read as JSON.")},
 	Unauthorized: {http.StatusUnauthorized, jsonType, result("A001202", "/nativesso/logout, Authorization header is missing.")},
+	WrongToken:   {http.StatusUnauthorized, jsonType, result("A001203", "/nativesso/logout, the access token is not valid.")},
 	Forbidden:    {http.StatusForbidden, jsonType, result("A001215", "/nativesso/logout, the access token is not allowed for this service.")},
 	NotFound:     {http.StatusNotFound, jsonType, result("A001210", "/nativesso/logout, there is no such service.")},
 	WrongMethod:  {http.StatusMethodNotAllowed, jsonType, result("A001103", "/nativesso/logout, the method must be POST.")},

@@ -26,6 +26,7 @@ func TestKinds(t *testing.T) {
 		{Answer{Kind: CallerError, Status: 200}, 200, "CALLER_ERROR", "A503201", "", jsonType},
 		{Answer{Kind: BadRequest}, 400, "", "A001101", "", jsonType},
 		{Answer{Kind: Unauthorized}, 401, "", "A001202", "", jsonType},
+		{Answer{Kind: WrongToken}, 401, "", "A001203", "access token is not valid", jsonType},
 		{Answer{Kind: Forbidden}, 403, "", "A001215", "", jsonType},
 		{Answer{Kind: NotFound}, 404, "", "A001210", "", jsonType},
 		{Answer{Kind: WrongMethod}, 405, "", "A001103", "", jsonType},

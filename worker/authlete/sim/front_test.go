@@ -56,7 +56,7 @@ func TestFront(t *testing.T) {
 		"GET":                       {func(r *request) { r.method = "GET" }, 405, "A001103"},
 		"PUT":                       {func(r *request) { r.method = "PUT" }, 405, "A001103"},
 		"no token":                  {func(r *request) { r.authorization = "" }, 401, "A001202"},
-		"another token":             {func(r *request) { r.authorization += "x" }, 401, "A001202"},
+		"another token":             {func(r *request) { r.authorization += "x" }, 401, "A001203"},
 		"another scheme":            {func(r *request) { r.authorization = "Basic " + token }, 401, "A001202"},
 		"no content type":           {func(r *request) { r.contentType = "" }, 415, "A001102"},
 		"another content type":      {func(r *request) { r.contentType = "application/x-www-form-urlencoded" }, 415, "A001102"},

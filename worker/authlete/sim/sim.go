@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -160,8 +161,10 @@ func (s *Server) front(r *http.Request) (service, sessionID string, refused Kind
 		return "", "", NotFound
 	case r.Method != http.MethodPost:
 		return "", "", WrongMethod
-	case token != "" && r.Header.Get("Authorization") != "Bearer "+token:
+	case token != "" && !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer "):
 		return "", "", Unauthorized
+	case token != "" && r.Header.Get("Authorization") != "Bearer "+token:
+		return "", "", WrongToken
 	case len(s.options.Services) > 0 && !slices.Contains(s.options.Services, service):
 		return "", "", NotFound
 	case mediaType != "application/json":

@@ -1,0 +1,39 @@
+package events
+
+import (
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// replaceConsumer says how to get rid of a consumer that can't be changed in place, without the loss of an event. That depends
+// on the stream's retention: with interest, the server deletes what waits for no other consumer; a work queue takes no
+// second consumer for the same events.
+func replaceConsumer(stream jetstream.StreamConfig, consumer string) string {
+	remove := fmt.Sprintf("`nats consumer rm %s %s`", stream.Name, consumer)
+	switch stream.Retention {
+	case jetstream.InterestPolicy:
+		return "it can't be changed in place, and must not be deleted yet: the stream has interest retention, so the events that wait for" +
+			" this consumer alone would be deleted too. Name a new consumer with REVOKER_CONSUMER, run `revoker setup`, start the workers with that" +
+			" name, and only then delete this one (" + remove + ")"
+	case jetstream.WorkQueuePolicy:
+		return "it can't be changed in place: delete the consumer (" + remove + ") and run `revoker setup`. The events that are not" +
+			" acknowledged stay in the stream, for it is a work queue"
+	}
+	return "it can't be changed in place: delete the consumer (" + remove + ") and run `revoker setup`; events that are still in the stream" +
+		" are then revoked again, which is harmless. Or name another with REVOKER_CONSUMER"
+}
+
+// replaceStream says how to get rid of a stream that can't be changed in place, without the loss of a message. variable is what
+// names the stream.
+func replaceStream(stream jetstream.StreamConfig, variable string) string {
+	remove := fmt.Sprintf("`nats stream rm %s`", stream.Name)
+	if variable == deadLetterVariable {
+		return "the server can't change it, and a stream that is deleted takes its dead letters along: name another stream and subject" +
+			" with REVOKER_DEAD_LETTER_STREAM and REVOKER_DEAD_LETTER_SUBJECT, and delete this one (" + remove + ") once no dead letter is in it" +
+			" (`revoker dlq ls` with the old names)"
+	}
+	return "the server can't change it, and a stream that is deleted takes its events along: stop the publishers, wait until `revoker status`" +
+		" shows that no event is left, then delete the stream (" + remove + "; its other consumers go too) and run `revoker setup`. Or move the" +
+		" publishers to a new stream and subject (REVOKER_STREAM, REVOKER_SUBJECT), and let workers with the old names finish this one"
+}
