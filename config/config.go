@@ -27,28 +27,28 @@ type Config struct {
 	Replicas          int    `envconfig:"REVOKER_REPLICAS" default:"1" min:"1" max:"5" desc:"Replicas of the streams that revoker creates."`
 	Retention         string `envconfig:"REVOKER_RETENTION" default:"limits" desc:"Retention of the event stream if revoker creates it: limits (others may subscribe too), interest or workqueue."`
 
-	Concurrency    int           `envconfig:"REVOKER_CONCURRENCY" default:"64" min:"1" max:"16384" unit:"calls" desc:"API calls in flight at the most."`
-	RateLimit      float64       `envconfig:"REVOKER_RATE_LIMIT" default:"0" min:"0" max:"1000000" unit:"calls/s" desc:"API calls a second at the most, for this process; 0 sets no limit."`
+	Concurrency    int           `envconfig:"REVOKER_CONCURRENCY" default:"64" min:"1" max:"16384" unit:"calls" desc:"Largest number of API calls in flight."`
+	RateLimit      float64       `envconfig:"REVOKER_RATE_LIMIT" default:"0" min:"0" max:"1000000" unit:"calls/s" desc:"Largest number of API calls per second, for this process; 0 sets no limit."`
 	RequestTimeout time.Duration `envconfig:"REVOKER_REQUEST_TIMEOUT" default:"10s" min:"10ms" max:"10m" desc:"Time that one API call may take, body included."`
-	AckWait        time.Duration `envconfig:"REVOKER_ACK_WAIT" default:"10s" min:"1s" max:"1h" desc:"Time after which the server delivers an event again that a crashed worker held; renewed while a call is in work."`
-	MaxAckPending  int           `envconfig:"REVOKER_MAX_ACK_PENDING" default:"50000" min:"1" max:"1000000" unit:"events" desc:"Events that may be in work or waiting for their retry, over all workers."`
+	AckWait        time.Duration `envconfig:"REVOKER_ACK_WAIT" default:"10s" min:"1s" max:"1h" desc:"Time after which the server delivers an event again that a crashed worker held. It is renewed while a call is in progress."`
+	MaxAckPending  int           `envconfig:"REVOKER_MAX_ACK_PENDING" default:"50000" min:"1" max:"1000000" unit:"events" desc:"Events that may be in progress or wait for their retry, over all workers."`
 
 	RetryInitialInterval time.Duration `envconfig:"REVOKER_RETRY_INITIAL_INTERVAL" default:"500ms" min:"1ms" max:"1h" desc:"Delay after an event's first failed attempt."`
 	RetryMultiplier      float64       `envconfig:"REVOKER_RETRY_MULTIPLIER" default:"2" min:"1" max:"100" desc:"Factor by which each further attempt's delay grows."`
 	RetryMaxInterval     time.Duration `envconfig:"REVOKER_RETRY_MAX_INTERVAL" default:"5m" min:"1ms" max:"24h" desc:"Largest delay between two attempts, before jitter."`
 	RetryJitter          float64       `envconfig:"REVOKER_RETRY_JITTER" default:"0.5" min:"0" max:"1" desc:"A delay is spread evenly over (1 ± jitter) × interval."`
-	RetryShare           float64       `envconfig:"REVOKER_RETRY_SHARE" default:"0.2" min:"0.01" max:"1" desc:"Share of the slots' capacity that due retries may take from new events."`
-	RetryMaxAttempts     int           `envconfig:"REVOKER_RETRY_MAX_ATTEMPTS" default:"20" min:"1" max:"1000000" unit:"deliveries" desc:"Deliveries before an event may be dead-lettered as RETRIES_EXHAUSTED, once the maximum age has passed too."`
-	RetryMaxAge          time.Duration `envconfig:"REVOKER_RETRY_MAX_AGE" default:"6h" min:"0s" max:"8760h" desc:"Age before an event may be dead-lettered as RETRIES_EXHAUSTED, once the maximum of attempts has passed too."`
+	RetryShare           float64       `envconfig:"REVOKER_RETRY_SHARE" default:"0.2" min:"0.01" max:"1" desc:"Share of the slots' capacity that due retries may take from new events. While no new event waits they may take all of it."`
+	RetryMaxAttempts     int           `envconfig:"REVOKER_RETRY_MAX_ATTEMPTS" default:"20" min:"1" max:"1000000" unit:"attempts" desc:"Attempts after which an event may be dead-lettered as RETRIES_EXHAUSTED, once the maximum age has passed too. Only failures that the API itself answered count."`
+	RetryMaxAge          time.Duration `envconfig:"REVOKER_RETRY_MAX_AGE" default:"6h" min:"0s" max:"8760h" desc:"Age from which an event may be dead-lettered as RETRIES_EXHAUSTED, once the maximum of attempts has passed too."`
 
-	BreakerFailures         int           `envconfig:"REVOKER_BREAKER_FAILURES" default:"20" min:"1" max:"100000" unit:"sessions" desc:"Sessions whose calls must fail one after the other, with no success between, before the circuit breaker opens."`
-	BreakerProbeInterval    time.Duration `envconfig:"REVOKER_BREAKER_PROBE_INTERVAL" default:"1s" min:"10ms" max:"1h" desc:"Time from the breaker's opening to the first probe; later it is half of the time that the outage has lasted."`
+	BreakerFailures         int           `envconfig:"REVOKER_BREAKER_FAILURES" default:"20" min:"1" max:"100000" unit:"sessions" desc:"Sessions whose calls must fail in a row, with no success between, before the circuit breaker asks for a second opinion and opens if that is bad too."`
+	BreakerProbeInterval    time.Duration `envconfig:"REVOKER_BREAKER_PROBE_INTERVAL" default:"1s" min:"10ms" max:"1h" desc:"Time from the breaker's opening to the first probe. Later it is half of the time that the outage has lasted."`
 	BreakerMaxProbeInterval time.Duration `envconfig:"REVOKER_BREAKER_MAX_PROBE_INTERVAL" default:"4s" min:"10ms" max:"1h" desc:"Largest time between two probes, unless a Retry-After asks for more."`
-	CallerErrorBrake        int           `envconfig:"REVOKER_CALLER_ERROR_BRAKE" default:"100" min:"0" max:"1000000" unit:"sessions" desc:"Sessions in a row that the API may answer CALLER_ERROR for, with no OK between, before the others are held back until an OK or revoker resume; 0 sets no limit."`
+	CallerErrorBrake        int           `envconfig:"REVOKER_CALLER_ERROR_BRAKE" default:"100" min:"0" max:"1000000" unit:"sessions" desc:"Sessions in a row that may get CALLER_ERROR, with no OK between, before the others are held back. An OK lets them go on, or the command revoker resume; 0 sets no limit."`
 
 	DrainTimeout time.Duration `envconfig:"REVOKER_DRAIN_TIMEOUT" default:"25s" min:"0s" max:"1h" desc:"Time that calls in flight get to finish after SIGTERM."`
 	OpsAddr      string        `envconfig:"REVOKER_OPS_ADDR" default:"127.0.0.1:8080" empty:"kept" desc:"Address of the console page, /livez, /readyz and /metrics; an empty value turns them off."`
-	ConsoleToken Secret        `envconfig:"REVOKER_CONSOLE_TOKEN" desc:"What an operator enters on the console page to replay, discard or pause; at least 16 characters. The page is read-only without it."`
+	ConsoleToken Secret        `envconfig:"REVOKER_CONSOLE_TOKEN" desc:"Token that an operator enters on the console page to replay, discard or pause; at least 16 characters. Without it the page is read-only."`
 	OpsPprof     bool          `envconfig:"REVOKER_OPS_PPROF" default:"false" desc:"Serves Go's profiles at /debug/pprof/ too, to whoever reaches REVOKER_OPS_ADDR."`
 	LogLevel     slog.Level    `envconfig:"REVOKER_LOG_LEVEL" default:"info" desc:"debug, info, warn or error."`
 	LogFormat    string        `envconfig:"REVOKER_LOG_FORMAT" default:"json" desc:"json or text."`
@@ -72,7 +72,7 @@ type NATS struct {
 
 // API is how to reach the logout API. The names are those of Authlete's own SDKs.
 type API struct {
-	BaseURL           string   `envconfig:"AUTHLETE_BASE_URL" desc:"Required. Base URL of the Authlete cluster, https://us.authlete.com for example. There is no default, for a default region would send session IDs to a stranger."`
+	BaseURL           string   `envconfig:"AUTHLETE_BASE_URL" desc:"Required. Base URL of the Authlete cluster, https://us.authlete.com for example. There is no default: a wrong region would send session IDs to a stranger."`
 	ServiceID         string   `envconfig:"AUTHLETE_SERVICE_ID" desc:"Required. Service whose sessions are revoked, for events that name none."`
 	Bearer            Secret   `envconfig:"AUTHLETE_BEARER" desc:"Service Access Token or Organization Token. This or AUTHLETE_BEARER_FILE is required."`
 	BearerFile        string   `envconfig:"AUTHLETE_BEARER_FILE" desc:"File that holds the token; read again when it changes."`

@@ -28,7 +28,7 @@ func Invalid(err error) error {
 func Default() Config {
 	var cfg Config
 	for _, v := range variables(&cfg) {
-		if err := v.parse(unsettable(v.name)); err != nil {
+		if err := v.parse(absent(v.name)); err != nil {
 			panic(fmt.Sprintf("the default of %s: %v", v.name, err)) // a mistake in config.go, caught by any test
 		}
 	}
@@ -46,11 +46,11 @@ func Load() (Config, error) {
 		known[v.name] = true
 		name := v.name
 		if os.Getenv(name) == "" && v.tag.Get("empty") != "kept" {
-			name = unsettable(name)
+			name = absent(name)
 		}
 		if err := v.parse(name); err != nil {
 			errs = append(errs, err)
-			_ = v.parse(unsettable(v.name)) // so that no rule between two variables is broken by its absence
+			_ = v.parse(absent(v.name)) // so that no rule between two variables is broken by its absence
 			continue
 		}
 		errs = append(errs, v.checkRange())
@@ -97,8 +97,8 @@ func leaves(structure reflect.Value) []variable {
 	return list
 }
 
-// unsettable turns a name into one that no environment can have, since a name ends at the first "=".
-func unsettable(name string) string { return "=" + name }
+// absent turns a name into one that no environment can have, since a name ends at the first "=".
+func absent(name string) string { return "=" + name }
 
 // parse sets the field from the variable called name, or to its default. envconfig stops at the first field it can't
 // parse and quotes the value, so it is given a struct of this one field, and its error is put in our words.

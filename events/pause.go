@@ -19,7 +19,7 @@ const (
 )
 
 // ErrNoPause says that the NATS server is too old for a pause.
-var ErrNoPause = errors.New("the NATS server can't pause a consumer")
+var ErrNoPause = errors.New("a consumer can be paused from 2.11 on")
 
 // Pause stops delivery to the whole fleet until the time d from now, or for d 0 until Resume. It lasts whatever restarts, and
 // settlements go on being taken. It returns when the pause ends, zero for never.
@@ -44,8 +44,7 @@ func (c *Conn) Resume(ctx context.Context, cfg config.Config) (was bool, err err
 
 func (c *Conn) setPause(ctx context.Context, cfg config.Config, until time.Time) (time.Time, error) {
 	if version := c.nc.ConnectedServerVersion(); !atLeast(version, 2, 11, 0) {
-		return time.Time{}, fmt.Errorf("%w: it is of version %s, and a consumer can be paused from 2.11 on."+
-			" Stop the workers instead: events wait in the stream", ErrNoPause, version)
+		return time.Time{}, fmt.Errorf("the NATS server is of version %s; %w. Stop the workers instead: events wait in the stream", version, ErrNoPause)
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()

@@ -113,6 +113,6 @@ func (b *bypass) call(ctx context.Context, event events.Event, key eventKey, gen
 	r.generation = generation
 	b.w.admission.report(r)
 	if a.outcome == Revoked {
-		b.w.bypassed.Add(1)
+		b.w.counts.bypassed.Add(1)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync/atomic"
 
 	"revoker/events"
 	"revoker/worker/authlete"
@@ -32,6 +33,7 @@ func (w *Worker) advise(ctx context.Context) {
 		if generation, suspected, asking := w.admission.question(); asking {
 			r := adviser.opinion(ctx, suspected)
 			r.generation = generation
+			w.counts.opinion(r.verdict)
 			w.admission.opinion(r)
 		}
 	}
@@ -88,4 +90,32 @@ func (w *Worker) try(ctx context.Context, caller *authlete.Caller, event events.
 		w.early.put(key, earlyCall{a.response, a.took})
 	}
 	return a
+}
+
+// Counts are what a worker did beside its deliveries, since its start.
+type Counts struct {
+	// OpinionsWorking, OpinionsFailing and OpinionsNone are the second opinions that the circuit breaker asked for: the API worked, it did
+	// not, or there was no event to ask about.
+	OpinionsWorking, OpinionsFailing, OpinionsNone int64
+	// Bypassed are the sessions that were revoked while their events waited behind a full consumer.
+	Bypassed int64
+}
+
+type counts struct{ working, failing, none, bypassed atomic.Int64 }
+
+func (c *counts) opinion(v verdict) {
+	switch v {
+	case working, rejecting:
+		c.working.Add(1)
+	case failing, refusing:
+		c.failing.Add(1)
+	default:
+		c.none.Add(1)
+	}
+}
+
+// Counts returns them.
+func (w *Worker) Counts() Counts {
+	c := &w.counts
+	return Counts{c.working.Load(), c.failing.Load(), c.none.Load(), c.bypassed.Load()}
 }

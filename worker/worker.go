@@ -48,7 +48,7 @@ type Worker struct {
 	lastOK      atomic.Int64                   // when a session was last revoked, ns since epoch; 0 for never
 	lastRevoked atomic.Pointer[revokedSession] // one that was revoked lately
 	handedBack  atomic.Bool                    // an event was handed back since the bypass looked last
-	bypassed    atomic.Int64                   // sessions that the bypass revoked
+	counts      counts
 }
 
 // maxHandBack bounds how many events per second come back that were handed back through no fault of theirs: 60,000 of a

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"flag"
 	"net/http"
 	"os"
 	"os/exec"
@@ -137,25 +139,34 @@ func TestHealth(t *testing.T) {
 	asks(1, "connection refused", "--live")
 }
 
-// What is printed from the configuration's declaration stands in the repository as it is now.
+var update = flag.Bool("update", false, "write what the documents should say of the configuration")
+
+// The documents have what the configuration's declaration says. -update brings them up to date.
 func TestDocumentsMatchTheConfiguration(t *testing.T) {
 	t.Parallel()
+	const document, example = "../../config/README.md", "../../deploy/revoker.env"
 	var table, file strings.Builder
-	if err := config.WriteMarkdown(&table); err != nil {
+	if err := errors.Join(config.WriteMarkdown(&table), config.WriteEnvFile(&file)); err != nil {
 		t.Fatal(err)
 	}
-	if err := config.WriteEnvFile(&file); err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(readFile(t, "config/README.md"), table.String()) {
-		t.Errorf("config/README.md should have this table:\n%s", table.String())
-	}
-	example, err := os.ReadFile("../../deploy/revoker.env")
+	content, err := os.ReadFile(document)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(example) != file.String() {
-		t.Errorf("deploy/revoker.env should be:\n%s", file.String())
+	stands := regexp.MustCompile(`(?m)(^\|.*\n)+`).ReplaceAllLiteralString(string(content), table.String())
+	for path, want := range map[string]string{document: stands, example: file.String()} {
+		have, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(have) == want {
+			continue
+		}
+		if !*update {
+			t.Errorf("%s is not what config/config.go says: go test ./cmd/revoker -run TestDocumentsMatchTheConfiguration -update", path)
+		} else if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -62,7 +62,7 @@ func TestMetricsOfARun(t *testing.T) {
 	const events = 1000
 	s := newSite(t, simulator{Failing: 10, Bad: 1})
 	s.startNATS()
-	w := s.startWorker()
+	w := s.startWorker("REVOKER_ALLOWED_SERVICE_IDS=77")
 	base := opsURL(t, w)
 	s.publish(0, events)
 	s.waitDone()
@@ -87,6 +87,9 @@ func TestMetricsOfARun(t *testing.T) {
 		`revoker_breaker_state{state="closed"}`:                   1,
 		`revoker_nats_connected`:                                  1,
 		`revoker_misconfigured`:                                   0,
+		`revoker_service_held{service="77"}`:                      0,
+		`revoker_bypassed_revocations_total`:                      0,
+		`revoker_opinions_total{verdict="failing"}`:               0,
 		`revoker_ack_pending_limit`:                               50000,
 		`revoker_stream_max_age_seconds`:                          7 * 24 * 3600,
 		`revoker_backlog_events`:                                  0,

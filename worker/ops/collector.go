@@ -30,6 +30,8 @@ var (
 	breaker       = describe("revoker_breaker_state", "1 for the circuit breaker's state, 0 for the others.", "state")
 	misconfigured = describe("revoker_misconfigured", "Whether the API refuses every call because of the configuration.")
 
+	opinions    = describe("revoker_opinions_total", "Second opinions that the circuit breaker asked for: calls for the newest event.", "verdict")
+	bypassed    = describe("revoker_bypassed_revocations_total", "Sessions that were revoked while their events waited behind a full consumer.")
 	serviceHeld = describe("revoker_service_held", "Whether the events that name this service are held back, because the API refuses it or asks for time.", "service")
 
 	// Of the queue, and the same for all its workers. They are left out while they are not known.
@@ -42,7 +44,7 @@ var (
 	letterDepth   = describe("revoker_dead_letter_stream_events", "Dead letters in their stream.")
 
 	descriptions = []*prometheus.Desc{
-		buildInfo, connected, slots, inFlight, inHand, breaker, misconfigured, serviceHeld,
+		buildInfo, connected, slots, inFlight, inHand, breaker, misconfigured, opinions, bypassed, serviceHeld,
 		backlog, ackPending, maxAckPending, oldest, maxAge, paused, letterDepth,
 	}
 )
@@ -70,6 +72,13 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	gauge(inFlight, float64(f.state.InFlight))
 	gauge(inHand, float64(f.state.InHand))
 	gauge(misconfigured, truth(f.misconfig))
+	count := func(d *prometheus.Desc, value int64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
+	}
+	count(opinions, f.counts.OpinionsWorking, "working")
+	count(opinions, f.counts.OpinionsFailing, "failing")
+	count(opinions, f.counts.OpinionsNone, "none")
+	count(bypassed, f.counts.Bypassed)
 	for _, service := range f.services {
 		held := slices.ContainsFunc(f.state.Held, func(h events.HeldService) bool { return h.Service == service })
 		gauge(serviceHeld, truth(held), service)

@@ -16,6 +16,7 @@ import (
 
 	"revoker/config"
 	"revoker/events"
+	"revoker/worker"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -110,12 +111,13 @@ func TestATakenPortIsAnErrorAtStart(t *testing.T) {
 	}
 }
 
-func TestGauges(t *testing.T) {
+func TestWhatIsThereNow(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	f := sound(now)
 	f.queue.status.DeadLetters = &events.DeadLetterCount{Total: 7}
-	f.state = events.WorkerState{InFlight: 3, InHand: 4, Breaker: "half-open", Reason: "SECRET"}
+	f.state = events.WorkerState{InFlight: 3, InHand: 4, Breaker: "half-open", Reason: "SECRET", Held: []events.HeldService{{Service: "77"}}}
+	f.services, f.counts = []string{"77", "78"}, worker.Counts{OpinionsWorking: 5, OpinionsFailing: 6, OpinionsNone: 7, Bypassed: 8}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(newCollector("v1", func() facts { return f }))
 	if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
@@ -130,11 +132,11 @@ func TestGauges(t *testing.T) {
 		for _, metric := range family.GetMetric() {
 			name := family.GetName()
 			for _, label := range metric.GetLabel() {
-				if label.GetName() == "state" {
+				if label.GetName() == "state" || label.GetName() == "service" || label.GetName() == "verdict" {
 					name += " " + label.GetValue()
 				}
 			}
-			got[name] = metric.GetGauge().GetValue()
+			got[name] = metric.GetGauge().GetValue() + metric.GetCounter().GetValue()
 		}
 	}
 	for name, want := range map[string]float64{
@@ -143,6 +145,8 @@ func TestGauges(t *testing.T) {
 		"revoker_breaker_state half-open": 1, "revoker_backlog_events": 0, "revoker_ack_pending_events": 799,
 		"revoker_ack_pending_limit": 1000, "revoker_oldest_event_age_seconds": 500, "revoker_stream_max_age_seconds": 1000,
 		"revoker_consumer_paused": 0, "revoker_dead_letter_stream_events": 7,
+		"revoker_service_held 77": 1, "revoker_service_held 78": 0, "revoker_bypassed_revocations_total": 8,
+		"revoker_opinions_total working": 5, "revoker_opinions_total failing": 6, "revoker_opinions_total none": 7,
 	} {
 		if value, there := got[name]; !there || value != want {
 			t.Errorf("%s is %v (%v), want %v", name, value, there, want)

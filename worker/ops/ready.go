@@ -42,6 +42,7 @@ type facts struct {
 	queue     reading
 	slots     int
 	services  []string // that events may name
+	counts    worker.Counts
 }
 
 // facts gathers them, without waiting for anything.
@@ -51,7 +52,7 @@ func (s *Server) facts() facts {
 	s.mu.Unlock()
 	f := facts{now: time.Now(), connected: conn != nil && conn.Connected(), setUp: w != nil, slots: s.cfg.Concurrency, services: s.cfg.API.AllowedServiceIDs}
 	if w != nil {
-		f.state, f.unserved, f.queue = w.State(), w.Unserved(), q.latest()
+		f.state, f.unserved, f.queue, f.counts = w.State(), w.Unserved(), q.latest(), w.Counts()
 		if reason, misconfigured := w.Misconfigured(); misconfigured {
 			f.misconfig, f.state.Reason = true, reason
 		}
