@@ -80,17 +80,30 @@ func (c *Conn) peek(ctx context.Context, stream string, what map[string]any) (St
 	return stored, nil
 }
 
-// Full reports whether so many events are unsettled that the server delivers nothing new although some wait, and after
-// which sequence those begin.
-func (c *Consumer) Full(ctx context.Context) (after uint64, full bool, err error) {
+// Position is how far the consumer is in its stream.
+type Position struct {
+	// Delivered is the last sequence that was delivered for the first time.
+	Delivered uint64
+	// Settled is the sequence up to which all events are settled.
+	Settled uint64
+	// Pending is how many events were never delivered.
+	Pending uint64
+	// Full tells that so many events are unsettled that the server delivers none of the pending ones.
+	Full bool
+}
+
+// Position asks the server for it.
+func (c *Consumer) Position(ctx context.Context) (Position, error) {
 	ctx, cancel := context.WithTimeout(ctx, peekTimeout)
 	defer cancel()
 	consumer, err := c.conn.js.Consumer(ctx, c.cfg.Stream, c.cfg.Consumer)
 	if err != nil {
-		return 0, false, fmt.Errorf("looking up consumer %s: %w", c.cfg.Consumer, err)
+		return Position{}, fmt.Errorf("looking up consumer %s: %w", c.cfg.Consumer, err)
 	}
 	info := consumer.CachedInfo()
 	limit := info.Config.MaxAckPending
-	full = limit > 0 && info.NumAckPending >= limit && info.NumPending > 0 && !info.Paused
-	return info.Delivered.Stream, full, nil
+	return Position{
+		Delivered: info.Delivered.Stream, Settled: info.AckFloor.Stream, Pending: info.NumPending,
+		Full: limit > 0 && info.NumAckPending >= limit && info.NumPending > 0 && !info.Paused,
+	}, nil
 }

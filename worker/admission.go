@@ -140,13 +140,11 @@ func (a *admission) askIfWanted() {
 	}
 }
 
-// question is what the breaker wants to know: whether the API works, in this generation. suspected tells that it was not
-// open before.
-func (a *admission) question() (generation uint64, suspected, asking bool) {
+// question tells whether the breaker wants to know if the API works, and in which generation.
+func (a *admission) question() (generation uint64, asking bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	b := a.breaker
-	return b.generation, b.state == Closed || b.suspected, b.asking
+	return a.breaker.generation, a.breaker.asking
 }
 
 // report hands the result of a delivery to the breaker.

@@ -20,10 +20,17 @@ const (
 	// probeFailures is how many probes must fail, one after the other, before the breaker opens again: one alone may have met
 	// one of the sessions that fail by themselves.
 	probeFailures = 2
+	// After a bad opinion a delivery probes too in the first rounds, and later in each of so many: both ends of the queue may fail by
+	// themselves while the API works. It is rare, because it costs a delivery.
+	firstRounds, laterRounds = 3, 8
 	// fruitlessProbes is how many deliveries may turn out not to probe anything, an invalid event for example.
 	fruitlessProbes = 8
 	// maxTrust bounds the doubling of the threshold; see breaker.trust.
 	maxTrust = 5
+	// trustTime is how long a good opinion is trusted while sessions go on failing in a row.
+	trustTime = 5 * time.Second
+	// growTime is the same while slots are missing, which a good opinion brings back.
+	growTime = time.Second
 	// flapWindow is how soon after closing an opening counts as the same outage.
 	flapWindow = 10 * time.Second
 	// maxPause is the longest time without a probe, whatever a Retry-After says.
@@ -65,7 +72,8 @@ type breaker struct {
 	released bool                // an operator took the brake off; it holds until the next OK
 	// trust counts the good opinions since the last success. Each doubles the threshold, so that a long block of failing
 	// sessions costs few opinions.
-	trust int
+	trust  int
+	opined time.Time // when the last opinion came
 
 	asking    bool          // an opinion is being asked for
 	suspected bool          // half-open, but it was not open before
@@ -75,6 +83,7 @@ type breaker struct {
 	closed    time.Time     // when it closed last
 	until     time.Time     // open: when the next probe is due
 	next      time.Duration // open and half-open: how long to stay open if the probe fails
+	round     int           // open and half-open: how often it was half-open
 	probing   int           // half-open: deliveries that are out to probe
 	misses    int           // half-open: probes that failed
 	fruitless int           // half-open: deliveries that probed nothing
@@ -117,6 +126,7 @@ func (b *breaker) admit(now time.Time, free, busy int) (n int, wait time.Duratio
 		}
 		b.change(HalfOpen)
 		b.asking = true
+		b.round++
 	}
 	if b.state == HalfOpen {
 		if b.asking || b.probing > 0 || free <= 0 {
@@ -193,12 +203,19 @@ func (b *breaker) report(now time.Time, r result, calling int) {
 			}
 		}
 	case failing:
-		if b.failed[r.session] = struct{}{}; len(b.failed) >= b.threshold<<b.trust && !b.asking {
+		if b.failed[r.session] = struct{}{}; b.doubts(now) {
 			b.suspectSessions(r, calling)
 		}
 	case refusing:
 		b.open(now, r, calling)
 	}
+}
+
+// doubts reports whether so many sessions failed in a row that an opinion is wanted.
+func (b *breaker) doubts(now time.Time) bool {
+	n, trusted := len(b.failed), now.Sub(b.opined)
+	return !b.asking && n >= b.threshold &&
+		(n >= b.threshold<<b.trust || trusted >= trustTime || trusted >= growTime && !b.slots.all())
 }
 
 // succeeded starts the row of failures anew. ok says that it was an OK, and no CALLER_ERROR.
@@ -260,7 +277,7 @@ func (b *breaker) opinion(now time.Time, r result) {
 	if r.generation != b.generation || !b.asking {
 		return
 	}
-	b.asking = false
+	b.asking, b.opined = false, now
 	braking := b.braking()
 	switch {
 	case b.state == Closed: // asked while work went on
@@ -277,8 +294,11 @@ func (b *breaker) opinion(now time.Time, r result) {
 		b.close(now)
 	case r.verdict == refusing:
 		b.open(now, r, b.calling)
-	case r.verdict != saysNothing:
-		b.misses++ // deliveries probe next
+	case r.verdict == saysNothing: // deliveries must probe
+	case b.round <= firstRounds || b.round%laterRounds == 0:
+		b.misses = probeFailures - 1 // one delivery probes too
+	default:
+		b.open(now, r, b.calling)
 	}
 }
 
@@ -289,6 +309,7 @@ func (b *breaker) trusted(now time.Time, r result) {
 		clear(b.failed)
 		clear(b.rejected)
 		b.trust = min(b.trust+1, maxTrust)
+		b.slots.double()
 	default:
 		b.open(now, b.because(r), b.calling)
 	}
@@ -354,7 +375,7 @@ func (b *breaker) close(now time.Time) {
 	b.slots.restart(now)
 	clear(b.failed)
 	clear(b.rejected)
-	b.closed, b.reason, b.misconfig, b.braked, b.opened, b.next = now, "", false, false, false, 0
+	b.closed, b.reason, b.misconfig, b.braked, b.opened, b.next, b.round = now, "", false, false, false, 0, 0
 }
 
 func (b *breaker) change(to BreakerState) {

@@ -54,13 +54,13 @@ func (b *bypass) look(ctx context.Context) {
 			b.w.log.Error("bypassing a full consumer panicked", "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 		}
 	}()
-	after, full, err := b.w.consumer.Full(ctx)
+	at, err := b.w.consumer.Position(ctx)
 	was := b.full
-	if b.full = err == nil && full; !b.full {
+	if b.full = err == nil && at.Full; !b.full {
 		return
 	}
-	if b.next = max(b.next, after+1); !was {
-		b.next = after + 1 // the stream may be another one by now
+	if b.next = max(b.next, at.Delivered+1); !was {
+		b.next = at.Delivered + 1 // the stream may be another one by now
 	}
 	var calls sync.WaitGroup
 	defer calls.Wait()
@@ -73,15 +73,14 @@ func (b *bypass) look(ctx context.Context) {
 			}
 			return
 		}
-		key := eventKey{stored.Sequence, stored.Published.UnixNano()}
-		event, err := b.w.decode(stored.Header, stored.Payload)
-		if err != nil || b.w.early.has(key) {
+		c, err := b.w.candidate(stored, nil)
+		if err != nil || b.w.early.has(c.key) {
 			b.next = stored.Sequence + 1
 			continue
 		}
-		generation, pause := b.w.admission.enterAside(event.ServiceID)
+		generation, pause := b.w.admission.enterAside(c.event.ServiceID)
 		switch {
-		case pause > 0 && !b.w.admission.holding(event.ServiceID):
+		case pause > 0 && !b.w.admission.holding(c.event.ServiceID):
 			return // calls are paused; it is looked at again
 		case pause > 0: // of this service alone; its delivery waits anyway
 			b.next = stored.Sequence + 1
@@ -93,14 +92,14 @@ func (b *bypass) look(ctx context.Context) {
 			defer func() { <-slots }()
 			defer b.w.admission.leave()
 			if b.w.admission.rate.take(ctx, 1) == 1 {
-				b.call(ctx, event, key, generation)
+				b.call(ctx, c, generation)
 			}
 		})
 	}
 }
 
 // call makes one event's call.
-func (b *bypass) call(ctx context.Context, event events.Event, key eventKey, generation uint64) {
+func (b *bypass) call(ctx context.Context, c candidate, generation uint64) {
 	defer func() {
 		if p := recover(); p != nil {
 			b.w.log.Error("bypassing a full consumer panicked", "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
@@ -108,7 +107,7 @@ func (b *bypass) call(ctx context.Context, event events.Event, key eventKey, gen
 	}()
 	caller := b.w.api.Caller(ctx)
 	defer caller.Close()
-	a := b.w.try(ctx, caller, event, key)
+	a := b.w.try(ctx, caller, c)
 	r := b.w.evidence(a)
 	r.generation = generation
 	b.w.admission.report(r)

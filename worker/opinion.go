@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime/debug"
 	"sync/atomic"
 
@@ -11,27 +12,26 @@ import (
 	"revoker/worker/authlete"
 )
 
-// adviser gives the circuit breaker its second opinions: it calls the API for the newest event that the stream holds. The call is
-// idempotent and its session has ended, so nothing is done too early, and no delivery is spent. The newest event is the one that has least to do with the
-// head of the queue, where a block of failing sessions can't be told from an outage.
+// adviser gives the circuit breaker its second opinions. It calls the API for events from the other end of the queue: the newest
+// that the stream holds, and one that was never delivered. These have least to do with the head of the queue, where a block of
+// failing sessions can't be told from an outage. The call is idempotent and its session has ended, so nothing is done too
+// early, and no delivery is spent.
 type adviser struct {
 	w      *Worker
-	caller *authlete.Caller
-	failed eventKey // the newest event for which the API failed; it would say nothing new
+	failed atomic.Pointer[eventKey] // the newest event for which the API failed; it would say nothing new
 }
 
 // advise answers the breaker's questions until ctx is done.
 func (w *Worker) advise(ctx context.Context) {
-	adviser := &adviser{w: w, caller: w.api.Caller(ctx)}
-	defer adviser.caller.Close()
+	adviser := &adviser{w: w}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-w.admission.ask:
 		}
-		if generation, suspected, asking := w.admission.question(); asking {
-			r := adviser.opinion(ctx, suspected)
+		if generation, asking := w.admission.question(); asking {
+			r := adviser.opinion(ctx)
 			r.generation = generation
 			w.counts.opinion(r.verdict)
 			w.admission.opinion(r)
@@ -39,55 +39,110 @@ func (w *Worker) advise(ctx context.Context) {
 	}
 }
 
-// opinion asks the API about one session and says what the answer says of the API. A suspicion is worth a call even where the newest event is one
-// that failed before.
-func (a *adviser) opinion(ctx context.Context, suspected bool) (r result) {
+// opinion asks the API about up to two sessions at a time, and says what the answers say of it. It works if one of them is
+// revoked.
+func (a *adviser) opinion(ctx context.Context) (r result) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // a slow second answer is not waited for
+	candidates := a.candidates(ctx)
+	results := make(chan result, len(candidates))
+	for _, c := range candidates {
+		go func() { results <- a.ask(ctx, c) }()
+	}
+	for range candidates {
+		switch next := <-results; next.verdict {
+		case working, refusing:
+			return next
+		case failing, rejecting:
+			r = next
+		}
+	}
+	return r
+}
+
+// candidates are the sessions to ask about.
+func (a *adviser) candidates(ctx context.Context) (list []candidate) {
+	newest, err := a.w.newest(ctx)
+	if err != nil {
+		if !errors.Is(err, events.ErrNoEvent) {
+			a.w.log.Debug("the newest event can't be asked about", "error", err)
+		}
+		if last := a.w.lastRevoked.Load(); last != nil {
+			list = append(list, candidate{event: last.event})
+		}
+		return list
+	}
+	if failed := a.failed.Load(); failed == nil || newest.key != *failed {
+		newest.newest = true
+		list = append(list, newest)
+	}
+	if other, err := a.w.unsettled(ctx, newest.key.sequence); err == nil && other.key != newest.key {
+		list = append(list, other)
+	}
+	return list
+}
+
+// ask makes one call.
+func (a *adviser) ask(ctx context.Context, c candidate) (r result) {
 	defer func() {
 		if p := recover(); p != nil {
 			r = result{verdict: saysNothing}
 			a.w.log.Error("asking for a second opinion panicked", "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 		}
 	}()
-	event, key, err := a.w.sample(ctx)
-	if err != nil || !suspected && key == a.failed && key != (eventKey{}) {
-		if err != nil && !errors.Is(err, events.ErrNoEvent) {
-			a.w.log.Debug("no event to ask the API about", "error", err)
-		}
-		return result{verdict: saysNothing}
-	}
-	at := a.w.try(ctx, a.caller, event, key)
-	switch r = a.w.evidence(at); r.verdict {
-	case failing, rejecting:
-		a.failed = key
-	default:
-		a.failed = eventKey{}
+	caller := a.w.api.Caller(ctx)
+	defer caller.Close()
+	r = a.w.evidence(a.w.try(ctx, caller, c))
+	if c.newest && (r.verdict == failing || r.verdict == rejecting) {
+		a.failed.Store(&c.key)
 	}
 	return r
 }
 
-// sample is an event to ask the API about: the newest one, or where that can't be read or is not usable, the one whose session
-// this worker revoked last.
-func (w *Worker) sample(ctx context.Context) (events.Event, eventKey, error) {
-	stored, err := w.consumer.Newest(ctx)
-	if err == nil {
-		var event events.Event
-		if event, err = w.decode(stored.Header, stored.Payload); err == nil {
-			return event, eventKey{stored.Sequence, stored.Published.UnixNano()}, nil
-		}
-	}
-	if last := w.lastRevoked.Load(); last != nil {
-		return last.event, eventKey{}, nil
-	}
-	return events.Event{}, eventKey{}, err
+// candidate is an event that the API may be asked about.
+type candidate struct {
+	event events.Event
+	key   eventKey // zero for one that is known to be revoked
+	// newest tells that it is the event that was stored last.
+	newest bool
 }
 
-// try calls the API for an event that was not delivered. If that revokes the session it is remembered, so that the delivery, when it comes, is
-// settled without a second call.
-func (w *Worker) try(ctx context.Context, caller *authlete.Caller, event events.Event, key eventKey) *attempt {
-	a := &attempt{event: event}
+// newest is the event that was stored last.
+func (w *Worker) newest(ctx context.Context) (candidate, error) {
+	return w.candidate(w.consumer.Newest(ctx))
+}
+
+// unsettled is an event from anywhere among those that were never delivered, or else among those that are not all settled.
+func (w *Worker) unsettled(ctx context.Context, newest uint64) (candidate, error) {
+	at, err := w.consumer.Position(ctx)
+	if err != nil {
+		return candidate{}, err
+	}
+	after := at.Delivered
+	if at.Pending == 0 {
+		after = at.Settled
+	}
+	if after >= newest {
+		return candidate{}, events.ErrNoEvent
+	}
+	return w.candidate(w.consumer.Next(ctx, after+1+rand.Uint64N(newest-after)))
+}
+
+func (w *Worker) candidate(stored events.Stored, err error) (candidate, error) {
+	if err != nil {
+		return candidate{}, err
+	}
+	event, err := w.decode(stored.Header, stored.Payload)
+	return candidate{event: event, key: eventKey{stored.Sequence, stored.Published.UnixNano()}}, err
+}
+
+// try calls the API for an event that was not delivered. If that revokes the session it is remembered, so that the delivery,
+// when it comes, is settled without a second call.
+func (w *Worker) try(ctx context.Context, caller *authlete.Caller, c candidate) *attempt {
+	a := &attempt{event: c.event}
 	w.call(ctx, caller, a)
-	if a.outcome == Revoked && key != (eventKey{}) {
-		w.early.put(key, earlyCall{a.response, a.took})
+	if a.outcome == Revoked && c.key != (eventKey{}) {
+		w.early.put(c.key, earlyCall{a.response, a.took})
 	}
 	return a
 }

@@ -165,14 +165,17 @@ func (w *Worker) provenSince(ctx context.Context, caller *authlete.Caller, a *at
 	if last := w.lastOK.Load(); last > int64(a.began) {
 		return true
 	}
-	event, key, err := w.sample(ctx)
-	if err != nil || event.SessionID == a.event.SessionID {
+	other, err := w.newest(ctx)
+	if last := w.lastRevoked.Load(); (err != nil || other.event.SessionID == a.event.SessionID) && last != nil {
+		other, err = candidate{event: last.event}, nil
+	}
+	if err != nil || other.event.SessionID == a.event.SessionID {
 		return false
 	}
 	caller.Before = nil // the call belongs to no trace
-	other := w.try(ctx, caller, event, key)
-	w.evidence(other)
-	return other.outcome == Revoked
+	proof := w.try(ctx, caller, other)
+	w.evidence(proof)
+	return proof.outcome == Revoked
 }
 
 // settle is the one place where deliveries are settled. Whatever fails on the way, the event stays in the stream: a panic hands

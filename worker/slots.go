@@ -39,6 +39,12 @@ func (l *slotLimit) succeeded() {
 	}
 }
 
+// double is for when a block of failing sessions leaves no successful calls to grow by, although the API works.
+func (l *slotLimit) double() { l.limit = min(2*l.limit, float64(l.total)) }
+
+// all reports whether all slots may be used.
+func (l *slotLimit) all() bool { return l.limit >= float64(l.total) }
+
 // admit tells how many of the free slots may be used while busy are in use, and when to ask again.
 func (l *slotLimit) admit(now time.Time, free, busy int) (n int, wait time.Duration) {
 	limit, wait := l.limit, time.Duration(math.MaxInt64)
