@@ -19,9 +19,9 @@ const (
 	bulkUnheard  = 1 << 20         // confirmations that never came, before nats.go sends no more on this connection
 	bulkRetryMin = 100 * time.Millisecond
 	bulkRetryMax = 2 * time.Second
-	// How long to go on where no stream has answered yet: either there is none, or its leader is being elected, for which a
-	// cluster takes up to 8 s.
-	bulkElection = 10 * time.Second
+	// How long to go on where no stream has answered yet and nobody says that there is none: a cluster takes up to 8 s to
+	// elect a stream's leader, and longer when several servers start.
+	bulkElection = 30 * time.Second
 
 	// Error code of the JetStream API: the stream that stores the subject is not the expected one.
 	errorWrongStream = 10060

@@ -9,14 +9,13 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"revoker/config"
 )
 
 // Check looks at all that the worker needs of NATS: server, JetStream, streams, consumer and permissions. It stores and
-// delivers nothing.
-func (c *Conn) Check(ctx context.Context, cfg config.Config) Findings {
+// delivers nothing, unless store asks for one dead letter, which alone tells whether the server can write it.
+func (c *Conn) Check(ctx context.Context, cfg config.Config, store bool) Findings {
 	var list Findings
 	c.checkServer(&list)
 	if !c.checkJetStream(ctx, cfg, &list) {
@@ -36,6 +35,9 @@ func (c *Conn) Check(ctx context.Context, cfg config.Config) Findings {
 	c.checkConsumerState(ctx, cfg, &list)
 	c.checkConsuming(ctx, cfg, there["consumer "+cfg.Consumer], &list)
 	c.checkDeadLetters(ctx, cfg, there["stream "+cfg.DeadLetterStream], &list)
+	if store {
+		list = append(list, c.checkStoring(ctx, cfg))
+	}
 	return list
 }
 
@@ -190,58 +192,4 @@ func (c *Conn) remedy(err error, otherwise string) string {
 		return "allow it in the account's permissions; the README lists all that the worker needs"
 	}
 	return otherwise
-}
-
-// HeaderCheck marks the message by which Check tries the dead-letter subject.
-const HeaderCheck = "Revoker-Check"
-
-// checkDeadLetters publishes a message for another stream to the dead-letter subject: the stream refuses it, and says so
-// itself.
-func (c *Conn) checkDeadLetters(ctx context.Context, cfg config.Config, there bool, list *Findings) {
-	const publishing = "permission to dead-letter"
-	if !there {
-		list.Add(Skipped, publishing, "there is no dead-letter stream yet", "")
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	probe := &nats.Msg{Subject: cfg.DeadLetterSubject, Header: nats.Header{
-		jetstream.ExpectedStreamHeader: {"revoker-check-of-" + cfg.DeadLetterStream}, HeaderCheck: {"nothing is to be stored"},
-	}}
-	answer, err := c.probe(ctx, probe)
-	switch {
-	case errors.Is(err, nats.ErrNoResponders):
-		list.Add(Failed, publishing, "no stream stores "+cfg.DeadLetterSubject, "`revoker setup` adds the subject")
-		return
-	case err != nil:
-		list.Add(Failed, publishing, err.Error(), c.remedy(err, "look at the server's log"))
-		return
-	}
-	if stream := answeringStream(answer.Data); stream != cfg.DeadLetterStream {
-		list.Add(Failed, publishing,
-			fmt.Sprintf("%s is stored by stream %s, not %s", cfg.DeadLetterSubject, OneLine(stream), cfg.DeadLetterStream),
-			"change REVOKER_DEAD_LETTER_STREAM or REVOKER_DEAD_LETTER_SUBJECT, or that stream's subjects")
-		return
-	}
-	list.Add(OK, publishing, cfg.DeadLetterSubject+" is stored by "+cfg.DeadLetterStream, "")
-	c.checkMessageIDs(ctx, cfg, list)
-}
-
-// checkMessageIDs looks at the windows in which an event, or a dead letter, that is published twice is stored once.
-func (c *Conn) checkMessageIDs(ctx context.Context, cfg config.Config, list *Findings) {
-	const name = "message ID windows"
-	var windows []string
-	state, remedy := OK, ""
-	for _, want := range []jetstream.StreamConfig{eventStream(cfg), deadLetterStream(cfg)} {
-		stream, err := c.js.Stream(ctx, want.Name)
-		if err != nil {
-			continue // it is missing, which was said
-		}
-		have := stream.CachedInfo().Config.Duplicates
-		windows = append(windows, fmt.Sprintf("%s %s", want.Name, have))
-		if have < want.Duplicates {
-			state, remedy = Warning, "what is published again later, after a crash for example, is stored twice; `revoker setup` makes it longer"
-		}
-	}
-	list.Add(state, name, strings.Join(windows, ", "), remedy)
 }

@@ -31,6 +31,10 @@ dead letters it publishes an empty message that the dead-letter stream must refu
 who subscribes to that subject without JetStream sees it, with a header
 Revoker-Check.
 
+--dead-letter stores one dead letter and deletes it, which alone tells whether the
+server can write: its disk may be full. An account that may not delete it is told
+which one is left. Who subscribes to the subject sees it, with that header too.
+
 --call makes one real call: it ends that session. A session ID of - is read from
 standard input, where other users of the machine can't see it.
 
@@ -43,12 +47,14 @@ Exit codes: 0 nothing failed, warnings or not, 1 a check failed, 2 wrong usage,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
 	}
 	cmd.Flags().StringVar(&c.session, "call", "", "make one real logout call, for this session ID")
+	cmd.Flags().BoolVar(&c.store, "dead-letter", false, "store one dead letter, and delete it")
 	cmd.Flags().BoolVar(&c.json, "json", false, "print JSON")
 	return cmd
 }
 
 type check struct {
 	session string
+	store   bool
 	json    bool
 }
 
@@ -66,7 +72,7 @@ func (c check) run(cmd *cobra.Command) error {
 			return fmt.Errorf("--call: %w", err)
 		}
 	}
-	findings, invalid := checkAll(cmd.Context(), session)
+	findings, invalid := checkAll(cmd.Context(), session, c.store)
 	write := writeFindings
 	if c.json {
 		write = writeFindingsJSON
@@ -85,7 +91,7 @@ func (c check) run(cmd *cobra.Command) error {
 }
 
 // checkAll goes on after a failure with all that does not need what failed. invalid tells that the configuration is wrong.
-func checkAll(ctx context.Context, session events.SessionID) (list events.Findings, invalid bool) {
+func checkAll(ctx context.Context, session events.SessionID, store bool) (list events.Findings, invalid bool) {
 	cfg, err := config.Load()
 	if err != nil {
 		list.Add(events.Failed, "configuration", oneLine(err), "`revoker run --help` describes the variables")
@@ -99,7 +105,7 @@ func checkAll(ctx context.Context, session events.SessionID) (list events.Findin
 		list.Add(events.OK, "configuration", "every variable can be used", "")
 	}
 	checkTiming(cfg, &list)
-	invalid = checkNATS(ctx, cfg, &list)
+	invalid = checkNATS(ctx, cfg, store, &list)
 	if apiErr != nil {
 		list.Add(events.Skipped, "logout API", "the configuration is wrong", "")
 		return list, true
@@ -133,7 +139,7 @@ func checkTiming(cfg config.Config, list *events.Findings) {
 }
 
 // checkNATS reports whether the settings of the connection are wrong.
-func checkNATS(ctx context.Context, cfg config.Config, list *events.Findings) (invalid bool) {
+func checkNATS(ctx context.Context, cfg config.Config, store bool, list *events.Findings) (invalid bool) {
 	const name = "NATS connection"
 	began := time.Now()
 	conn, err := events.Connect(cfg.NATS, "revoker check", slog.New(slog.DiscardHandler), false)
@@ -144,7 +150,7 @@ func checkNATS(ctx context.Context, cfg config.Config, list *events.Findings) (i
 	}
 	defer conn.Close()
 	list.Add(events.OK, name, fmt.Sprintf("connected and authenticated in %s", time.Since(began).Round(time.Millisecond)), "")
-	*list = append(*list, conn.Check(ctx, cfg)...)
+	*list = append(*list, conn.Check(ctx, cfg, store)...)
 	return false
 }
 

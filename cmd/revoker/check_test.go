@@ -106,7 +106,7 @@ func TestCheckOfTheAPI(t *testing.T) {
 	wants(t, s.check(1, []string{"AUTHLETE_BASE_URL=http://127.0.0.1:1"}), events.Failed, "API host", "connection refused")
 	wants(t, s.check(1, []string{"AUTHLETE_BASE_URL=https://nowhere.invalid"}), events.Failed, "API host", "look at AUTHLETE_BASE_URL")
 	wants(t, s.check(1, []string{"AUTHLETE_BASE_URL=https://" + strings.TrimPrefix(s.apiURL, "http://")}), events.Failed, "API encryption", "SSL_CERT_FILE")
-	wants(t, s.check(1, []string{"AUTHLETE_BEARER="}), events.Failed, "configuration", "AUTHLETE_BEARER: required")
+	wants(t, s.check(exitConfiguration, []string{"AUTHLETE_BEARER="}), events.Failed, "configuration", "AUTHLETE_BEARER: required")
 	wants(t, s.check(0, []string{"REVOKER_REQUEST_TIMEOUT=1m"}), events.Warning, "timing", "REVOKER_DRAIN_TIMEOUT")
 	session := events.SessionID("SECRET-session-1")
 	wants(t, s.check(0, nil, "--call", string(session)), events.OK, "logout of session "+session.Mask(), "2 tokens deleted")
@@ -194,7 +194,7 @@ func TestCheckOfNATS(t *testing.T) {
 	wants(t, found, events.Failed, "stream SESSIONS", "subjects is logins, not logins, session.ended")
 	wants(t, found, events.Failed, "consumer revoker", "max deliver is 3, not unlimited")
 	wants(t, found, events.Failed, "permission to dead-letter", "dlq.session.ended is stored by stream OTHERS, not SESSIONS_DLQ")
-	s.says(1, append(s.env(), "REVOKER_TYPO=1"), []string{"check"}, "REVOKER_TYPO: no such variable", "0 ok, 0 warnings, 1 failed")
+	s.says(exitConfiguration, append(s.env(), "REVOKER_TYPO=1"), []string{"check"}, "REVOKER_TYPO: no such variable", "0 ok, 0 warnings, 1 failed")
 }
 
 // foreign makes streams and consumer as somebody else might.

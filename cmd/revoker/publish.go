@@ -46,9 +46,10 @@ Formats, recognised by content and not by name; each may be compressed by gzip:
   json   one event a line: {"sessionId": "…", "serviceId": "…", "endedAt": "…",
          "reason": "…"}; only sessionId is needed, other members are left out
 
-A row that is no event never stops the rest: it is counted, and with --rejects
+A row that is not an event never stops the rest: it is counted, and with --rejects
 written to a file as {"input": …, "line": …, "reason": …, "row": …}, one a line,
-with rowBase64 instead of row where it is not UTF-8. What the file holds is kept.
+with rowBase64 instead of row where it is not UTF-8. What the file holds is kept,
+and a row that it holds already is not added again.
 
 Events are confirmed by the stream, some thousand in flight; one that is not
 confirmed is sent again. Each has a message ID of its own, so that publishing a
@@ -66,17 +67,17 @@ Exit codes: 0 done, 1 a problem, such as rows that are not events, 2 wrong usage
   zstdcat export.zst | revoker publish --column user_session --rate 5000
   revoker publish --session my-sid    # seen by ps and in the shell's history`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.check(cmd, args); err != nil {
+			summary, err := o.run(cmd, args)
+			if err != nil { // it did not begin
+				summary = publishSummary{DryRun: o.dryRun, Error: err.Error()}
+			}
+			if err == nil || o.json {
+				err = errors.Join(err, problem(summary.write(cmd.OutOrStdout(), o.json)))
+			}
+			if err != nil {
 				return err
 			}
-			cfg, err := config.Load()
-			if err != nil {
-				return config.Invalid(err)
-			}
-			if strings.ContainsAny(cfg.Subject, "*>") {
-				return config.Invalid(errors.New("REVOKER_SUBJECT: it has wildcards; publish needs the one subject to publish to"))
-			}
-			return o.run(cmd, args, cfg)
+			return problem(summary.problem())
 		},
 	}
 	flags := cmd.Flags()
@@ -86,7 +87,7 @@ Exit codes: 0 done, 1 a problem, such as rows that are not events, 2 wrong usage
 	flags.StringVar(&o.input.ServiceID, "service-id", "", "serviceId of events that name none; without it, the workers' own")
 	flags.StringVar(&o.input.Reason, "reason", "", "reason of events that have none")
 	flags.Int64Var(&o.skip, "skip", 0, "lines of the first input to pass over")
-	flags.StringVar(&o.rejects, "rejects", "", "file to append rows to that are no events")
+	flags.StringVar(&o.rejects, "rejects", "", "file to append rows to that are not events")
 	flags.Float64Var(&o.rate, "rate", 0, "events a second at the most; 0 for no limit")
 	flags.DurationVar(&o.timeout, "timeout", time.Minute, "how long to go on trying when the stream stops confirming events")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "read and check everything, send nothing")
@@ -114,17 +115,33 @@ func (o *publishOptions) check(cmd *cobra.Command, args []string) (err error) {
 	return nil
 }
 
-func (o *publishOptions) run(cmd *cobra.Command, args []string, cfg config.Config) error {
-	ctx := cmd.Context()
-	inputs, err := o.open(ctx, args, cmd.InOrStdin())
-	if err != nil {
-		return err
+// run publishes what can be published. The error is why it did not begin.
+func (o *publishOptions) run(cmd *cobra.Command, args []string) (publishSummary, error) {
+	if err := o.check(cmd, args); err != nil {
+		return publishSummary{}, err
 	}
+	cfg, err := config.Load()
+	if err != nil {
+		return publishSummary{}, config.Invalid(err)
+	}
+	if strings.ContainsAny(cfg.Subject, "*>") {
+		return publishSummary{}, config.Invalid(errors.New("REVOKER_SUBJECT: it has wildcards; publish needs the one subject to publish to"))
+	}
+	inputs, err := o.open(cmd.Context(), args, cmd.InOrStdin())
+	if err != nil {
+		return publishSummary{}, err
+	}
+	return o.each(cmd, args, cfg, inputs)
+}
+
+// each publishes or checks the rows of the inputs.
+func (o *publishOptions) each(cmd *cobra.Command, args []string, cfg config.Config, inputs *inputs) (summary publishSummary, err error) {
+	ctx := cmd.Context()
 	p := &publication{inputs: inputs, skip: o.skip, progress: newProgress(cmd.ErrOrStderr(), inputs.estimate(0), "events")}
 	p.tally.reached.line = o.skip
 	defer p.progress.Finish()
 	if p.rejects, err = openRejects(o.rejects, args); err != nil {
-		return err
+		return summary, err
 	}
 	var stopped error
 	if o.dryRun {
@@ -132,17 +149,13 @@ func (o *publishOptions) run(cmd *cobra.Command, args []string, cfg config.Confi
 		stopped = p.each(ctx, c.take)
 		p.tally.duplicates = c.duplicates()
 	} else if stopped, err = o.publish(ctx, p, cfg, newLogger(aboveBar(cmd.ErrOrStderr()), quiet(cfg))); err != nil {
-		return problem(err)
+		return summary, errors.Join(problem(err), p.rejects.close())
 	}
 	p.progress.Finish()
 	if err := p.rejects.close(); err != nil {
 		stopped = errors.Join(stopped, err)
 	}
-	s := p.summarise(stopped, o, goOn(cmd, args, p))
-	if err := s.write(cmd.OutOrStdout(), o.json); err != nil {
-		return problem(err)
-	}
-	return problem(s.problem())
+	return p.summarise(stopped, o, goOn(cmd, args, p)), nil
 }
 
 // publish sends everything. stopped is why it ended early; err, why it did not begin.

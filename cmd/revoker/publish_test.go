@@ -180,7 +180,7 @@ func TestInvalidRowsStopNothing(t *testing.T) {
 	csv := writeFile(t, "note,sid\nx,SECRET-5\n\"y,SECRET-6\nz,SECRET-7\n")
 	objects := writeFile(t, `{"sessionId":"SECRET-8","reason":"`+strings.Repeat("r", 2000)+`"}`+"\n"+`{"id":"SECRET-9"}`+"\n")
 	s.createStream(jetstream.StreamConfig{MaxMsgSize: 2000}) // the stream refuses SECRET-8
-	rejects := filepath.Join(t.TempDir(), "rejects")
+	rejects := writeFile(t, "an older one\n"+`{"input":"a line that was cut`)
 	for run := 1; run <= 2; run++ {
 		got := s.summaryOf(1, "--rejects", rejects, lines, csv, objects)
 		if got.Published+got.AlreadyThere != 4 || got.Invalid != 5 || len(got.Faults) != 5 || !got.Complete || got.Error != "" {
@@ -191,9 +191,10 @@ func TestInvalidRowsStopNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		all := strings.Split(strings.TrimSpace(string(text)), "\n")
-		if len(all) != 5*run { // what the file holds is kept
-			t.Fatalf("run %d: %d rejects:\n%s", run, len(all), text)
+		if len(all) != 2+5 || all[0] != "an older one" { // what the file holds is kept, and nothing comes twice
+			t.Fatalf("run %d: %d lines:\n%s", run, len(all), text)
 		}
+		all = all[2:]
 		kept := map[string]bool{}
 		for _, line := range all {
 			var reject struct {
@@ -234,6 +235,31 @@ func TestDryRunSendsNothing(t *testing.T) {
 	p = s.startPublish("--dry-run", writeFile(t, strings.Repeat("SECRET\x01\n", 1000)))
 	if p.wait(); !strings.HasSuffix(p.stdout.String(), ", line 10: sessionId has a control character\n  and 990 more\n") {
 		t.Errorf("got %q", p.stdout.String())
+	}
+}
+
+// What can't begin prints the object that a program expects too.
+func TestAPublishThatCannotBeginPrintsJSON(t *testing.T) {
+	t.Parallel()
+	s := &site{t: t, natsURL: "nats://127.0.0.1:1"}
+	file := writeFile(t, "SECRET-1\n")
+	for _, c := range []struct {
+		code int
+		want string
+		args []string
+	}{
+		{exitProblem, "connecting to NATS at nats://127.0.0.1:1", []string{file}},
+		{exitUsage, "argument 1 names no file", []string{"SECRET-session"}},
+		{exitUsage, "--rate: must be", []string{"--rate", "-1", file}},
+		{exitUsage, "--rejects: open", []string{"--rejects", filepath.Join(file, "x"), file}},
+	} {
+		if got := s.summaryOf(c.code, c.args...); got.Complete || !strings.Contains(got.Error, c.want) {
+			t.Errorf("%v: %+v", c.args, got)
+		}
+	}
+	p := start(t, []string{"REVOKER_TYPO=1"}, binary(t, "revoker"), "publish", "--json", file)
+	if code := p.wait(); code != exitConfiguration || !strings.HasPrefix(p.stdout.String(), `{"dryRun":false,"complete":false,`) {
+		t.Errorf("exit code %d: %s", code, p.stdout.String())
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -28,7 +27,8 @@ func newRunCommand() *cobra.Command {
 		Short: "Revokes sessions until it is stopped",
 		Long: `Takes session.ended events and revokes each session, until SIGTERM or SIGINT.
 Then it pulls no more, lets calls in flight finish, hands the rest back and
-exits with 0. A second signal ends it at once.
+exits with 0. A second signal ends it at once. Exit code 78 means that the
+configuration is wrong, which a restart does not correct.
 
 It is configured by environment variables:
 
@@ -41,8 +41,10 @@ It is configured by environment variables:
 			if err := errors.Join(err, cfg.ValidateAPI()); err != nil {
 				return config.Invalid(err)
 			}
+			log := newLogger(cmd.ErrOrStderr(), cfg)
 			tuneMemory(cfg.Concurrency)
-			return work(cmd.Context(), cfg, newLogger(cmd.ErrOrStderr(), cfg), watch{})
+			warnOfMemory(log, cfg.Concurrency, os.DirFS("/"))
+			return work(cmd.Context(), cfg, log, watch{})
 		},
 	}
 }
@@ -59,25 +61,6 @@ func newLogger(w io.Writer, cfg config.Config) *slog.Logger {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
 	return slog.New(slog.NewJSONHandler(w, options))
-}
-
-const (
-	// gcPercent lets the heap grow to five times what is live between two collections: a collection costs more than the
-	// memory it saves.
-	gcPercent = 400
-	// Beyond these collections come earlier. A call in flight needs three goroutines and the buffers of a connection.
-	memoryBase    = 56 << 20
-	memoryPerCall = 20 << 10
-)
-
-// tuneMemory leaves the choice to GOGC and GOMEMLIMIT where they are set.
-func tuneMemory(concurrency int) {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memoryBase + memoryPerCall*int64(concurrency))
-	}
 }
 
 // watch is told what a worker does. Either may be nil.

@@ -1,6 +1,8 @@
 package deploy_test
 
 import (
+	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -199,6 +201,42 @@ func TestTheSetupJobDoesNotRetryAWrongConfiguration(t *testing.T) {
 	if rule.Action != batch.PodFailurePolicyActionFailJob || *exit.ContainerName != name || exit.Operator != batch.PodFailurePolicyOnExitCodesOpIn ||
 		len(exit.Values) != 1 || strconv.Itoa(int(exit.Values[0])) != code[1] {
 		t.Errorf("%s after %+v, want exit code %s", rule.Action, exit, code[1])
+	}
+}
+
+// The limit of memory holds what the code says that the concurrency needs, at the configuration's bounds too.
+func TestTheMemoryLimitHoldsTheConcurrency(t *testing.T) {
+	t.Parallel()
+	code := read(t, root, "cmd/revoker/memory.go")
+	figure := func(name, shift string) int64 {
+		match := regexp.MustCompile(name + ` += (\d+) << ` + shift + "\n").FindStringSubmatch(code)
+		if match == nil {
+			t.Fatalf("no %s in memory.go", name)
+		}
+		n, _ := strconv.ParseInt(match[1], 10, 64)
+		return n
+	}
+	base, perCall := figure("residentBase", "20")<<20, figure("residentPerCall", "10")<<10
+	field, _ := reflect.TypeFor[config.Config]().FieldByName("Concurrency")
+	limits := map[string]any{"the default": nil, "the least": field.Tag.Get("min"), "as a number": 1024, "many": 4096, "the most": field.Tag.Get("max")}
+	for name, concurrency := range limits {
+		given, calls := with(), int64(config.Default().Concurrency)
+		if concurrency != nil {
+			given = with("config.REVOKER_CONCURRENCY", concurrency)
+			calls, _ = strconv.ParseInt(fmt.Sprint(concurrency), 10, 64)
+		}
+		limit := worker(t, mustRender(t, given)).Spec.Template.Spec.Containers[0].Resources.Limits.Memory().Value()
+		if need := base + perCall*calls; limit < need || limit > 4*need {
+			t.Errorf("%s: the limit is %d MiB, %d calls need %d MiB", name, limit>>20, calls, need>>20)
+		}
+	}
+	given := worker(t, mustRender(t, with("resources.limits", values{"memory": "1Gi", "cpu": 1}))).Spec.Template.Spec.Containers[0].Resources.Limits
+	if given.Memory().Value() != 1<<30 || given.Cpu().Value() != 1 {
+		t.Errorf("given ones become %v", given)
+	}
+	none := worker(t, mustRender(t, with("resources", values{"limits": nil}))).Spec.Template.Spec.Containers[0].Resources.Limits
+	if len(none) != 0 {
+		t.Errorf("none become %v", none)
 	}
 }
 

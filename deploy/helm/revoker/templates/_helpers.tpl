@@ -33,6 +33,18 @@ readOnlyRootFilesystem: true
 capabilities: { drop: [ALL] }
 {{- end }}
 
+{{- /* The resources of a container. Unless values give a memory limit, it holds all calls in flight:
+what cmd/revoker/memory.go says that they need, and a little more. */ -}}
+{{- define "revoker.resources" -}}
+{{- $resources := deepCopy (.Values.resources | default dict) }}
+{{- $limits := get $resources "limits" }}
+{{- if and (kindIs "map" $limits) (not (get $limits "memory")) }}
+{{- $calls := get .Values.config "REVOKER_CONCURRENCY" | default 64 | int }}
+{{- $_ := set $limits "memory" (printf "%dMi" (max 192 (add 128 (div (mul 36 $calls) 1024)))) }}
+{{- end }}
+{{- toYaml $resources }}
+{{- end }}
+
 {{- /* Passes on the NATS credentials of values.nats or values.setup.nats. */ -}}
 {{- define "revoker.natsEnv" -}}
 {{- if .secret }}
