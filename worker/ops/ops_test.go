@@ -40,8 +40,17 @@ func listen(t *testing.T, change func(*config.Config)) (base string) {
 
 func get(t *testing.T, url string) (int, string) {
 	t.Helper()
+	request, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return do(t, request)
+}
+
+func do(t *testing.T, request *http.Request) (int, string) {
+	t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Get(url)
+	response, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
