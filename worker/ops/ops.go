@@ -127,6 +127,7 @@ func (s *Server) Close() {
 	_ = s.http.Close()
 	s.served.Wait()
 	s.console.fleet.running.Wait()
+	s.console.scans.close()
 }
 
 // Observe is to be told of each settlement, for the console page. Of a nil Server it is nothing.

@@ -20,6 +20,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+const testTimeout = 20 * time.Second
+
 func listen(t *testing.T, change func(*config.Config)) (base string) {
 	t.Helper()
 	cfg := config.Default()
@@ -49,7 +51,7 @@ func get(t *testing.T, url string) (int, string) {
 
 func do(t *testing.T, request *http.Request) (int, string) {
 	t.Helper()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: testTimeout}
 	response, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)
