@@ -48,6 +48,7 @@ type Config struct {
 
 	DrainTimeout time.Duration `envconfig:"REVOKER_DRAIN_TIMEOUT" default:"25s" min:"0s" max:"1h" desc:"Time that calls in flight get to finish after SIGTERM."`
 	OpsAddr      string        `envconfig:"REVOKER_OPS_ADDR" default:"127.0.0.1:8080" empty:"kept" desc:"Address of the console page, /livez, /readyz and /metrics; an empty value turns them off."`
+	OpsHosts     []string      `envconfig:"REVOKER_OPS_HOSTS" desc:"Further names or addresses, comma-separated and without a port, under which browsers may open the console page: those of a Service, an ingress or a proxy. Loopback names are always allowed, and on other listeners the machine's own addresses and host name."`
 	ConsoleToken Secret        `envconfig:"REVOKER_CONSOLE_TOKEN" desc:"Token that an operator enters on the console page to replay, discard or pause; at least 16 characters. Without it the page is read-only."`
 	OpsPprof     bool          `envconfig:"REVOKER_OPS_PPROF" default:"false" desc:"Serves Go's profiles at /debug/pprof/ too, to whoever reaches REVOKER_OPS_ADDR."`
 	LogLevel     slog.Level    `envconfig:"REVOKER_LOG_LEVEL" default:"info" desc:"debug, info, warn or error."`

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"reflect"
@@ -97,9 +98,24 @@ func (c Config) validate() []error {
 		_, _, err := net.SplitHostPort(c.OpsAddr)
 		refuse(err != nil, "REVOKER_OPS_ADDR: not a host:port address")
 	}
+	refuse(slices.ContainsFunc(c.OpsHosts, func(host string) bool { return !validHost(host) }),
+		"REVOKER_OPS_HOSTS: must be host names or IP addresses, comma-separated, without a scheme, port or wildcard")
 	token := c.ConsoleToken.Reveal()
 	refuse(token != "" && len(token) < minConsoleToken, "REVOKER_CONSOLE_TOKEN: must have at least %d characters", minConsoleToken)
 	return append(errs, c.NATS.validate()...)
+}
+
+// validHost reports whether a browser could send the text as the host part of a Host header. Spaces around it are allowed,
+// for a list is often written with them.
+func validHost(host string) bool {
+	host = strings.TrimSpace(host)
+	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return true
+	}
+	const others = "-._" // beside letters and digits; browsers send a name of other letters in its xn-- form
+	return host != "" && !strings.ContainsFunc(host, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(others, r))
+	})
 }
 
 // minConsoleToken keeps a token from being guessed.

@@ -64,6 +64,12 @@ func TestChoicesAndRulesBetweenTwoVariables(t *testing.T) {
 		"log level unknown":     {map[string]string{"REVOKER_LOG_LEVEL": "verbose"}, "REVOKER_LOG_LEVEL"},
 		"ops address, any host": {map[string]string{"REVOKER_OPS_ADDR": ":0"}, ""},
 		"ops address, no port":  {map[string]string{"REVOKER_OPS_ADDR": "127.0.0.1"}, "REVOKER_OPS_ADDR"},
+		"ops hosts, several":    {map[string]string{"REVOKER_OPS_HOSTS": "revoker.example, 10.0.0.7,[fd00::1],xn--bcher-kva.example."}, ""},
+		"ops hosts, a port":     {map[string]string{"REVOKER_OPS_HOSTS": "revoker.example:8080"}, "REVOKER_OPS_HOSTS"},
+		"ops hosts, a URL":      {map[string]string{"REVOKER_OPS_HOSTS": "https://revoker.example"}, "REVOKER_OPS_HOSTS"},
+		"ops hosts, a wildcard": {map[string]string{"REVOKER_OPS_HOSTS": "*.example"}, "REVOKER_OPS_HOSTS"},
+		"ops hosts, umlauts":    {map[string]string{"REVOKER_OPS_HOSTS": "bücher.example"}, "REVOKER_OPS_HOSTS"},
+		"ops hosts, a gap":      {map[string]string{"REVOKER_OPS_HOSTS": "a,,b"}, "REVOKER_OPS_HOSTS"},
 		"pending at concurrency": {
 			map[string]string{"REVOKER_CONCURRENCY": "9", "REVOKER_MAX_ACK_PENDING": "9"}, "",
 		},

@@ -56,9 +56,22 @@ func (s *LetterStore) Created() time.Time { return s.created }
 // Stored is the number of messages in the dead-letter stream when the store was opened.
 func (s *LetterStore) Stored() int { return int(s.stream.CachedInfo().State.Msgs) }
 
+// LetterState tells whether letters came or went: it differs then.
+type LetterState struct {
+	Created     time.Time // of the stream: sequences start anew in one that is recreated
+	First, Last uint64
+	Messages    uint64
+}
+
+// State is that of the dead-letter stream when the store was opened.
+func (s *LetterStore) State() LetterState {
+	info := s.stream.CachedInfo()
+	return LetterState{Created: info.Created, First: info.State.FirstSeq, Last: info.State.LastSeq, Messages: info.State.Msgs}
+}
+
 // All yields the selected letters, oldest first, of those that are stored when the iteration begins: what arrives later,
 // a replayed event that failed again for example, is not among them. It reads a few at a time, so its memory does not
-// grow with their number. An error ends it. read, if any, is told of each batch how many letters were looked at.
+// grow with their number, with few consumers at the server however many sequences are selected. An error ends it. read, if any, is told of each batch how many letters were looked at.
 func (s *LetterStore) All(ctx context.Context, selection Selection, read func(int)) iter.Seq2[StoredLetter, error] {
 	return func(yield func(StoredLetter, error) bool) {
 		last, err := s.lastSequence(ctx)
@@ -66,7 +79,7 @@ func (s *LetterStore) All(ctx context.Context, selection Selection, read func(in
 			yield(StoredLetter{}, err)
 			return
 		}
-		for _, r := range selection.ranges(last) {
+		for _, r := range spans(selection.ranges(last)) {
 			if !s.yieldRange(ctx, selection, r, read, yield) {
 				return
 			}

@@ -319,3 +319,36 @@ func TestReadingLeavesNoConsumer(t *testing.T) {
 		})
 	}
 }
+
+// Chosen sequences are read with few consumers, wherever they lie and however many there are.
+func TestManySequencesAreReadWithFewConsumers(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	store := h.store(t)
+	const n = 400
+	for range n {
+		h.bury(t, nil, "x")
+	}
+	created, err := h.nc.SubscribeSync("$JS.EVENT.ADVISORY.CONSUMER.CREATED.SESSIONS_DLQ.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var odd events.Selection
+	var want []uint64
+	for sequence := uint64(1); sequence <= n; sequence += 2 {
+		want = append(want, sequence)
+		odd.Sequences = append(odd.Sequences, events.SequenceRange{First: sequence, Last: sequence})
+	}
+	if got := sequences(t, store, odd); !slices.Equal(got, want) {
+		t.Errorf("read %v", got)
+	}
+	if _, err := created.NextMsg(testTimeout); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if more, _, _ := created.Pending(); more != 0 {
+		t.Errorf("%d consumers, want 1", more+1)
+	}
+}

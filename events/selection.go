@@ -71,3 +71,35 @@ func (s Selection) ranges(last uint64) []SequenceRange {
 	}
 	return merged
 }
+
+const (
+	// maxScans bounds the consumers that one reading of letters makes at the server, however many sequences are chosen.
+	maxScans = 4
+	// It costs more to make a consumer than to read over so many letters that were not chosen.
+	wideGap = 10_000
+)
+
+// spans are what is read for the ranges, which are in order: each from one range's first sequence to the same or a later
+// one's last. What lies between was not chosen, so whoever reads a span has to look at each letter. The cuts are at the widest
+// gaps.
+func spans(ranges []SequenceRange) []SequenceRange {
+	var cuts []int // a span begins with ranges[cut]
+	gap := func(i int) uint64 { return ranges[i].First - ranges[i-1].Last }
+	for i := 1; i < len(ranges); i++ {
+		if gap(i) > wideGap {
+			cuts = append(cuts, i)
+		}
+	}
+	slices.SortFunc(cuts, func(a, b int) int { return cmp.Compare(gap(b), gap(a)) })
+	cuts = cuts[:min(len(cuts), maxScans-1)]
+	slices.Sort(cuts)
+	var list []SequenceRange
+	begin := 0
+	for _, end := range append(cuts, len(ranges)) {
+		if begin < end {
+			list = append(list, SequenceRange{First: ranges[begin].First, Last: ranges[end-1].Last})
+		}
+		begin = end
+	}
+	return list
+}

@@ -84,3 +84,26 @@ func TestGroups(t *testing.T) {
 		t.Errorf("%d groups of %d, the first %v", len(got), g.Total, got[0])
 	}
 }
+
+func TestSpansAreFewAndLeaveOutTheWidestGaps(t *testing.T) {
+	t.Parallel()
+	one := func(sequences ...uint64) (list []SequenceRange) {
+		for _, s := range sequences {
+			list = append(list, SequenceRange{s, s})
+		}
+		return list
+	}
+	const far = 1_000_000
+	for _, c := range []struct{ given, want []SequenceRange }{
+		{nil, nil},
+		{one(7), one(7)},
+		{one(1, 3, 5000), []SequenceRange{{1, 5000}}},
+		{one(5, far), one(5, far)},
+		{[]SequenceRange{{1, 9}, {20, 30}, {far, far + 1}}, []SequenceRange{{1, 30}, {far, far + 1}}},
+		{one(1, far, 3*far, 3*far+20_000, 6*far, 6*far+30_000), []SequenceRange{{1, 1}, {far, far}, {3 * far, 3*far + 20_000}, {6 * far, 6*far + 30_000}}},
+	} {
+		if got := spans(c.given); !slices.Equal(got, c.want) {
+			t.Errorf("%v: %v, want %v", c.given, got, c.want)
+		}
+	}
+}

@@ -180,7 +180,7 @@ func TestThePageShowsARunAndReplaysALetter(t *testing.T) {
 		t.Error("actions are offered to somebody who is not signed in")
 	}
 	b.click("#letters-table tbody tr:first-child button.open")
-	b.waitText("#detail-body", "session:")
+	b.waitText("#detail-body", "Sign in to see them.")
 	if text := b.text("#detail-body"); strings.Contains(text, "SECRET") {
 		t.Errorf("a session ID is shown to anybody: %s", text)
 	}

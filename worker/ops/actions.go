@@ -65,14 +65,18 @@ func (c *console) sweep(w http.ResponseWriter, r *http.Request, log *slog.Logger
 	if progress.Over = true; err != nil && progress.Error == "" {
 		progress.Error = err.Error()
 	}
+	c.scans.forget() // before the page is told, and asks for the list
 	say(w, progress)
 	log.Info("an operator acted on dead letters", "done", progress.Done, "gone", progress.Gone, "refused", len(progress.Refused), "error", progress.Error)
 }
 
 // check refuses what would do more than was confirmed.
 func (s sweepRequest) check() error {
+	if err := s.Selection.check(); err != nil {
+		return err
+	}
 	filter := s.Selection
-	filter.Last = 0
+	filter.First, filter.Last = 0, 0
 	switch {
 	case s.Action != "replay" && s.Action != "discard":
 		return errors.New("no such action")

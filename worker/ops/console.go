@@ -28,6 +28,8 @@ type console struct {
 	server  *Server
 	gate    *gate
 	fleet   *fleet
+	scans   *scans
+	looking chan struct{} // held while a letter is read for somebody who is not signed in
 	closing <-chan struct{}
 
 	mu      sync.Mutex
@@ -35,11 +37,13 @@ type console struct {
 }
 
 func newConsole(ctx context.Context, cfg config.Config, version string, server *Server, log *slog.Logger) *console {
-	return &console{
+	c := &console{
 		cfg: cfg, version: version, server: server,
 		gate:  newGate(cfg.ConsoleToken, log),
-		fleet: &fleet{cfg: cfg, ctx: ctx}, closing: ctx.Done(),
+		fleet: &fleet{cfg: cfg, ctx: ctx}, looking: make(chan struct{}, lookers), closing: ctx.Done(),
 	}
+	c.scans = newScans(ctx, c.store, c.listLetters)
+	return c
 }
 
 // handler serves the page and what it asks for. Everything that changes something is a POST, which a page of another origin

@@ -10,19 +10,15 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"revoker/config"
 )
 
 const (
-	cookieName   = "revoker_console"
-	signedInFor  = 12 * time.Hour
-	maxSignedIn  = 100
-	maxBody      = 64 << 10
-	bodyTimeout  = 5 * time.Second
-	guessesEvery = 2 * time.Second // on average; a few may come at once
-	guessesBurst = 5
+	cookieName  = "revoker_console"
+	signedInFor = 12 * time.Hour
+	maxSignedIn = 100
+	maxBody     = 64 << 10
+	bodyTimeout = 5 * time.Second
 )
 
 // gate lets those act who know REVOKER_CONSOLE_TOKEN. A browser gets a cookie for it that no script can read and no other
@@ -30,7 +26,7 @@ const (
 type gate struct {
 	token   config.Secret
 	log     *slog.Logger
-	guesses *rate.Limiter
+	guesses *guesses
 
 	mu       sync.Mutex
 	sessions map[[sha256.Size]byte]signedIn // by the cookie's hash
@@ -42,7 +38,7 @@ type signedIn struct {
 }
 
 func newGate(token config.Secret, log *slog.Logger) *gate {
-	return &gate{token: token, log: log, guesses: rate.NewLimiter(rate.Every(guessesEvery), guessesBurst), sessions: map[[sha256.Size]byte]signedIn{}}
+	return &gate{token: token, log: log, guesses: newGuesses(), sessions: map[[sha256.Size]byte]signedIn{}}
 }
 
 // open reports whether there is a token at all; without one nobody can act.
@@ -80,7 +76,7 @@ func (g *gate) refuse(w http.ResponseWriter) {
 	answer(w, http.StatusUnauthorized, failure{"Sign in with the console token first."})
 }
 
-// signIn takes the token and gives the cookie. Guessing is slowed down for all, since addresses say little behind a proxy.
+// signIn takes the token and gives the cookie. Guessing is slowed down for each client address.
 func (g *gate) signIn(w http.ResponseWriter, r *http.Request) {
 	if !g.open() {
 		g.refuse(w)
@@ -90,7 +86,7 @@ func (g *gate) signIn(w http.ResponseWriter, r *http.Request) {
 	if !understand(w, r, &request) {
 		return
 	}
-	if !g.guesses.Allow() {
+	if !g.guesses.allow(r.RemoteAddr) {
 		answer(w, http.StatusTooManyRequests, failure{"Too many attempts; wait a few seconds."})
 		return
 	}

@@ -127,7 +127,7 @@ type Settled struct {
 	Age        float64 `json:"age"` // seconds
 }
 
-// Recent returns the last settlements after number, newest first, with their sessions masked.
+// Recent returns the last settlements after number, newest first, with their sessions masked and no text of the API's.
 func (h *History) Recent(after int) []Settled {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -136,7 +136,7 @@ func (h *History) Recent(after int) []Settled {
 		s := h.recent[(n-1)%recentSettled]
 		list = append(list, Settled{
 			Number: n, Time: s.at.UnixMilli(), Session: mask(s.Session), Outcome: string(s.Outcome), Sequence: s.Sequence, Deliveries: s.Deliveries,
-			Status: s.Status, ResultCode: s.ResultCode, Detail: s.Detail, Took: milliseconds(s.Took), Age: s.Age.Seconds(),
+			Status: s.Status, ResultCode: publicCode(s.ResultCode), Detail: publicDetail(s.Settlement), Took: milliseconds(s.Took), Age: s.Age.Seconds(),
 		})
 	}
 	return list

@@ -4,18 +4,24 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
 	"unicode/utf8"
 
+	"revoker/config"
 	"revoker/events"
 )
 
 const (
-	readTimeout  = 30 * time.Second // of a look at the dead letters
+	listTimeout  = time.Minute      // of a list of dead letters, the wait for its turn among it
+	readTimeout  = 10 * time.Second // of one letter
 	lettersShown = 100              // the newest
+	// maxSequences is how many letters can be chosen one by one: those that are shown.
+	maxSequences = lettersShown
 	payloadShown = 64 << 10
+	lookers      = 4 // single letters that are read at a time for those who are not signed in
 )
 
 // selection is a choice of dead letters, as the page sends it.
@@ -26,8 +32,17 @@ type selection struct {
 	Until      time.Time `json:"until"`
 	Session    string    `json:"session"`
 	Sequences  []uint64  `json:"sequences"`
-	// Last bounds the choice to what was there when it was counted; 0 does not.
-	Last uint64 `json:"last"`
+	// First and Last bound the choice to what was counted; 0 does not.
+	First uint64 `json:"first"`
+	Last  uint64 `json:"last"`
+}
+
+// check refuses a choice that is too long.
+func (s selection) check() error {
+	if len(s.Sequences) > maxSequences {
+		return fmt.Errorf("at most %d dead letters can be chosen one by one; use a filter, or revoker dlq", maxSequences)
+	}
+	return nil
 }
 
 func (s selection) events() events.Selection {
@@ -36,7 +51,7 @@ func (s selection) events() events.Selection {
 		chosen.Sequences = append(chosen.Sequences, events.SequenceRange{First: sequence, Last: sequence})
 	}
 	if len(s.Sequences) == 0 && s.Last > 0 {
-		chosen.Sequences = []events.SequenceRange{{First: 1, Last: s.Last}}
+		chosen.Sequences = []events.SequenceRange{{First: max(s.First, 1), Last: s.Last}}
 	}
 	return chosen
 }
@@ -53,10 +68,11 @@ type letterRow struct {
 	ReplayOf   string    `json:"replayOf,omitempty"`
 }
 
-func rowOf(l events.StoredLetter) letterRow {
+// rowOf is the same for all who read it, signed in or not.
+func rowOf(l events.StoredLetter, cfg config.Config) letterRow {
 	return letterRow{
-		Sequence: l.Sequence, Stored: l.Stored, Reason: l.Reason, ResultCode: l.ResultCode, HTTPStatus: l.HTTPStatus,
-		Session: mask(l.SessionID), Error: events.MaskIn(l.Error, l.SessionID), ReplayOf: l.ReplayOf,
+		Sequence: l.Sequence, Stored: l.Stored, Reason: publicReason(l.Reason), ResultCode: publicCode(l.ResultCode), HTTPStatus: l.HTTPStatus,
+		Session: mask(l.SessionID), Error: publicError(l, cfg), ReplayOf: l.ReplayOf,
 	}
 }
 
@@ -71,33 +87,47 @@ type groupRow struct {
 
 // letterList is what a choice of dead letters comes to.
 type letterList struct {
-	Total  int         `json:"total"`
-	Last   uint64      `json:"last"` // the newest of them
-	Groups []groupRow  `json:"groups"`
-	Newest []letterRow `json:"letters"`
+	Total int `json:"total"`
+	// First and Last are the sequences between which was counted. Partial tells that there are letters before First.
+	First   uint64      `json:"first"`
+	Last    uint64      `json:"last"`
+	Partial bool        `json:"partial"`
+	Groups  []groupRow  `json:"groups"`
+	Newest  []letterRow `json:"letters"`
 }
 
 // letters counts the chosen dead letters and lists the newest. It changes nothing; it is a POST so that no session ID gets into
 // an address.
 func (c *console) letters(w http.ResponseWriter, r *http.Request) {
-	var request selection
+	var request struct {
+		selection
+		Exact bool `json:"exact"` // the count is to be acted on
+	}
 	if !understand(w, r, &request) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
+	_, operator := c.gate.who(r)
+	if request.Exact && !operator {
+		c.gate.refuse(w)
+		return
+	}
+	if err := request.check(); err != nil {
+		answer(w, http.StatusBadRequest, failure{err.Error()})
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), listTimeout)
 	defer cancel()
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(readTimeout + writeTimeout))
-	store, err := c.store(ctx)
-	if err != nil {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(listTimeout + writeTimeout))
+	list, err := c.scans.list(ctx, request.selection, !operator, request.Exact)
+	switch {
+	case errors.Is(err, errBusy), errors.Is(err, errClosed):
+		w.Header().Set("Retry-After", "5")
+		answer(w, http.StatusServiceUnavailable, failure{err.Error()})
+	case err != nil:
 		answer(w, http.StatusBadGateway, failure{err.Error()})
-		return
+	default:
+		answer(w, http.StatusOK, list)
 	}
-	list, err := listLetters(ctx, store, request.events())
-	if err != nil {
-		answer(w, http.StatusBadGateway, failure{err.Error()})
-		return
-	}
-	answer(w, http.StatusOK, list)
 }
 
 func (c *console) store(ctx context.Context) (*events.LetterStore, error) {
@@ -108,7 +138,7 @@ func (c *console) store(ctx context.Context) (*events.LetterStore, error) {
 	return events.OpenLetters(ctx, conn, c.cfg)
 }
 
-func listLetters(ctx context.Context, store *events.LetterStore, chosen events.Selection) (letterList, error) {
+func (c *console) listLetters(ctx context.Context, store *events.LetterStore, chosen events.Selection) (letterList, error) {
 	var groups events.LetterGroups
 	list := letterList{Groups: []groupRow{}, Newest: []letterRow{}}
 	var newest [lettersShown]letterRow
@@ -116,9 +146,9 @@ func listLetters(ctx context.Context, store *events.LetterStore, chosen events.S
 		if err != nil {
 			return list, err
 		}
-		newest[groups.Total%lettersShown] = rowOf(l)
+		newest[groups.Total%lettersShown] = rowOf(l, c.cfg)
+		l.Reason, l.ResultCode = publicReason(l.Reason), publicCode(l.ResultCode)
 		groups.Add(l)
-		list.Last = l.Sequence
 	}
 	list.Total = groups.Total
 	for n := list.Total; n > max(list.Total-lettersShown, 0); n-- {
@@ -130,17 +160,18 @@ func listLetters(ctx context.Context, store *events.LetterStore, chosen events.S
 	return list, nil
 }
 
-// letterDetail is one dead letter with all its facts. The session ID is in it only for those who are signed in.
+// letterDetail is one dead letter with all its facts. Those who are not signed in get the known ones alone.
 type letterDetail struct {
 	letterRow
-	Message    string              `json:"message"`
-	Origin     events.Origin       `json:"origin"`
-	Headers    map[string][]string `json:"headers"`
-	Payload    string              `json:"payload"`
-	Encoding   string              `json:"encoding"` // text or base64
-	Cut        int                 `json:"cut"`      // bytes of payload that are not shown
-	Omitted    int                 `json:"omitted"`  // bytes of payload that did not fit into the letter
-	MaskedOnly bool                `json:"masked"`
+	Event    *publicEvent        `json:"event,omitempty"` // absent where it can't be decoded
+	Message  string              `json:"message"`
+	Origin   events.Origin       `json:"origin"`
+	Headers  map[string][]string `json:"headers"`
+	Payload  string              `json:"payload"`
+	Encoding string              `json:"encoding"` // text, base64 or hidden
+	Cut      int                 `json:"cut"`      // bytes of payload that are not shown
+	Omitted  int                 `json:"omitted"`  // bytes of payload that did not fit into the letter
+	Masked   bool                `json:"masked"`
 }
 
 func (c *console) letter(w http.ResponseWriter, r *http.Request) {
@@ -151,6 +182,17 @@ func (c *console) letter(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
 	defer cancel()
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(readTimeout + writeTimeout))
+	operator, signedIn := c.gate.who(r)
+	if !signedIn {
+		select {
+		case c.looking <- struct{}{}:
+			defer func() { <-c.looking }()
+		case <-ctx.Done():
+			answer(w, http.StatusServiceUnavailable, failure{"Many dead letters are being looked at; try again in a moment."})
+			return
+		}
+	}
 	store, err := c.store(ctx)
 	if err != nil {
 		answer(w, http.StatusBadGateway, failure{err.Error()})
@@ -165,43 +207,38 @@ func (c *console) letter(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusBadGateway, failure{err.Error()})
 		return
 	}
-	operator, signedIn := c.gate.who(r)
 	if signedIn {
 		c.gate.log.Info("an operator looked at a dead letter", "operator", operator, "from", r.RemoteAddr, "sequence", sequence)
 	}
-	answer(w, http.StatusOK, detailOf(l, signedIn))
+	if signedIn {
+		answer(w, http.StatusOK, fullDetail(l, c.cfg))
+		return
+	}
+	answer(w, http.StatusOK, publicLetter(l, c.cfg))
 }
 
-func detailOf(l events.StoredLetter, clear bool) letterDetail {
-	shown := func(text string) string {
-		if clear {
-			return text
-		}
-		return events.MaskIn(text, l.SessionID)
+func publicLetter(l events.StoredLetter, cfg config.Config) letterDetail {
+	return letterDetail{
+		letterRow: rowOf(l, cfg), Event: publicEventOf(l, cfg), Origin: publicOrigin(l.Origin, cfg), Headers: map[string][]string{},
+		Encoding: "hidden", Omitted: l.PayloadOmitted, Masked: true,
 	}
+}
+
+// fullDetail has all that is in the letter, the session ID among it.
+func fullDetail(l events.StoredLetter, cfg config.Config) letterDetail {
 	d := letterDetail{
-		letterRow: rowOf(l), Message: shown(l.ResultMessage), Origin: l.Origin, Headers: map[string][]string{},
-		Encoding: "text", Omitted: l.PayloadOmitted, MaskedOnly: !clear,
+		letterRow: rowOf(l, cfg), Event: publicEventOf(l, cfg), Message: l.ResultMessage, Origin: l.Origin, Headers: l.OwnHeader(),
+		Encoding: "text", Omitted: l.PayloadOmitted,
 	}
-	d.Origin.MessageID = shown(d.Origin.MessageID)
-	for name, values := range l.OwnHeader() {
-		for _, value := range values {
-			d.Headers[shown(name)] = append(d.Headers[shown(name)], shown(value))
-		}
-	}
+	d.Reason, d.ResultCode, d.Error = l.Reason, l.ResultCode, l.Error
 	payload := l.Payload
 	if len(payload) > payloadShown {
 		payload, d.Cut = payload[:payloadShown], len(payload)-payloadShown
 	}
-	switch {
-	case !clear && l.SessionID == "" && len(payload) > 0: // what can't be decoded may still hold one
-		d.Payload, d.Encoding = "", "hidden"
-	case utf8.Valid(payload):
-		d.Payload = shown(string(payload))
-	case clear:
+	if utf8.Valid(payload) {
+		d.Payload = string(payload)
+	} else {
 		d.Payload, d.Encoding = base64.StdEncoding.EncodeToString(payload), "base64"
-	default:
-		d.Encoding = "hidden"
 	}
 	return d
 }

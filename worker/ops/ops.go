@@ -37,6 +37,7 @@ type Server struct {
 	address  string
 	history  *History
 	console  *console
+	hosts    *hosts
 
 	mu     sync.Mutex
 	conn   *events.Conn
@@ -56,6 +57,7 @@ func Listen(cfg config.Config, version string, registry *prometheus.Registry, lo
 	}
 	s := &Server{cfg: cfg, log: log, registry: registry, address: listener.Addr().String(), history: NewHistory()}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.hosts = newHosts(listener.Addr(), cfg.OpsHosts)
 	s.console = newConsole(s.ctx, cfg, version, s, log)
 	registry.MustRegister(newCollector(version, s.facts))
 	s.http = &http.Server{
@@ -67,22 +69,29 @@ func Listen(cfg config.Config, version string, registry *prometheus.Registry, lo
 	return s, nil
 }
 
-// routes is all that is served. What streams has to set its own write deadline.
+// routes is all that is served. What streams has to set its own write deadline. All but /livez, /readyz and /metrics is only
+// for those who ask by a known name; see [hosts].
 func (s *Server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.Handle("/", s.console.handler())
+	mux.Handle("/", s.hosts.guard(s.console.handler()))
 	mux.HandleFunc("GET /livez", s.live)
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{
 		Registry: s.registry, MaxRequestsInFlight: 4, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}))
 	if s.cfg.OpsPprof {
-		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+		mux.Handle("GET /debug/pprof/", s.hosts.guard(profiles()))
 	}
+	return mux
+}
+
+func profiles() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
 }
 
@@ -118,6 +127,7 @@ func (s *Server) Close() {
 	_ = s.http.Close()
 	s.served.Wait()
 	s.console.fleet.running.Wait()
+	s.console.scans.close()
 }
 
 // Observe is to be told of each settlement, for the console page. Of a nil Server it is nothing.

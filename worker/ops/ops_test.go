@@ -21,6 +21,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+const testTimeout = 20 * time.Second
+
 func listen(t *testing.T, change func(*config.Config)) (base string) {
 	t.Helper()
 	cfg := config.Default()
@@ -41,8 +43,17 @@ func listen(t *testing.T, change func(*config.Config)) (base string) {
 
 func get(t *testing.T, url string) (int, string) {
 	t.Helper()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Get(url)
+	request, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return do(t, request)
+}
+
+func do(t *testing.T, request *http.Request) (int, string) {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: testTimeout}
+	response, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ function duration(s) {
 
 let listed = null; // the answer that is shown
 let wanted = {}; // the filter
-let shownTotal = -1; // the stream's, when the list was asked for
+let shownState = ''; // the stream's, when the list was asked for
 let loading = 0;
 let loadedAt = 0;
 const reloadEvery = 5000; // ms, while dead letters come
@@ -37,17 +37,23 @@ function filter() {
   return chosen;
 }
 
+// lettersState differs when letters came or went; empty while it is not known.
+function lettersState() {
+  const dead = state && state.fleet && state.fleet.deadLetters;
+  return dead ? [dead.total, dead.firstSequence, dead.lastSequence].join() : '';
+}
+
 // lettersChanged tells whether to read the list again; not while somebody is busy with it.
 function lettersChanged() {
-  const dead = state.fleet && state.fleet.deadLetters;
-  return dead && dead.total !== shownTotal && loading === 0 && Date.now() - loadedAt >= reloadEvery &&
+  const now = lettersState();
+  return now && now !== shownState && loading === 0 && Date.now() - loadedAt >= reloadEvery &&
     !chosen().length && !$('letters-table').contains(document.activeElement);
 }
 
 async function loadLetters() {
   const mine = ++loading;
   loadedAt = Date.now();
-  if (state && state.fleet && state.fleet.deadLetters) shownTotal = state.fleet.deadLetters.total;
+  shownState = lettersState() || shownState;
   wanted = filter();
   try {
     const answer = await (await post('console/letters', wanted)).json();
@@ -69,7 +75,7 @@ function showLetters() {
   $('letters-empty').hidden = listed.total !== 0;
   $('letters-empty').textContent = Object.keys(wanted).length ? 'No dead letter matches the filter.' : 'No dead letters: every event was revoked, or waits for its turn.';
   const some = listed.letters.length < listed.total ? `, the newest ${count(listed.letters.length)} are shown` : '';
-  $('letters-count').textContent = `${count(listed.total)} dead letter${listed.total === 1 ? '' : 's'}${Object.keys(wanted).length ? ' match' : ''}${some}`;
+  $('letters-count').textContent = `${count(listed.total)} dead letter${listed.total === 1 ? '' : 's'}${Object.keys(wanted).length ? ' match' : ''}${some}${listed.partial ? `; those before sequence ${count(listed.first)} are not counted` : ''}`;
   showActions();
 }
 
@@ -78,11 +84,12 @@ function showGroups() {
     const form = $('filter');
     const button = el('button', {type: 'button', title: `oldest ${time(g.oldest)}, newest ${time(g.newest)}`},
       el('span', {}, el('b', {}, count(g.count)), ' ' + (g.reason || 'no reason')), el('small', {}, (g.code || 'no result code') + ' · newest ' + time(g.newest)));
-    const code = g.code || '-';
-    button.setAttribute('aria-pressed', form.reason.value === g.reason && form.code.value === code);
+    const code = g.code === '(other)' ? '' : g.code || '-';
+    const reason = g.reason === '(other)' ? '' : g.reason;
+    button.setAttribute('aria-pressed', (reason || code) !== '' && form.reason.value === reason && form.code.value === code);
     button.onclick = () => {
       const on = button.getAttribute('aria-pressed') === 'true';
-      form.reason.value = on ? '' : g.reason;
+      form.reason.value = on ? '' : reason;
       form.code.value = on ? '' : code;
       loadLetters();
     };
@@ -137,8 +144,10 @@ function facts(l) {
   fact('API answered', [l.status && 'HTTP ' + l.status, l.code].filter(Boolean).join(', '));
   fact('Result message', l.message);
   fact('Session', l.session && l.session + ' (masked)');
+  fact('Service', l.event && l.event.serviceId);
+  fact('Ended', l.event && l.event.endedAt && time(l.event.endedAt));
   fact('Stored', time(l.stored));
-  fact('Event', l.origin.Sequence ? `${l.origin.Stream} ${l.origin.Sequence}, on ${l.origin.Subject}` : '');
+  fact('Event', l.origin.Sequence ? `${l.origin.Stream} ${l.origin.Sequence}${l.origin.Subject && ', on ' + l.origin.Subject}` : '');
   fact('Published', l.origin.Published.startsWith('0001') ? '' : time(l.origin.Published));
   fact('Deliveries', l.origin.Deliveries);
   fact('Message ID', l.origin.MessageID);
@@ -146,13 +155,12 @@ function facts(l) {
   const parts = [list];
   const headers = Object.entries(l.headers).flatMap(([name, values]) => values.map(value => `${name}: ${value}`));
   if (headers.length) parts.push(el('h3', {}, 'Headers'), el('pre', {}, headers.join('\n')));
-  parts.push(el('h3', {}, 'Payload'));
-  if (l.encoding === 'hidden') parts.push(el('p', {className: 'note'}, 'Hidden, for it may hold a session ID. Sign in to see it.'));
+  parts.push(el('h3', {}, l.masked ? 'Payload and headers' : 'Payload'));
+  if (l.masked) parts.push(el('p', {className: 'note'}, 'They may hold the session ID. ' + (state.canAct ? 'Sign in to see them.' : 'Set REVOKER_CONSOLE_TOKEN to sign in and see them.')));
   else parts.push(el('pre', {}, l.payload || '(empty)'));
   if (l.encoding === 'base64') parts.push(el('p', {className: 'note'}, 'Not text; shown as base64.'));
   if (l.cut) parts.push(el('p', {className: 'note'}, `${count(l.cut)} more bytes are not shown; revoker dlq show prints all.`));
   if (l.omitted) parts.push(el('p', {className: 'note'}, `${count(l.omitted)} bytes did not fit into the dead letter; the event itself may still be in its stream.`));
-  if (l.masked && l.encoding === 'text') parts.push(el('p', {className: 'note'}, 'The session ID is masked. Sign in to see it.'));
   return parts;
 }
 
@@ -173,7 +181,7 @@ async function confirmAct(act, selection, all, expected) {
   $('confirm-no').textContent = 'Cancel';
   dialog.showModal();
   try {
-    const dry = await (await post('console/letters', selection)).json();
+    const dry = await (await post('console/letters', {...selection, exact: true})).json();
     const what = `${count(dry.total)} dead letter${dry.total === 1 ? '' : 's'}`;
     $('confirm-title').textContent = `${verb} ${what}?`;
     const lines = dry.groups.map(g => el('li', {}, `${count(g.count)} × ${g.reason || 'no reason'}, ${g.code || 'no result code'}`));
@@ -181,7 +189,8 @@ async function confirmAct(act, selection, all, expected) {
     if (dry.total < expected) $('confirm-body').append(el('p', {className: 'note'}, `${count(expected - dry.total)} of those you chose are gone by now.`));
     yes.textContent = `${verb} ${count(dry.total)}`;
     yes.disabled = dry.total === 0;
-    yes.onclick = () => perform(act, {...selection, last: dry.last}, all, dry.total, done);
+    if (dry.partial && !selection.sequences) $('confirm-body').append(el('p', {className: 'note'}, `Those before sequence ${count(dry.first)} are not counted, and stay.`));
+    yes.onclick = () => perform(act, {...selection, first: dry.first, last: dry.last}, all, dry.total, done);
     yes.focus();
   } catch (err) {
     $('confirm-body').replaceChildren(el('p', {className: 'error'}, err.message));

@@ -1,0 +1,337 @@
+package ops
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"revoker/config"
+	"revoker/events"
+	"revoker/events/embedded"
+)
+
+const consoleToken = "the-console-token"
+
+// desk is a console over a NATS server of its own, with a browser for each who uses it.
+type desk struct {
+	t        *testing.T
+	cfg      config.Config
+	server   *Server
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	visitor  *http.Client
+	operator *http.Client // signed in
+}
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	d := &desk{t: t, cfg: config.Default()}
+	d.cfg.NATS.URL = config.NewServerURLs(embedded.StartForTest(t).URL())
+	d.cfg.OpsAddr, d.cfg.ConsoleToken = "127.0.0.1:0", config.NewSecret(consoleToken)
+	d.cfg.API.ServiceID, d.cfg.API.AllowedServiceIDs = "1234567890", []string{"555"}
+	var err error
+	if d.nc, err = nats.Connect(d.cfg.NATS.URL.Reveal()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.nc.Close)
+	if d.js, err = jetstream.New(d.nc); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := events.Connect(d.cfg.NATS, "test", slog.New(slog.DiscardHandler), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	consumer, _, err := events.Setup(d.deadline(), conn, d.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(consumer.Close)
+	if d.server, err = Listen(d.cfg, "v1", NewRegistry(), slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.server.Close)
+	d.server.Watch(conn)
+	d.visitor, d.operator = d.browser(), d.browser()
+	if status, text := d.ask(d.operator, "POST", "/console/sign-in", map[string]string{"token": consoleToken}); status != http.StatusOK {
+		t.Fatalf("signing in: %d %s", status, text)
+	}
+	return d
+}
+
+func (d *desk) deadline() context.Context {
+	ctx, cancel := context.WithTimeout(d.t.Context(), testTimeout)
+	d.t.Cleanup(cancel)
+	return ctx
+}
+
+func (d *desk) browser() *http.Client {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return &http.Client{Jar: jar, Timeout: testTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
+}
+
+func (d *desk) ask(as *http.Client, method, path string, body any) (int, string) {
+	d.t.Helper()
+	text, err := json.Marshal(body)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	request, err := http.NewRequestWithContext(d.t.Context(), method, "http://"+d.server.Address()+path, bytes.NewReader(text))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	response, err := as.Do(request)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer response.Body.Close()
+	answer, _ := io.ReadAll(response.Body)
+	return response.StatusCode, string(answer)
+}
+
+func (d *desk) list(as *http.Client, selection map[string]any) (list letterList) {
+	d.t.Helper()
+	status, text := d.ask(as, "POST", "/console/letters", selection)
+	if err := json.Unmarshal([]byte(text), &list); err != nil || status != http.StatusOK {
+		d.t.Fatalf("the list: %d %s", status, text)
+	}
+	return list
+}
+
+// bury stores a dead letter and returns its sequence.
+func (d *desk) bury(header nats.Header, payload string) uint64 {
+	d.t.Helper()
+	ack, err := d.js.PublishMsg(d.deadline(), &nats.Msg{Subject: d.cfg.DeadLetterSubject, Header: header, Data: []byte(payload)})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return ack.Sequence
+}
+
+// consumers counts those that are made on the dead-letter stream from now on.
+func (d *desk) consumers() func() int {
+	d.t.Helper()
+	created, err := d.nc.SubscribeSync("$JS.EVENT.ADVISORY.CONSUMER.CREATED.SESSIONS_DLQ.*")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if err := d.nc.Flush(); err != nil {
+		d.t.Fatal(err)
+	}
+	return func() int {
+		if err := d.nc.Flush(); err != nil {
+			d.t.Fatal(err)
+		}
+		n, _, _ := created.Pending()
+		return n
+	}
+}
+
+// Whoever is not signed in sees of a letter what is known by its form, and no text in which an ID may stand in whatever
+// encoding: not the payload, no header, not the API's words.
+func TestAVisitorSeesNoTextOfALetter(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	const id = "Ab3/x-Secret"
+	inBase64 := base64.StdEncoding.EncodeToString([]byte(`{"sessionId":"` + id + `"}`))
+	caller := func(more ...string) nats.Header {
+		h := nats.Header{"Revoker-Reason": {"CALLER_ERROR"}, "Revoker-Http-Status": {"400"}, "Revoker-Result-Code": {"A503201"}}
+		for i := 0; i < len(more); i += 2 {
+			h[more[i]] = []string{more[i+1]}
+		}
+		return h
+	}
+	escaped := `Ab3\/x-\u0053ecret`
+	plain := `{"sessionId":"` + id + `"}`
+	for what, c := range map[string]struct {
+		header  nats.Header
+		payload string
+		want    string // in what a visitor sees
+	}{
+		"a solidus escaped":    {caller(), `{"sessionId":"Ab3\/x-Secret"}`, `"session":"` + events.SessionID(id).Mask()},
+		"a letter escaped":     {caller(), `{"sessionId":"` + escaped + `"}`, `"session":"` + events.SessionID(id).Mask()},
+		"in data_base64":       {caller("Content-Type", "application/cloudevents+json"), `{"specversion":"1.0","id":"1","source":"x","type":"session.ended","data_base64":"` + inBase64 + `"}`, events.SessionID(id).Mask()},
+		"in another member":    {caller(), `{"sessionId":"` + id + `","copy":"` + escaped + `","nested":{"Secret":["` + id + `"]}}`, `"error":"the logout API answered CALLER_ERROR (HTTP 400, A503201)"`},
+		"in reason":            {caller(), `{"sessionId":"` + id + `","reason":"` + escaped + `"}`, events.SessionID(id).Mask()},
+		"in a foreign service": {caller(), `{"sessionId":"` + id + `","serviceId":"` + escaped + `"}`, events.SessionID(id).Mask()},
+		"in a header":          {caller("X-Note", "of "+escaped, "X-Secret", "1", "Ce-Subject", inBase64), plain, `"headers":{}`},
+		"in the message ID":    {caller("Revoker-Msg-Id", escaped), plain, `"MessageID":""`},
+		"in the subject":       {caller("Revoker-Subject", "session.ended.Secret"), plain, `"Subject":""`},
+		"in the stream's name": {caller("Revoker-Stream", "Secret", "Revoker-Consumer", "Secret"), plain, `"Stream":"","Sequence":0`},
+		"in the error":         {caller("Revoker-Error", "about "+escaped), plain, `"error":"the logout API answered CALLER_ERROR (HTTP 400, A503201)"`},
+		"in the API's message": {caller("Revoker-Result-Message", "[A1] "+escaped), plain, `"message":""`},
+		"in the result code":   {caller("Revoker-Result-Code", escaped), plain, `"code":"(other)"`},
+		"in the letter reason": {nats.Header{"Revoker-Reason": {escaped}}, plain, `"reason":"(other)"`},
+		"not an event":         {nats.Header{"Revoker-Reason": {"INVALID_EVENT"}, "Revoker-Error": {"Secret"}}, `{"sid":"` + id + `"}`, `"error":"the payload has no sessionId"`},
+		"known members":        {caller(), `{"sessionId":"` + id + `","serviceId":"555","endedAt":"2026-01-02T03:04:05+01:00"}`, `"serviceId":"555","endedAt":"2026-01-02T02:04:05Z"`},
+	} {
+		sequence := d.bury(c.header, c.payload)
+		_, text := d.ask(d.visitor, "GET", fmt.Sprint("/console/letters/", sequence), nil)
+		for _, hidden := range []string{"ecret", `Ab3`, inBase64} {
+			if strings.Contains(text, hidden) {
+				t.Errorf("%s: a visitor sees %q in %s", what, hidden, text)
+			}
+		}
+		if !strings.Contains(text, c.want) || !strings.Contains(text, `"payload":"","encoding":"hidden"`) {
+			t.Errorf("%s: a visitor does not see %s in %s", what, c.want, text)
+		}
+		var full letterDetail
+		if _, text = d.ask(d.operator, "GET", fmt.Sprint("/console/letters/", sequence), nil); json.Unmarshal([]byte(text), &full) != nil || full.Payload != c.payload {
+			t.Errorf("%s: an operator sees %s", what, text)
+		}
+	}
+	if _, text := d.ask(d.visitor, "POST", "/console/letters", map[string]any{}); strings.Contains(text, "ecret") || !strings.Contains(text, `"total":16`) {
+		t.Errorf("the list: %s", text)
+	}
+}
+
+// A visitor can't make the server keep consumers, nor the worker read the dead letters all the time.
+func TestVisitorsMakeFewConsumers(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for range 300 {
+		d.bury(nil, `{"sessionId":"x"}`)
+	}
+	consumers, began := d.consumers(), time.Now()
+	var many []int
+	for i := range 150 {
+		many = append(many, 2*i+1)
+	}
+	for _, as := range []*http.Client{d.visitor, d.operator} {
+		if status, text := d.ask(as, "POST", "/console/letters", map[string]any{"sequences": many}); status != http.StatusBadRequest || !strings.Contains(text, "at most 100") {
+			t.Errorf("many sequences: %d %s", status, text)
+		}
+	}
+	if status, _ := d.ask(d.operator, "POST", "/console/sweep", map[string]any{"action": "discard", "selection": map[string]any{"sequences": many}}); status != http.StatusBadRequest {
+		t.Errorf("a sweep of many sequences: %d", status)
+	}
+	if n := consumers(); n != 0 {
+		t.Errorf("%d consumers for what was refused", n)
+	}
+	if list := d.list(d.visitor, map[string]any{"sequences": many[:100]}); list.Total != 100 {
+		t.Errorf("%d letters were chosen", list.Total)
+	}
+	if n := consumers(); n != 1 {
+		t.Errorf("%d consumers for 100 sequences, want 1", n)
+	}
+	const flood = 60
+	statuses := make(chan int, flood)
+	for i := range flood {
+		go func() {
+			status, _ := d.ask(d.visitor, "POST", "/console/letters", map[string]any{"code": fmt.Sprint("A", i)})
+			statuses <- status
+		}()
+	}
+	for range flood - visitorsMost - 10 { // the others wait for their turn
+		if status := <-statuses; status != http.StatusServiceUnavailable && status != http.StatusOK {
+			t.Errorf("one of many lists: %d", status)
+		}
+	}
+	const operators = 10 // whose lists come in between
+	for i := range operators {
+		if list := d.list(d.operator, map[string]any{"code": fmt.Sprint("B", i)}); list.Total != 0 || list.Partial {
+			t.Errorf("an operator meanwhile: %+v", list)
+		}
+	}
+	if n, most := consumers(), 2+operators+int(time.Since(began)/time.Second); n > most {
+		t.Errorf("%d consumers, want at most %d", n, most)
+	}
+	d.server.Close() // ends the others
+	for range visitorsMost + 10 {
+		<-statuses
+	}
+}
+
+// Letters are read again when some came or went, and not otherwise.
+func TestUnchangedLettersAreNotReadAgain(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.bury(nil, `{"sessionId":"x"}`)
+	consumers := d.consumers()
+	const together = 8
+	lists := make(chan string, together)
+	for range together {
+		go func() {
+			_, text := d.ask(d.visitor, "POST", "/console/letters", nil)
+			lists <- text
+		}()
+	}
+	for range together {
+		if text := <-lists; !strings.Contains(text, `"total":1,"first":1,"last":1,"partial":false`) {
+			t.Errorf("the list: %s", text)
+		}
+	}
+	d.age()
+	d.list(d.visitor, nil)
+	if n := consumers(); n != 1 {
+		t.Errorf("%d consumers for one list, want 1", n)
+	}
+	d.bury(nil, `{"sessionId":"y"}`)
+	d.age()
+	if list := d.list(d.visitor, nil); list.Total != 2 {
+		t.Errorf("after another letter: %+v", list)
+	}
+	discard := map[string]any{"action": "discard", "selection": map[string]any{"sequences": []int{1}}}
+	if _, text := d.ask(d.operator, "POST", "/console/sweep", discard); !strings.Contains(text, `"over":true,"done":1`) {
+		t.Fatalf("discarding: %s", text)
+	}
+	if list := d.list(d.visitor, nil); list.Total != 1 || list.First != 2 { // without age
+		t.Errorf("after a letter was discarded here: %+v", list)
+	}
+}
+
+// age makes the lists that are known older than they are shown for without asking.
+func (d *desk) age() {
+	s := d.server.console.scans
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, list := range s.known {
+		list.asked = list.asked.Add(-listFresh)
+		s.known[key] = list
+	}
+}
+
+// A list reads the newest letters alone; a count that is acted on reads all, and is for operators.
+func TestAListIsBounded(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	const more = 100
+	for i := range scanLetters + more {
+		if i%1000 == 0 {
+			<-d.js.PublishAsyncComplete() // it does not take them all at once
+		}
+		if _, err := d.js.PublishAsync(d.cfg.DeadLetterSubject, []byte(`{"sessionId":"x"}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-d.js.PublishAsyncComplete()
+	for _, as := range []*http.Client{d.visitor, d.operator} {
+		if list := d.list(as, nil); list.Total != scanLetters || list.First != more+1 || !list.Partial || len(list.Newest) != lettersShown {
+			t.Errorf("a list: %d from %d on, partial %v", list.Total, list.First, list.Partial)
+		}
+	}
+	if list := d.list(d.operator, map[string]any{"exact": true}); list.Total != scanLetters+more || list.First != 1 || list.Last != scanLetters+more || list.Partial {
+		t.Errorf("an exact one: %d from %d to %d, partial %v", list.Total, list.First, list.Last, list.Partial)
+	}
+	if list := d.list(d.operator, map[string]any{"exact": true, "first": 11, "last": 20}); list.Total != 10 {
+		t.Errorf("between two sequences: %d", list.Total)
+	}
+	if status, text := d.ask(d.visitor, "POST", "/console/letters", map[string]any{"exact": true}); status != http.StatusUnauthorized {
+		t.Errorf("an exact one for a visitor: %d %s", status, text)
+	}
+}

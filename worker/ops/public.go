@@ -1,0 +1,132 @@
+package ops
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"revoker/config"
+	"revoker/events"
+	"revoker/worker"
+	"revoker/worker/authlete"
+)
+
+// What anybody may see of a dead letter, without signing in, is put together here from facts whose form is known. No text of
+// the letter's own is shown, masked or not: a session ID can stand in any of it, in JSON's escapes, in base64, in another
+// member or in a header, and a search for the ID would miss it.
+
+// otherText stands for a reason or a result code whose form is not known.
+const otherText = "(other)"
+
+// codeForm is that of the API's result codes, A503001 for example.
+var codeForm = regexp.MustCompile(`^[A-Z]{1,3}[0-9]{1,9}$`)
+
+func publicCode(code string) string {
+	if code == "" || codeForm.MatchString(code) {
+		return code
+	}
+	return otherText
+}
+
+func publicReason(reason string) string {
+	switch reason {
+	case "", events.ReasonCallerError, events.ReasonInvalidEvent, events.ReasonRetriesExhausted:
+		return reason
+	}
+	return otherText
+}
+
+// publicAnswer says what the API answered.
+func publicAnswer(action authlete.Action, status int, code string) string {
+	answer := fmt.Sprintf("HTTP %d", status)
+	if code = publicCode(code); code != "" {
+		answer += ", " + code
+	}
+	switch action {
+	case "":
+		return fmt.Sprintf("the answer has no action (%s)", answer)
+	case authlete.ActionOK, authlete.ActionServerError, authlete.ActionCallerError:
+		return fmt.Sprintf("the logout API answered %s (%s)", action, answer)
+	}
+	return fmt.Sprintf("the logout API answered an unknown action (%s)", answer)
+}
+
+// publicError says why an event is a dead letter. What is wrong with an event is found out anew: the errors of events.Decode
+// quote nothing of it.
+func publicError(l events.StoredLetter, cfg config.Config) string {
+	switch l.Reason {
+	case events.ReasonCallerError:
+		return publicAnswer(authlete.ActionCallerError, l.HTTPStatus, l.ResultCode)
+	case events.ReasonRetriesExhausted:
+		if l.HTTPStatus == 0 {
+			return "each attempt failed, the last one without an answer"
+		}
+		return fmt.Sprintf("each attempt failed, the last one with HTTP %d", l.HTTPStatus)
+	case events.ReasonInvalidEvent:
+	default:
+		return ""
+	}
+	if l.PayloadOmitted > 0 {
+		return "the payload did not fit into the dead letter"
+	}
+	event, err := events.Decode(l.Header, l.Payload)
+	switch {
+	case err != nil:
+		return err.Error()
+	case !ownService(event.ServiceID, cfg):
+		return "serviceId is not AUTHLETE_SERVICE_ID and not in REVOKER_ALLOWED_SERVICE_IDS"
+	}
+	return "this worker would take the event"
+}
+
+// ownService reports whether an event may name the service; an event that names none is of AUTHLETE_SERVICE_ID.
+func ownService(id string, cfg config.Config) bool {
+	return id == "" || id == cfg.API.ServiceID || slices.Contains(cfg.API.AllowedServiceIDs, id)
+}
+
+// publicEvent is the known members of an event.
+type publicEvent struct {
+	Session   string     `json:"session"`             // masked
+	ServiceID string     `json:"serviceId,omitempty"` // if it is configured
+	EndedAt   *time.Time `json:"endedAt,omitempty"`
+}
+
+// publicEventOf returns nil for what can't be decoded.
+func publicEventOf(l events.StoredLetter, cfg config.Config) *publicEvent {
+	event, err := events.Decode(l.Header, l.Payload)
+	if err != nil {
+		return nil
+	}
+	shown := &publicEvent{Session: mask(event.SessionID)}
+	if ownService(event.ServiceID, cfg) {
+		shown.ServiceID = event.ServiceID
+	}
+	if !event.EndedAt.IsZero() {
+		endedAt := event.EndedAt.UTC()
+		shown.EndedAt = &endedAt
+	}
+	return shown
+}
+
+// publicOrigin leaves out names that are not the configured ones, and the message ID, which its publisher chose.
+func publicOrigin(o events.Origin, cfg config.Config) events.Origin {
+	known := func(text, configured string) string {
+		if text == configured {
+			return text
+		}
+		return ""
+	}
+	o.Stream, o.Consumer, o.Subject = known(o.Stream, cfg.Stream), known(o.Consumer, cfg.Consumer), known(o.Subject, cfg.Subject)
+	o.MessageID = ""
+	return o
+}
+
+// publicDetail says what went wrong with one settlement. The words are revoker's own where no answer came, and where the
+// letter could not be stored.
+func publicDetail(s worker.Settlement) string {
+	if s.Status == 0 || s.LetterFailed || s.Detail == "" {
+		return s.Detail
+	}
+	return publicAnswer(s.Action, s.Status, s.ResultCode)
+}
