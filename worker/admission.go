@@ -140,11 +140,14 @@ func (a *admission) askIfWanted() {
 	}
 }
 
-// question tells whether the breaker wants to know if the API works, and in which generation.
-func (a *admission) question() (generation uint64, asking bool) {
+// question tells whether the breaker wants to know if the API works, in which generation, and how many calls the answer may take.
+func (a *admission) question() (generation uint64, calls int, asking bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.breaker.generation, a.breaker.asking
+	if calls = opinionCalls; a.breaker.state == HalfOpen && a.breaker.refused && !a.breaker.suspected {
+		calls = 1
+	}
+	return a.breaker.generation, calls, a.breaker.asking
 }
 
 // report hands the result of a delivery to the breaker.

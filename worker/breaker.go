@@ -65,6 +65,7 @@ type breaker struct {
 	generation uint64
 	reason     string
 	misconfig  bool // an operator must act
+	refused    bool // opened by a refusal: one call is enough to see whether it still holds
 	braked     bool // opened by CALLER_ERROR for many sessions in a row
 
 	failed   map[string]struct{} // closed: sessions that failed since the last success
@@ -72,8 +73,9 @@ type breaker struct {
 	released bool                // an operator took the brake off; it holds until the next OK
 	// trust counts the good opinions since the last success. Each doubles the threshold, so that a long block of failing
 	// sessions costs few opinions.
-	trust  int
-	opined time.Time // when the last opinion came
+	trust    int
+	distrust bool      // the last opinion was bad, after good ones
+	opined   time.Time // when it came
 
 	asking    bool          // an opinion is being asked for
 	suspected bool          // half-open, but it was not open before
@@ -221,7 +223,7 @@ func (b *breaker) doubts(now time.Time) bool {
 // succeeded starts the row of failures anew. ok says that it was an OK, and no CALLER_ERROR.
 func (b *breaker) succeeded(ok bool) {
 	clear(b.failed)
-	b.trust, b.asking = 0, false
+	b.trust, b.distrust, b.asking = 0, false, false
 	b.slots.succeeded()
 	if ok {
 		clear(b.rejected)
@@ -308,8 +310,14 @@ func (b *breaker) trusted(now time.Time, r result) {
 	case working, rejecting:
 		clear(b.failed)
 		clear(b.rejected)
-		b.trust = min(b.trust+1, maxTrust)
+		b.trust, b.distrust = min(b.trust+1, maxTrust), false
 		b.slots.double()
+	case failing:
+		if !b.distrust { // the opinions so far were good, so a bad one may have met sessions of the block
+			b.distrust, b.asking = true, true
+			return
+		}
+		fallthrough
 	default:
 		b.open(now, b.because(r), b.calling)
 	}
@@ -357,7 +365,7 @@ func (b *breaker) open(now time.Time, r result, calling int) {
 		b.opened = true
 	}
 	b.next = max(b.interval, min(now.Sub(b.since)/2, b.maximum))
-	b.reason, b.misconfig = r.reason, r.misconfig
+	b.reason, b.misconfig, b.refused = r.reason, r.misconfig, r.verdict == refusing
 	b.until = now.Add(max(b.next, asked(r.wait)))
 	clear(b.failed)
 	b.change(Open)
@@ -380,6 +388,6 @@ func (b *breaker) close(now time.Time) {
 
 func (b *breaker) change(to BreakerState) {
 	b.state, b.probing, b.misses, b.fruitless = to, 0, 0, 0
-	b.asking, b.suspected, b.trust = false, false, 0
+	b.asking, b.suspected, b.distrust, b.trust = false, false, false, 0
 	b.generation++
 }

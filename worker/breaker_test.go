@@ -76,7 +76,7 @@ func TestBreaker(t *testing.T) {
 			{0, several(failing, 0, 3), HalfOpen, 0}, {0, opinion(working), Closed, 64},
 			{0, several(failing, 10, 5), Closed, 64}, {0, opinion(failing), Closed, 64}, // it did not ask yet
 			{0, report(failing, "sixth"), Closed, 64}, {0, opinion(working), Closed, 64},
-			{0, several(failing, 20, 12), Closed, 64}, {0, opinion(failing), Open, 0},
+			{0, several(failing, 20, 12), Closed, 64}, {0, opinion(failing), Closed, 64}, {0, opinion(failing), Open, 0}, // it asked again at once
 		},
 		"a success makes it watchful again": {
 			{0, several(failing, 0, 3), HalfOpen, 0}, {0, opinion(working), Closed, 64}, {0, report(working, ""), Closed, 64},

@@ -6,14 +6,18 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 
 	"revoker/events"
 	"revoker/worker/authlete"
 )
 
+// opinionCalls is how many sessions an opinion asks about: one alone may fail by itself.
+const opinionCalls = 2
+
 // adviser gives the circuit breaker its second opinions. It calls the API for events from the other end of the queue: the newest
-// that the stream holds, and one that was never delivered. These have least to do with the head of the queue, where a block of
+// that the stream holds, and others that were never delivered. These have least to do with the head of the queue, where a block of
 // failing sessions can't be told from an outage. The call is idempotent and its session has ended, so nothing is done too
 // early, and no delivery is spent.
 type adviser struct {
@@ -30,8 +34,8 @@ func (w *Worker) advise(ctx context.Context) {
 			return
 		case <-w.admission.ask:
 		}
-		if generation, asking := w.admission.question(); asking {
-			r := adviser.opinion(ctx)
+		if generation, calls, asking := w.admission.question(); asking {
+			r := adviser.opinion(ctx, calls)
 			r.generation = generation
 			w.counts.opinion(r.verdict)
 			w.admission.opinion(r)
@@ -39,12 +43,12 @@ func (w *Worker) advise(ctx context.Context) {
 	}
 }
 
-// opinion asks the API about up to two sessions at a time, and says what the answers say of it. It works if one of them is
+// opinion asks the API about so many sessions at a time, and says what the answers say of it. It works if one of them is
 // revoked.
-func (a *adviser) opinion(ctx context.Context) (r result) {
+func (a *adviser) opinion(ctx context.Context, calls int) (r result) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // a slow second answer is not waited for
-	candidates := a.candidates(ctx)
+	candidates := a.candidates(ctx, calls)
 	results := make(chan result, len(candidates))
 	for _, c := range candidates {
 		go func() { results <- a.ask(ctx, c) }()
@@ -60,8 +64,8 @@ func (a *adviser) opinion(ctx context.Context) (r result) {
 	return r
 }
 
-// candidates are the sessions to ask about.
-func (a *adviser) candidates(ctx context.Context) (list []candidate) {
+// candidates are up to most sessions to ask about.
+func (a *adviser) candidates(ctx context.Context, most int) (list []candidate) {
 	newest, err := a.w.newest(ctx)
 	if err != nil {
 		if !errors.Is(err, events.ErrNoEvent) {
@@ -76,8 +80,14 @@ func (a *adviser) candidates(ctx context.Context) (list []candidate) {
 		newest.newest = true
 		list = append(list, newest)
 	}
-	if other, err := a.w.unsettled(ctx, newest.key.sequence); err == nil && other.key != newest.key {
-		list = append(list, other)
+	for range most {
+		if len(list) == most {
+			break
+		}
+		other, err := a.w.unsettled(ctx, newest.key.sequence)
+		if err == nil && !slices.ContainsFunc(list, func(c candidate) bool { return c.key == other.key }) {
+			list = append(list, other)
+		}
 	}
 	return list
 }

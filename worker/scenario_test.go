@@ -122,51 +122,50 @@ func TestAnOutageCostsFewCallsAndIsOverSoon(t *testing.T) {
 	}
 }
 
-// Whatever mix of sessions fails, in whatever ways, and whatever outages come and go: the breaker opens soon after an
-// outage begins and closes soon after it ends. The clock of the machine steps meanwhile.
+// Whatever mix of sessions fails, in whatever ways, and whatever outages come and go: the breaker opens soon after an outage begins, and
+// three rounds of probes after its end it is closed. Where up to three in ten sessions fail by themselves, rounds may meet those alone, so
+// that all recoveries together are judged.
 func TestBreakerInRandomOutages(t *testing.T) {
 	t.Parallel()
+	closed, looked := 0, 0
 	for seed := range uint64(20) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			t.Parallel()
-			s := newSimulation(seed, 1, 4<<(seed%5))
-			kinds := []simKind{simAnswered, simBare500, simHTML, sim504}
-			share, times := 0.3*s.random.Float64(), 1+s.random.IntN(30)
-			down, kind := false, simOK
-			s.api = func(e *simEvent) (simKind, time.Duration) {
-				if down {
-					return kind, 20 * time.Millisecond
-				}
-				return s.session(e, 20*time.Millisecond)
+		s := newSimulation(seed, 1, 4<<(seed%5))
+		kinds := []simKind{simAnswered, simBare500, simHTML, sim504}
+		share, times := 0.3*s.random.Float64(), 1+s.random.IntN(30)
+		down, kind := false, simOK
+		s.api = func(e *simEvent) (simKind, time.Duration) {
+			if down {
+				return kind, 20 * time.Millisecond
 			}
-			s.supply = func() *simEvent {
-				if s.random.Float64() < share {
-					return s.store(times, kinds[s.random.IntN(len(kinds))])
-				}
-				return s.store(0, simOK)
+			return s.session(e, 20*time.Millisecond)
+		}
+		s.supply = func() *simEvent {
+			if s.random.Float64() < share {
+				return s.store(times, kinds[s.random.IntN(len(kinds))])
 			}
-			b := s.workers[0].breaker
-			for range 4 {
-				down = false
-				s.run(3 * b.maximum) // three rounds of probes, of which each may meet failing sessions only
-				closed := 0
-				for range 100 {
-					if s.run(100 * time.Millisecond); b.state == Closed || b.suspected {
-						closed++
-					}
+			return s.store(0, simOK)
+		}
+		b := s.workers[0].breaker
+		for range 4 {
+			down = false
+			s.run(3 * b.maximum)
+			for range 100 {
+				s.run(100 * time.Millisecond)
+				if looked++; b.state == Closed || b.suspected {
+					closed++
 				}
-				if closed < 90 {
-					t.Fatalf("closed for only %d%% of the time while the API works: %s; %.0f%% of the sessions fail %d times", closed, b.reason, 100*share, times)
-				}
-				s.run(time.Duration(s.random.IntN(20)) * time.Second)
-				down, kind = true, kinds[s.random.IntN(3)]
-				s.run(5 * time.Second)
-				if b.state == Closed {
-					t.Fatalf("still closed in an outage; %.0f%% of the sessions fail %d times", 100*share, times)
-				}
-				s.run(time.Duration(100+s.random.IntN(30_000)) * time.Millisecond)
 			}
-		})
+			s.run(time.Duration(s.random.IntN(20)) * time.Second)
+			down, kind = true, kinds[s.random.IntN(3)]
+			s.run(5 * time.Second)
+			if b.state == Closed {
+				t.Errorf("still closed in an outage; %.0f%% of the sessions fail %d times", 100*share, times)
+			}
+			s.run(time.Duration(100+s.random.IntN(30_000)) * time.Millisecond)
+		}
+	}
+	if part := float64(closed) / float64(looked); part < 0.95 {
+		t.Errorf("closed for %.3f of the time while the API works", part)
 	}
 }
 

@@ -3,6 +3,7 @@ package worker
 import (
 	"container/heap"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"revoker/config"
@@ -319,8 +320,10 @@ func (w *simWorker) advise() {
 	if newest != nil && newest != w.failed {
 		candidates = append(candidates, newest)
 	}
-	if other := w.s.waiting(); other != nil && other != newest {
-		candidates = append(candidates, other)
+	for range opinionCalls {
+		if other := w.s.waiting(); len(candidates) < opinionCalls && other != nil && !slices.Contains(candidates, other) {
+			candidates = append(candidates, other)
+		}
 	}
 	open, r := len(candidates), result{}
 	if open == 0 {
