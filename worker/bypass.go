@@ -78,9 +78,9 @@ func (b *bypass) look(ctx context.Context) {
 			b.next = stored.Sequence + 1
 			continue
 		}
-		generation, pause := b.w.admission.enterAside(c.event.ServiceID)
+		generation, pause := b.w.admission.EnterAside(c.event.ServiceID)
 		switch {
-		case pause > 0 && !b.w.admission.holding(c.event.ServiceID):
+		case pause > 0 && !b.w.admission.Holding(c.event.ServiceID):
 			return // calls are paused; it is looked at again
 		case pause > 0: // of this service alone; its delivery waits anyway
 			b.next = stored.Sequence + 1
@@ -90,8 +90,8 @@ func (b *bypass) look(ctx context.Context) {
 		slots <- struct{}{}
 		calls.Go(func() {
 			defer func() { <-slots }()
-			defer b.w.admission.leave()
-			if b.w.admission.rate.take(ctx, 1) == 1 {
+			defer b.w.admission.Leave()
+			if b.w.admission.Take(ctx, 1) == 1 {
 				b.call(ctx, c, generation)
 			}
 		})
@@ -109,8 +109,8 @@ func (b *bypass) call(ctx context.Context, c candidate, generation uint64) {
 	defer caller.Close()
 	a := b.w.try(ctx, caller, c)
 	r := b.w.evidence(a)
-	r.generation = generation
-	b.w.admission.report(r)
+	r.Generation = generation
+	b.w.admission.Report(r)
 	if a.outcome == Revoked {
 		b.w.counts.bypassed.Add(1)
 	}

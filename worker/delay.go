@@ -6,10 +6,8 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"revoker/config"
+	"revoker/worker/admission"
 )
-
-// minDelay is the shortest delay of a retry: with none, the server would deliver the event again at once.
-const minDelay = time.Millisecond
 
 // retryPolicy is the exponential policy. It keeps no state: the number of the attempt comes from the delivery.
 type retryPolicy struct {
@@ -38,5 +36,5 @@ func (p retryPolicy) delay(attempt int) time.Duration {
 		policy.NextBackOff()
 		interval *= p.multiplier
 	}
-	return max(policy.NextBackOff(), minDelay)
+	return max(policy.NextBackOff(), admission.MinDelay)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"revoker/config"
+	"revoker/worker/admission"
 )
 
 func TestDelayGrowsWithinItsJitter(t *testing.T) {
@@ -22,7 +23,7 @@ func TestDelayGrowsWithinItsJitter(t *testing.T) {
 			interval := math.Min(float64(p.initial)*math.Pow(p.multiplier, math.Max(float64(attempt-1), 0)), float64(p.max))
 			low, high := time.Duration(interval*(1-p.jitter)), time.Duration(interval*(1+p.jitter))+2
 			for range 50 {
-				if d := p.delay(attempt); d < max(low, minDelay)-1 || d > max(high, minDelay) {
+				if d := p.delay(attempt); d < max(low, admission.MinDelay)-1 || d > max(high, admission.MinDelay) {
 					t.Fatalf("%s, attempt %d: %s is not from %s to %s", name, attempt, d, low, high)
 				}
 			}

@@ -7,8 +7,6 @@ import (
 )
 
 const (
-	// heartbeatInterval is how often a loop comes round at least, though nothing has changed.
-	heartbeatInterval = 5 * time.Second
 	// heartbeatGrace is how late it may be. No step of a loop that waits for nothing outside takes nearly as long.
 	heartbeatGrace = 30 * time.Second
 )
@@ -22,11 +20,11 @@ type heartbeat struct {
 // epoch makes times monotonic: the clock of a machine may be set, forward or back.
 var epoch = time.Now()
 
-// beat promises the next beat, or rest, within d and the grace.
-func (h *heartbeat) beat(d time.Duration) { h.due.Store(int64(time.Since(epoch) + d + heartbeatGrace)) }
+// Beat promises the next beat, or rest, within d and the grace.
+func (h *heartbeat) Beat(d time.Duration) { h.due.Store(int64(time.Since(epoch) + d + heartbeatGrace)) }
 
-// rest promises nothing.
-func (h *heartbeat) rest() { h.due.Store(0) }
+// Rest promises nothing.
+func (h *heartbeat) Rest() { h.due.Store(0) }
 
 // late is how long the promise has been broken at now, 0 if it is not.
 func (h *heartbeat) late(now time.Time) time.Duration {
@@ -45,7 +43,7 @@ func (w *Worker) stuck(now time.Time) string {
 	for _, loop := range []struct {
 		name      string
 		heartbeat *heartbeat
-	}{{"pulling events", &w.admission.heartbeat}, {"renewing ack waits", &w.renewer.heartbeat}} {
+	}{{"pulling events", w.pulling}, {"renewing ack waits", &w.renewer.heartbeat}} {
 		if late := loop.heartbeat.late(now); late > 0 {
 			return fmt.Sprintf("%s has stood still for %s", loop.name, (late + heartbeatGrace).Round(time.Second))
 		}

@@ -14,54 +14,43 @@ func TestAHeartbeatIsLateOnceItsPromiseIsBroken(t *testing.T) {
 	if p.late(now.Add(time.Hour)) != 0 {
 		t.Error("late without a promise")
 	}
-	p.beat(time.Second)
+	p.Beat(time.Second)
 	if late := p.late(now.Add(heartbeatGrace)); late != 0 {
 		t.Errorf("late by %s within the grace", late)
 	}
 	if p.late(now.Add(heartbeatGrace+time.Minute)) == 0 {
 		t.Error("not late after it")
 	}
-	p.rest()
+	p.Rest()
 	if p.late(now.Add(time.Hour)) != 0 {
 		t.Error("late at rest")
 	}
 }
 
-// A loop that waits for a lock nobody gives back has stopped for good; one that waits for a probe's result has not.
+// A loop that does not come round has stopped for good; one that waits for a probe's result has not.
 func TestALoopThatStandsStillIsTold(t *testing.T) {
 	t.Parallel()
-	w := &Worker{admission: quietAdmission(4, 0), renewer: newRenewer(func() time.Duration { return time.Hour })}
-	later := time.Now().Add(heartbeatInterval + 2*heartbeatGrace)
+	w := &Worker{pulling: &heartbeat{}, renewer: newRenewer(func() time.Duration { return time.Hour })}
+	later := time.Now().Add(time.Second + 2*heartbeatGrace)
 	if stuck := w.stuck(later); stuck != "" {
 		t.Errorf("before it began: %s", stuck)
 	}
-	w.admission.mu.Lock()
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		w.admission.admit(ctx)
-	}()
-	for w.admission.heartbeat.due.Load() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	w.pulling.Beat(time.Second)
 	if stuck := w.stuck(later); !strings.Contains(stuck, "pulling events has stood still for") {
 		t.Errorf("got %q", stuck)
 	}
 	if stuck := w.Stuck(); stuck != "" {
 		t.Errorf("too early: %s", stuck)
 	}
-	w.admission.mu.Unlock()
-	cancel()
-	<-ended
+	w.pulling.Rest()
 	if stuck := w.stuck(later); stuck != "" {
-		t.Errorf("after it went on: %s", stuck)
+		t.Errorf("while it waits for something outside: %s", stuck)
 	}
 }
 
 func TestRenewingThatStandsStillIsTold(t *testing.T) {
 	t.Parallel()
-	w := &Worker{admission: quietAdmission(4, 0), renewer: newRenewer(func() time.Duration { return time.Millisecond })}
+	w := &Worker{pulling: &heartbeat{}, renewer: newRenewer(func() time.Duration { return time.Millisecond })}
 	ctx, cancel := context.WithCancel(context.Background())
 	w.renewer.mu.Lock()
 	ended := make(chan struct{})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"revoker/events"
+	"revoker/worker/admission"
 )
 
 // blame says who is at fault for a call that did not succeed.
@@ -20,30 +21,30 @@ const (
 
 // judge says what an outcome tells about the API. named says that the event itself named its service, which is then not the
 // configured one. It is a pure function: its table test is its documentation.
-func judge(outcome Outcome, status int, throttled, named, panicked bool) (verdict, blame) {
+func judge(outcome Outcome, status int, throttled, named, panicked bool) (admission.Verdict, blame) {
 	switch outcome {
 	case Revoked:
-		return working, nobody
+		return admission.Working, nobody
 	case CallerError:
-		return rejecting, nobody
+		return admission.Rejecting, nobody
 	case Misconfigured:
 		// A token that is wrong, or an address, is wrong for all; permission and existence are a service's own.
 		if named && (status == http.StatusForbidden || status == http.StatusNotFound) {
-			return saysNothing, oneService
+			return admission.SaysNothing, oneService
 		}
-		return refusing, wholeAPI
+		return admission.Refusing, wholeAPI
 	case Retry, RetriesExhausted:
 		switch {
 		case panicked:
-			return saysNothing, nobody
+			return admission.SaysNothing, nobody
 		case throttled && named:
-			return saysNothing, oneService
+			return admission.SaysNothing, oneService
 		case throttled:
-			return refusing, wholeAPI
+			return admission.Refusing, wholeAPI
 		}
-		return failing, nobody
+		return admission.Failing, nobody
 	}
-	return saysNothing, nobody
+	return admission.SaysNothing, nobody
 }
 
 // throttled reports whether the answer asks for time.
@@ -53,18 +54,18 @@ func (a *attempt) throttled() bool {
 }
 
 // evidence says what a call tells about the API, and holds its service back where that is at fault.
-func (w *Worker) evidence(a *attempt) result {
+func (w *Worker) evidence(a *attempt) admission.Result {
 	service := a.event.ServiceID
 	verdict, blame := judge(a.outcome, a.response.Status, a.throttled(), service != "", a.panicked)
-	r := result{generation: a.generation, verdict: verdict, reason: a.detail, wait: a.response.RetryAfter, session: service + "\x00" + string(a.event.SessionID)}
+	r := admission.Result{Generation: a.generation, Verdict: verdict, Reason: a.detail, Wait: a.response.RetryAfter, Session: service + "\x00" + string(a.event.SessionID)}
 	if a.outcome == Misconfigured {
-		r.misconfig = blame == wholeAPI
-		r.reason = fmt.Sprintf("%s: look at %s", a.detail, Suspect(a.response.Status, serviceVariable(a.event)))
+		r.Misconfig = blame == wholeAPI
+		r.Reason = fmt.Sprintf("%s: look at %s", a.detail, Suspect(a.response.Status, serviceVariable(a.event)))
 	}
 	switch {
 	case blame == oneService:
-		w.admission.hold(service, r.reason, a.response.RetryAfter)
-	case verdict == working:
+		w.admission.Hold(service, r.Reason, a.response.RetryAfter)
+	case verdict == admission.Working:
 		w.revoked(a.event)
 	}
 	return r
@@ -72,7 +73,7 @@ func (w *Worker) evidence(a *attempt) result {
 
 // learn tells breaker and pacer what the attempt says about the API. A panic here costs the lesson, and nothing more.
 func (w *Worker) learn(a *attempt) {
-	defer w.survive(a, "learning from an event", func() { w.admission.report(result{generation: a.generation}) })
+	defer w.survive(a, "learning from an event", func() { w.admission.Report(admission.Result{Generation: a.generation}) })
 	if a.response.Status != 0 && a.took > 0 {
 		w.pacer.observe(a.took)
 		w.handBack.observe(a.took)
@@ -81,14 +82,14 @@ func (w *Worker) learn(a *attempt) {
 		}
 	}
 	w.pacer.waiting(a.delivery.Pending)
-	r := result{generation: a.generation}
+	r := admission.Result{Generation: a.generation}
 	if a.called {
 		r = w.evidence(a)
 	}
-	w.admission.report(r)
-	if a.outcome == CallerError && w.admission.braked() {
+	w.admission.Report(r)
+	if a.outcome == CallerError && w.admission.Braked() {
 		a.outcome, a.detail = Deferred, "CALLER_ERROR for many sessions in a row holds all events back; this one: "+a.detail
-		a.wait = w.admission.pause()
+		a.wait = w.admission.Pause()
 	}
 }
 
@@ -117,12 +118,6 @@ func (w *Worker) revoked(event events.Event) {
 		w.lastRevoked.Store(&revokedSession{event, now})
 	}
 	if event.ServiceID != "" {
-		w.admission.unhold(event.ServiceID)
+		w.admission.Unhold(event.ServiceID)
 	}
-}
-
-// brakeReason is what readiness and log say while the brake is on.
-func brakeReason(sessions int, detail string) string {
-	return fmt.Sprintf("CALLER_ERROR for %d sessions in a row (%s): the others are held back, since something may be wrong for all of them. "+
-		"See whether Native SSO is enabled for the service; `revoker resume` lets the rest go on to the dead letters", sessions, detail)
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"revoker/worker/admission"
 )
 
 // The table says what each outcome tells about the API, and who is at fault.
@@ -14,31 +16,31 @@ func TestJudge(t *testing.T) {
 		outcome                    Outcome
 		status                     int
 		throttled, named, panicked bool
-		want                       verdict
+		want                       admission.Verdict
 		blame                      blame
 	}{
-		"OK":                                 {Revoked, 200, false, false, false, working, nobody},
-		"CALLER_ERROR":                       {CallerError, 400, false, false, false, rejecting, nobody},
-		"a failure":                          {Retry, 500, false, false, false, failing, nobody},
-		"no answer":                          {Retry, 0, false, false, false, failing, nobody},
-		"a failure for a named service":      {Retry, 500, false, true, false, failing, nobody},
-		"one that ends the retries":          {RetriesExhausted, 500, false, false, false, failing, nobody},
-		"throttled":                          {Retry, 429, true, false, false, refusing, wholeAPI},
-		"unavailable for a time":             {Retry, 503, true, false, false, refusing, wholeAPI},
-		"a named service is throttled":       {Retry, 429, true, true, false, saysNothing, oneService},
-		"a wrong token":                      {Misconfigured, 401, false, false, false, refusing, wholeAPI},
-		"not allowed":                        {Misconfigured, 403, false, false, false, refusing, wholeAPI},
-		"no such service":                    {Misconfigured, 404, false, false, false, refusing, wholeAPI},
-		"a wrong token, for a named service": {Misconfigured, 401, false, true, false, refusing, wholeAPI},
-		"not allowed for a named service":    {Misconfigured, 403, false, true, false, saysNothing, oneService},
-		"a named service that is not there":  {Misconfigured, 404, false, true, false, saysNothing, oneService},
-		"no POST there, for a named service": {Misconfigured, 405, false, true, false, refusing, wholeAPI},
-		"no JSON there, for a named service": {Misconfigured, 415, false, true, false, refusing, wholeAPI},
-		"redirected, for a named service":    {Misconfigured, 302, false, true, false, refusing, wholeAPI},
-		"an invalid event":                   {Invalid, 0, false, false, false, saysNothing, nobody},
-		"cut off by shutdown":                {Interrupted, 0, false, false, false, saysNothing, nobody},
-		"not called":                         {Deferred, 0, false, false, false, saysNothing, nobody},
-		"a defect of revoker's":              {Retry, 0, false, false, true, saysNothing, nobody},
+		"OK":                                 {Revoked, 200, false, false, false, admission.Working, nobody},
+		"CALLER_ERROR":                       {CallerError, 400, false, false, false, admission.Rejecting, nobody},
+		"a failure":                          {Retry, 500, false, false, false, admission.Failing, nobody},
+		"no answer":                          {Retry, 0, false, false, false, admission.Failing, nobody},
+		"a failure for a named service":      {Retry, 500, false, true, false, admission.Failing, nobody},
+		"one that ends the retries":          {RetriesExhausted, 500, false, false, false, admission.Failing, nobody},
+		"throttled":                          {Retry, 429, true, false, false, admission.Refusing, wholeAPI},
+		"unavailable for a time":             {Retry, 503, true, false, false, admission.Refusing, wholeAPI},
+		"a named service is throttled":       {Retry, 429, true, true, false, admission.SaysNothing, oneService},
+		"a wrong token":                      {Misconfigured, 401, false, false, false, admission.Refusing, wholeAPI},
+		"not allowed":                        {Misconfigured, 403, false, false, false, admission.Refusing, wholeAPI},
+		"no such service":                    {Misconfigured, 404, false, false, false, admission.Refusing, wholeAPI},
+		"a wrong token, for a named service": {Misconfigured, 401, false, true, false, admission.Refusing, wholeAPI},
+		"not allowed for a named service":    {Misconfigured, 403, false, true, false, admission.SaysNothing, oneService},
+		"a named service that is not there":  {Misconfigured, 404, false, true, false, admission.SaysNothing, oneService},
+		"no POST there, for a named service": {Misconfigured, 405, false, true, false, admission.Refusing, wholeAPI},
+		"no JSON there, for a named service": {Misconfigured, 415, false, true, false, admission.Refusing, wholeAPI},
+		"redirected, for a named service":    {Misconfigured, 302, false, true, false, admission.Refusing, wholeAPI},
+		"an invalid event":                   {Invalid, 0, false, false, false, admission.SaysNothing, nobody},
+		"cut off by shutdown":                {Interrupted, 0, false, false, false, admission.SaysNothing, nobody},
+		"not called":                         {Deferred, 0, false, false, false, admission.SaysNothing, nobody},
+		"a defect of revoker's":              {Retry, 0, false, false, true, admission.SaysNothing, nobody},
 	} {
 		if got, blame := judge(c.outcome, c.status, c.throttled, c.named, c.panicked); got != c.want || blame != c.blame {
 			t.Errorf("%s: verdict %d, blame %d; want %d, %d", name, got, blame, c.want, c.blame)
@@ -51,7 +53,7 @@ func TestAPanicInLearningOrSettlingEndsNothing(t *testing.T) {
 	t.Parallel()
 	var text strings.Builder
 	w := &Worker{
-		log: slog.New(slog.NewTextHandler(&text, nil)), admission: quietAdmission(1, 0),
+		log: slog.New(slog.NewTextHandler(&text, nil)), admission: quietAdmission(1, 0, &heartbeat{}),
 		renewer: newRenewer(func() time.Duration { return time.Hour }),
 	} // without pacers
 	w.cfg.RetryInitialInterval = time.Millisecond

@@ -10,11 +10,9 @@ import (
 	"sync/atomic"
 
 	"revoker/events"
+	"revoker/worker/admission"
 	"revoker/worker/authlete"
 )
-
-// opinionCalls is how many sessions an opinion asks about: one alone may fail by itself.
-const opinionCalls = 2
 
 // adviser gives the circuit breaker its second opinions. It calls the API for events from the other end of the queue: the newest
 // that the stream holds, and others that were never delivered. These have least to do with the head of the queue, where a block of
@@ -32,32 +30,32 @@ func (w *Worker) advise(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-w.admission.ask:
+		case <-w.admission.Asked():
 		}
-		if generation, calls, asking := w.admission.question(); asking {
+		if generation, calls, asking := w.admission.Question(); asking {
 			r := adviser.opinion(ctx, calls)
-			r.generation = generation
-			w.counts.opinion(r.verdict)
-			w.admission.opinion(r)
+			r.Generation = generation
+			w.counts.opinion(r.Verdict)
+			w.admission.Opinion(r)
 		}
 	}
 }
 
 // opinion asks the API about so many sessions at a time, and says what the answers say of it. It works if one of them is
 // revoked.
-func (a *adviser) opinion(ctx context.Context, calls int) (r result) {
+func (a *adviser) opinion(ctx context.Context, calls int) (r admission.Result) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // a slow second answer is not waited for
 	candidates := a.candidates(ctx, calls)
-	results := make(chan result, len(candidates))
+	results := make(chan admission.Result, len(candidates))
 	for _, c := range candidates {
 		go func() { results <- a.ask(ctx, c) }()
 	}
 	for range candidates {
-		switch next := <-results; next.verdict {
-		case working, refusing:
+		switch next := <-results; next.Verdict {
+		case admission.Working, admission.Refusing:
 			return next
-		case failing, rejecting:
+		case admission.Failing, admission.Rejecting:
 			r = next
 		}
 	}
@@ -93,17 +91,17 @@ func (a *adviser) candidates(ctx context.Context, most int) (list []candidate) {
 }
 
 // ask makes one call.
-func (a *adviser) ask(ctx context.Context, c candidate) (r result) {
+func (a *adviser) ask(ctx context.Context, c candidate) (r admission.Result) {
 	defer func() {
 		if p := recover(); p != nil {
-			r = result{verdict: saysNothing}
+			r = admission.Result{Verdict: admission.SaysNothing}
 			a.w.log.Error("asking for a second opinion panicked", "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 		}
 	}()
 	caller := a.w.api.Caller(ctx)
 	defer caller.Close()
 	r = a.w.evidence(a.w.try(ctx, caller, c))
-	if c.newest && (r.verdict == failing || r.verdict == rejecting) {
+	if c.newest && (r.Verdict == admission.Failing || r.Verdict == admission.Rejecting) {
 		a.failed.Store(&c.key)
 	}
 	return r
@@ -168,11 +166,11 @@ type Counts struct {
 
 type counts struct{ working, failing, none, bypassed atomic.Int64 }
 
-func (c *counts) opinion(v verdict) {
+func (c *counts) opinion(v admission.Verdict) {
 	switch v {
-	case working, rejecting:
+	case admission.Working, admission.Rejecting:
 		c.working.Add(1)
-	case failing, refusing:
+	case admission.Failing, admission.Refusing:
 		c.failing.Add(1)
 	default:
 		c.none.Add(1)

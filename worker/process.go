@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"revoker/events"
+	"revoker/worker/admission"
 	"revoker/worker/authlete"
 )
 
@@ -57,11 +58,11 @@ func (w *Worker) attempt(ctx context.Context, caller *authlete.Caller, a *attemp
 		a.outcome, a.response, a.took = Revoked, done.response, done.took
 		return
 	}
-	if a.generation, a.wait = w.admission.enter(a.generation, a.event.ServiceID); a.wait > 0 {
+	if a.generation, a.wait = w.admission.Enter(a.generation, a.event.ServiceID); a.wait > 0 {
 		a.outcome, a.detail = Deferred, "calls are paused"
 		return
 	}
-	defer w.admission.leave()
+	defer w.admission.Leave()
 	w.call(ctx, caller, a)
 	if a.outcome == Retry && w.exhausted(ctx, caller, a) {
 		a.outcome = RetriesExhausted
@@ -150,7 +151,7 @@ func brief(code string) string {
 // exhausted decides whether the event itself is at fault for the attempt that just failed. Only what the API answered for
 // this very session, while the breaker is closed, is held against it.
 func (w *Worker) exhausted(ctx context.Context, caller *authlete.Caller, a *attempt) bool {
-	if a.response.Action == "" || a.throttled() || !w.admission.blamesEvent(a.generation) {
+	if a.response.Action == "" || a.throttled() || !w.admission.BlamesEvent(a.generation) {
 		return false
 	}
 	d := a.delivery
@@ -226,16 +227,16 @@ func (w *Worker) deadLetter(a *attempt) error {
 func (w *Worker) delay(a *attempt) time.Duration {
 	now := time.Now()
 	if a.outcome == Deferred {
-		return w.handBack.place(now, max(a.wait, minDelay))
+		return w.handBack.place(now, max(a.wait, admission.MinDelay))
 	}
 	if a.letterFailed {
 		return w.pacer.place(now, w.retries.delay(a.delivery.Deliveries))
 	}
-	asked := asked(a.response.RetryAfter)
+	asked := admission.Spread(a.response.RetryAfter)
 	_, blame := judge(a.outcome, a.response.Status, a.throttled(), a.event.ServiceID != "", a.panicked)
-	switch pause := w.admission.pause(); {
+	switch pause := w.admission.Pause(); {
 	case blame == oneService:
-		return w.handBack.place(now, max(w.admission.holdOf(a.event.ServiceID), asked, minDelay))
+		return w.handBack.place(now, max(w.admission.HoldOf(a.event.ServiceID), asked, admission.MinDelay))
 	case pause > 0:
 		return w.handBack.place(now, max(pause, asked))
 	}

@@ -58,10 +58,10 @@ func (r *renewer) reset() {
 
 // run renews until ctx is done.
 func (r *renewer) run(ctx context.Context) {
-	defer r.heartbeat.rest()
+	defer r.heartbeat.Rest()
 	for {
 		interval := r.ackWait() / renewalsPerAckWait
-		r.heartbeat.beat(interval)
+		r.heartbeat.Beat(interval)
 		timer := time.NewTimer(interval)
 		select {
 		case <-ctx.Done():

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"revoker/config"
+	"revoker/worker/admission"
 )
 
 const forEver = 1 << 30
@@ -148,17 +151,17 @@ func TestBreakerInRandomOutages(t *testing.T) {
 		b := s.workers[0].breaker
 		for range 4 {
 			down = false
-			s.run(3 * b.maximum)
+			s.run(3 * config.Default().BreakerMaxProbeInterval)
 			for range 100 {
 				s.run(100 * time.Millisecond)
-				if looked++; b.state == Closed || b.suspected {
+				if looked++; b.State() == admission.Closed || b.Suspected() {
 					closed++
 				}
 			}
 			s.run(time.Duration(s.random.IntN(20)) * time.Second)
 			down, kind = true, kinds[s.random.IntN(3)]
 			s.run(5 * time.Second)
-			if b.state == Closed {
+			if b.State() == admission.Closed {
 				t.Errorf("still closed in an outage; %.0f%% of the sessions fail %d times", 100*share, times)
 			}
 			s.run(time.Duration(100+s.random.IntN(30_000)) * time.Millisecond)

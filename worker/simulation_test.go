@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"revoker/config"
+	"revoker/worker/admission"
 )
 
 // simulation plays a queue, an API and workers around their breakers, pacers and retry policies, with a clock of its own: hours
@@ -100,7 +101,7 @@ func (a *agenda) Pop() any {
 // simWorker is one worker.
 type simWorker struct {
 	s        *simulation
-	breaker  *breaker
+	breaker  *admission.Breaker
 	pacer    *pacer
 	handBack *pacer
 	retries  retryPolicy
@@ -120,7 +121,7 @@ func newSimulation(seed uint64, workers, slots int) *simulation {
 	for range workers {
 		w := &simWorker{
 			s: s, slots: slots, retries: newRetryPolicy(cfg),
-			breaker:  newBreaker(cfg.BreakerFailures, cfg.CallerErrorBrake, slots, cfg.BreakerProbeInterval, cfg.BreakerMaxProbeInterval),
+			breaker:  admission.NewBreaker(cfg.BreakerFailures, cfg.CallerErrorBrake, slots, cfg.BreakerProbeInterval, cfg.BreakerMaxProbeInterval),
 			pacer:    newPacer(slots, cfg.RetryShare, 0, 2*cfg.RetryMaxInterval),
 			handBack: newPacer(slots, 1, maxHandBack, 2*cfg.RetryMaxInterval),
 		}
@@ -214,13 +215,13 @@ func (s *simulation) refill() {
 
 // pump begins what may begin.
 func (w *simWorker) pump() {
-	n, wait := w.breaker.admit(w.s.now, w.slots-w.calling, w.calling)
-	generation := w.breaker.generation
+	n, wait := w.breaker.Admit(w.s.now, w.slots-w.calling, w.calling)
+	generation := w.breaker.Generation()
 	w.advise()
 	for ; n > 0; n-- {
 		e := w.s.take()
 		if e == nil {
-			w.breaker.unused(generation, n)
+			w.breaker.Unused(generation, n)
 			break
 		}
 		w.call(e, generation)
@@ -257,22 +258,22 @@ func (w *simWorker) call(e *simEvent, generation uint64) {
 		w.pacer.observe(took)
 		w.handBack.observe(took)
 		w.pacer.waiting(pending)
-		w.tell(func() { w.breaker.report(w.s.now, w.result(e, kind, generation), w.calling+1) })
+		w.tell(func() { w.breaker.Report(w.s.now, w.result(e, kind, generation), w.calling+1) })
 		w.settle(e, kind)
 		w.pump()
 	})
 }
 
-func (w *simWorker) result(e *simEvent, kind simKind, generation uint64) result {
+func (w *simWorker) result(e *simEvent, kind simKind, generation uint64) admission.Result {
 	outcome, status := kind.outcome()
 	verdict, _ := judge(outcome, status, false, false, false)
-	return result{generation: generation, session: string(rune(e.session)), reason: "down", verdict: verdict}
+	return admission.Result{Generation: generation, Session: string(rune(e.session)), Reason: "down", Verdict: verdict}
 }
 
 // tell counts openings.
 func (w *simWorker) tell(change func()) {
-	was := w.breaker.state
-	if change(); w.breaker.state == Open && was != Open {
+	was := w.breaker.State()
+	if change(); w.breaker.State() == admission.Open && was != admission.Open {
 		w.openings++
 	}
 }
@@ -284,12 +285,12 @@ func (w *simWorker) settle(e *simEvent, kind simKind) {
 	case outcome == Revoked:
 		w.s.done(e)
 		return
-	case outcome == CallerError && !w.breaker.braked:
+	case outcome == CallerError && !w.breaker.Braked():
 		return
 	}
 	e.failures = max(e.failures-1, 0)
 	delay := time.Duration(0)
-	if pause := w.breaker.pause(w.s.now); pause > 0 && !w.breaker.suspected {
+	if pause := w.breaker.Pause(w.s.now); pause > 0 && !w.breaker.Suspected() {
 		delay = w.handBack.place(w.s.now, pause)
 	} else {
 		delay = w.pacer.place(w.s.now, w.retries.delay(e.deliveries))
@@ -310,22 +311,22 @@ func (s *simulation) done(e *simEvent) {
 
 // advise is adviser: the newest event and one from anywhere among those that wait are asked about at a time.
 func (w *simWorker) advise() {
-	if !w.breaker.asking || w.advising {
+	if !w.breaker.Asking() || w.advising {
 		return
 	}
 	w.advising = true
 	w.s.refill()
-	generation, newest := w.breaker.generation, w.s.newest
+	generation, newest := w.breaker.Generation(), w.s.newest
 	var candidates []*simEvent
 	if newest != nil && newest != w.failed {
 		candidates = append(candidates, newest)
 	}
-	for range opinionCalls {
-		if other := w.s.waiting(); len(candidates) < opinionCalls && other != nil && !slices.Contains(candidates, other) {
+	for range admission.OpinionCalls {
+		if other := w.s.waiting(); len(candidates) < admission.OpinionCalls && other != nil && !slices.Contains(candidates, other) {
 			candidates = append(candidates, other)
 		}
 	}
-	open, r := len(candidates), result{}
+	open, r := len(candidates), admission.Result{}
 	if open == 0 {
 		w.s.after(0, func() { w.advised(generation, r) })
 	}
@@ -339,7 +340,7 @@ func (w *simWorker) advise() {
 			case kind == simOK:
 				w.s.done(e)
 				r = answer
-			case r.verdict != working:
+			case r.Verdict != admission.Working:
 				r = answer
 			}
 			if kind != simOK && e == newest {
@@ -352,10 +353,10 @@ func (w *simWorker) advise() {
 	}
 }
 
-func (w *simWorker) advised(generation uint64, r result) {
+func (w *simWorker) advised(generation uint64, r admission.Result) {
 	w.advising = false
-	r.generation = generation
-	w.tell(func() { w.breaker.opinion(w.s.now, r) })
+	r.Generation = generation
+	w.tell(func() { w.breaker.Opinion(w.s.now, r) })
 	w.pump()
 }
 

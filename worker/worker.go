@@ -9,6 +9,7 @@ import (
 
 	"revoker/config"
 	"revoker/events"
+	"revoker/worker/admission"
 	"revoker/worker/authlete"
 )
 
@@ -32,9 +33,10 @@ type Worker struct {
 	log      *slog.Logger
 	observe  func(Settlement)
 
-	admission *admission
+	admission *admission.Admission
 	waiting   chan inHand   // deliveries without a slot yet; closed after pulled
 	pulled    chan struct{} // closed when the last pull is over
+	pulling   *heartbeat    // of the loop that admits and pulls
 	renewer   *renewer
 	pacer     *pacer // of failed attempts
 	handBack  *pacer // of events that are handed back through no fault of theirs
@@ -57,8 +59,9 @@ const maxHandBack = 3000
 
 // New returns a worker. observe, if not nil, is told of each settlement, by many goroutines at a time.
 func New(cfg config.Config, consumer *events.Consumer, letters *events.DeadLetters, api *authlete.Client, log *slog.Logger, observe func(Settlement)) *Worker {
-	b := newBreaker(cfg.BreakerFailures, cfg.CallerErrorBrake, cfg.Concurrency, cfg.BreakerProbeInterval, cfg.BreakerMaxProbeInterval)
+	b := admission.NewBreaker(cfg.BreakerFailures, cfg.CallerErrorBrake, cfg.Concurrency, cfg.BreakerProbeInterval, cfg.BreakerMaxProbeInterval)
 	longest := 2 * cfg.RetryMaxInterval
+	pulling := &heartbeat{}
 	return &Worker{
 		cfg:       cfg,
 		service:   cfg.API.ServiceID,
@@ -68,9 +71,10 @@ func New(cfg config.Config, consumer *events.Consumer, letters *events.DeadLette
 		api:       api,
 		log:       log,
 		observe:   observe,
-		admission: newAdmission(cfg.Concurrency, cfg.RateLimit, b, log),
+		admission: admission.New(cfg.Concurrency, cfg.RateLimit, b, pulling, log),
 		waiting:   make(chan inHand, 2*cfg.Concurrency), // more than is ever admitted
 		pulled:    make(chan struct{}),
+		pulling:   pulling,
 		renewer:   newRenewer(consumer.AckWait),
 		pacer:     newPacer(cfg.Concurrency, cfg.RetryShare, cfg.RateLimit, longest),
 		handBack:  newPacer(cfg.Concurrency, 1, maxHandBack, longest),
@@ -108,13 +112,13 @@ func (w *Worker) Run(ctx context.Context) {
 // boundDrain cuts work off when it goes on for the drain timeout after ctx is done.
 func (w *Worker) boundDrain(ctx, workCtx context.Context, cutOff context.CancelFunc) {
 	<-ctx.Done()
-	w.log.Info("draining: no more events are pulled", "in_flight", w.admission.inFlight(), "timeout", w.cfg.DrainTimeout)
+	w.log.Info("draining: no more events are pulled", "in_flight", w.admission.InFlight(), "timeout", w.cfg.DrainTimeout)
 	timer := time.NewTimer(w.cfg.DrainTimeout)
 	defer timer.Stop()
 	select {
 	case <-workCtx.Done():
 	case <-timer.C:
-		w.log.Warn("the drain timeout has passed: calls in flight are cut off and their events handed back", "in_flight", w.admission.inFlight())
+		w.log.Warn("the drain timeout has passed: calls in flight are cut off and their events handed back", "in_flight", w.admission.InFlight())
 		cutOff()
 	}
 }
@@ -123,14 +127,14 @@ func (w *Worker) boundDrain(ctx, workCtx context.Context, cutOff context.CancelF
 func (w *Worker) pull(ctx context.Context) {
 	defer close(w.waiting)
 	defer close(w.pulled)
-	defer w.admission.heartbeat.rest()
+	defer w.pulling.Rest()
 	trouble := outage{shown: &w.unserved}
 	for {
-		n, generation := w.admission.admit(ctx)
+		n, generation := w.admission.Admit(ctx)
 		if n == 0 {
 			return
 		}
-		w.admission.heartbeat.beat(pullWait)
+		w.pulling.Beat(pullWait)
 		began, arrived := time.Now(), time.Duration(0)
 		got, err := w.consumer.Pull(n, pullWait, func(d *events.Delivery) {
 			if arrived == 0 {
@@ -139,7 +143,7 @@ func (w *Worker) pull(ctx context.Context) {
 			w.renewer.add(d)
 			w.waiting <- inHand{d, generation}
 		})
-		w.admission.returned(n-got, generation)
+		w.admission.Returned(n-got, generation)
 		if err != nil {
 			trouble.report(w.log, err)
 			w.restore(ctx, &trouble)
@@ -147,14 +151,14 @@ func (w *Worker) pull(ctx context.Context) {
 		}
 		trouble.end(w.log)
 		if got == n { // there is a backlog: the first event was not waited for
-			w.admission.prefetch(w.pacer.pulled(arrived))
+			w.admission.Prefetch(w.pacer.pulled(arrived))
 		}
 	}
 }
 
 // restore waits a little and sets streams and consumer up again, until that succeeds or ctx is done.
 func (w *Worker) restore(ctx context.Context, trouble *outage) {
-	w.admission.heartbeat.rest() // it may wait for the connection
+	w.pulling.Rest() // it may wait for the connection
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
@@ -217,20 +221,20 @@ func (w *Worker) slot(ctx, workCtx context.Context) {
 			<-w.pulled
 			w.settle(&attempt{delivery: next.delivery, outcome: Interrupted, detail: "it had not begun when the worker was stopped"})
 		}
-		w.admission.release(1)
+		w.admission.Release(1)
 	}
 }
 
 // Misconfigured tells whether the API refuses every call because of the configuration, and why.
 func (w *Worker) Misconfigured() (reason string, misconfigured bool) {
-	return w.admission.misconfigured()
+	return w.admission.Misconfigured()
 }
 
 // State says how the worker is: its work, and its circuit breaker.
 func (w *Worker) State() events.WorkerState {
-	breaker, reason := w.admission.state()
-	state := events.WorkerState{InFlight: w.admission.inFlight(), InHand: w.renewer.count(), Breaker: string(breaker), Reason: reason}
-	for _, held := range w.admission.held() {
+	breaker, reason := w.admission.State()
+	state := events.WorkerState{InFlight: w.admission.InFlight(), InHand: w.renewer.count(), Breaker: string(breaker), Reason: reason}
+	for _, held := range w.admission.Held() {
 		state.Held = append(state.Held, events.HeldService{Service: held.Service, Reason: held.Reason, Since: held.Since})
 	}
 	return state
@@ -238,7 +242,7 @@ func (w *Worker) State() events.WorkerState {
 
 // LetGo takes the brake off that CALLER_ERROR for many sessions in a row put on (REVOKER_CALLER_ERROR_BRAKE), until the next
 // OK. It reports whether it was on.
-func (w *Worker) LetGo() (was bool) { return w.admission.letGo() }
+func (w *Worker) LetGo() (was bool) { return w.admission.LetGo() }
 
 // Unserved says why the worker gets no events from the server, empty if it does or asks for none.
 func (w *Worker) Unserved() string {

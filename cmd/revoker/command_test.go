@@ -181,8 +181,9 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		"revoker/events/embedded":     {},
 		"revoker/worker/authlete":     {"revoker/config", "revoker/events/jsonobject"},
 		"revoker/worker/authlete/sim": {},
-		"revoker/worker":              {"revoker/config", "revoker/events", "revoker/worker/authlete"},
-		"revoker/worker/ops":          {"revoker/config", "revoker/events", "revoker/worker"},
+		"revoker/worker":              {"revoker/config", "revoker/events", "revoker/worker/admission", "revoker/worker/authlete"},
+		"revoker/worker/admission":    {},
+		"revoker/worker/ops":          {"revoker/config", "revoker/events", "revoker/worker", "revoker/worker/admission"},
 	}
 	only := map[string][]string{
 		"github.com/nats-io/nats.go/jetstream":                            {"revoker/events"},

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"revoker/events"
-	"revoker/worker"
+	"revoker/worker/admission"
 )
 
 // collector shows what is there at the moment. It waits for nothing.
@@ -20,7 +20,7 @@ type collector struct {
 func newCollector(version string, facts func() facts) *collector { return &collector{version, facts} }
 
 var (
-	breakerStates = []worker.BreakerState{worker.Closed, worker.Open, worker.HalfOpen}
+	breakerStates = []admission.State{admission.Closed, admission.Open, admission.HalfOpen}
 
 	buildInfo     = describe("revoker_build_info", "1, with the version of revoker and of Go.", "version", "goversion")
 	connected     = describe("revoker_nats_connected", "Whether this worker is connected to NATS.")
@@ -84,7 +84,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		gauge(serviceHeld, truth(held), service)
 	}
 	for _, state := range breakerStates {
-		gauge(breaker, truth(f.state.Breaker == string(state) || !f.setUp && state == worker.Closed), string(state))
+		gauge(breaker, truth(f.state.Breaker == string(state) || !f.setUp && state == admission.Closed), string(state))
 	}
 	if !f.queue.known(f.now) {
 		return

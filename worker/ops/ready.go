@@ -8,6 +8,7 @@ import (
 
 	"revoker/events"
 	"revoker/worker"
+	"revoker/worker/admission"
 )
 
 // Condition is one of the things that readiness depends on.
@@ -130,7 +131,7 @@ func warnings(f facts) []Warning {
 	warn := func(name, format string, args ...any) {
 		list = append(list, Warning{name, fmt.Sprintf(format, args...)})
 	}
-	if f.setUp && f.state.Breaker != string(worker.Closed) && !f.misconfig {
+	if f.setUp && f.state.Breaker != string(admission.Closed) && !f.misconfig {
 		warn("circuit breaker", "%s: %s", f.state.Breaker, f.state.Reason)
 	}
 	for _, held := range f.state.Held {

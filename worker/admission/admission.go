@@ -1,4 +1,4 @@
-package worker
+package admission
 
 import (
 	"context"
@@ -8,33 +8,44 @@ import (
 	"time"
 )
 
-// admission decides how many deliveries may be pulled when: as many as there are free slots, if circuit breaker and rate limit
+// Heartbeat is told when a loop will come round next. The loop promises nothing while it waits for something outside this process.
+type Heartbeat interface {
+	Beat(within time.Duration)
+	Rest()
+}
+
+// heartbeatInterval is how often the loop that admits comes round at least, though nothing has changed.
+const heartbeatInterval = 5 * time.Second
+
+// Admission decides how many deliveries may be pulled when: as many as there are free slots, if circuit breaker and rate limit
 // allow it. One goroutine admits; any may give slots back and report results.
-type admission struct {
+type Admission struct {
 	log       *slog.Logger
 	total     int
 	rate      *tokens
 	wake      chan struct{} // something changed; holds one signal
 	ask       chan struct{} // the breaker asks for an opinion; holds one signal
-	heartbeat heartbeat     // of the loop that admits
+	heartbeat Heartbeat     // of the loop that admits
 
 	mu      sync.Mutex
 	busy    int // slots that are taken: by deliveries in hand, and by those that a pull asked for
 	ahead   int // deliveries that may be in hand beyond the slots
 	calling int // calls being made
-	breaker *breaker
+	breaker *Breaker
 	holds   holds
 }
 
-func newAdmission(slots int, limit float64, b *breaker, log *slog.Logger) *admission {
-	return &admission{
-		log:     log,
-		total:   slots,
-		rate:    newTokens(limit, slots),
-		wake:    make(chan struct{}, 1),
-		ask:     make(chan struct{}, 1),
-		breaker: b,
-		holds:   holds{first: b.interval, maximum: max(b.interval, b.maximum/2), services: map[string]*hold{}},
+// New returns one for so many slots, and so many calls per second (0 for no limit).
+func New(slots int, limit float64, b *Breaker, heartbeat Heartbeat, log *slog.Logger) *Admission {
+	return &Admission{
+		log:       log,
+		heartbeat: heartbeat,
+		total:     slots,
+		rate:      newTokens(limit, slots),
+		wake:      make(chan struct{}, 1),
+		ask:       make(chan struct{}, 1),
+		breaker:   b,
+		holds:     holds{first: b.interval, maximum: max(b.interval, b.maximum/2), services: map[string]*hold{}},
 	}
 }
 
@@ -42,11 +53,11 @@ func newAdmission(slots int, limit float64, b *breaker, log *slog.Logger) *admis
 // few and large: at 64 slots and calls of 20 ms an event then costs a fifth less.
 const prefetchTime = 5 * time.Millisecond
 
-// prefetch sets how many deliveries may be in hand beyond the slots: as many as the slots finish within a pull's round trip
+// Prefetch sets how many deliveries may be in hand beyond the slots: as many as the slots finish within a pull's round trip
 // and prefetchTime, so that a slot that comes free finds the next event there instead of waiting for it. With calls that
 // are much longer there are none, for an event in hand is one that no other worker can take. With short ones there are as many
 // as slots, of which a pull brings half. With a rate limit there are none, for the slots wait anyway.
-func (a *admission) prefetch(roundTrip, meanCall time.Duration) {
+func (a *Admission) Prefetch(roundTrip, meanCall time.Duration) {
 	if a.rate.limiter != nil || meanCall <= 0 {
 		return
 	}
@@ -58,7 +69,7 @@ func (a *admission) prefetch(roundTrip, meanCall time.Duration) {
 
 // free is how many deliveries may be asked for. Where some are ahead it is none until half of those are used up, so that
 // pulls are few and large. The caller holds mu.
-func (a *admission) free() int {
+func (a *Admission) free() int {
 	free := a.total + a.ahead - a.busy
 	if free < a.ahead/2 {
 		return 0
@@ -66,21 +77,21 @@ func (a *admission) free() int {
 	return max(free, 0)
 }
 
-// admit waits until deliveries may be pulled, takes a slot and a rate token for each, and returns how many, with the
+// Admit waits until deliveries may be pulled, takes a slot and a rate token for each, and returns how many, with the
 // generation of the breaker. It returns none once ctx is done.
-func (a *admission) admit(ctx context.Context) (n int, generation uint64) {
+func (a *Admission) Admit(ctx context.Context) (n int, generation uint64) {
 	timer := time.NewTimer(math.MaxInt64)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		a.heartbeat.beat(heartbeatInterval)
+		a.heartbeat.Beat(heartbeatInterval)
 		a.mu.Lock()
-		n, wait := a.breaker.admit(time.Now(), a.free(), a.busy)
+		n, wait := a.breaker.Admit(time.Now(), a.free(), a.busy)
 		a.busy += n
 		generation = a.breaker.generation
 		a.mu.Unlock()
 		a.askIfWanted()
 		if n > 0 {
-			a.heartbeat.rest() // a token may be far off
+			a.heartbeat.Rest() // a token may be far off
 			granted := a.rate.take(ctx, n)
 			a.giveBack(n-granted, generation)
 			return granted, generation
@@ -95,23 +106,23 @@ func (a *admission) admit(ctx context.Context) (n int, generation uint64) {
 	return 0, generation
 }
 
-// returned gives back what was admitted but brought no delivery.
-func (a *admission) returned(n int, generation uint64) {
+// Returned gives back what was admitted but brought no delivery.
+func (a *Admission) Returned(n int, generation uint64) {
 	a.rate.giveBack(n)
 	a.giveBack(n, generation)
 }
 
-func (a *admission) giveBack(n int, generation uint64) {
+func (a *Admission) giveBack(n int, generation uint64) {
 	a.mu.Lock()
 	a.busy -= n
-	a.breaker.unused(generation, n)
+	a.breaker.Unused(generation, n)
 	a.mu.Unlock()
 	a.signal()
 }
 
-// release gives slots back. It wakes admit only where that could ask for something, which it mostly can't while deliveries
+// Release gives slots back. It wakes admit only where that could ask for something, which it mostly can't while deliveries
 // are ahead.
-func (a *admission) release(n int) {
+func (a *Admission) Release(n int) {
 	a.mu.Lock()
 	a.busy -= n
 	free := a.free()
@@ -121,7 +132,13 @@ func (a *admission) release(n int) {
 	}
 }
 
-func (a *admission) signal() { notify(a.wake) }
+// Take waits for up to n tokens of the rate limit, and returns how many it got; none once ctx is done.
+func (a *Admission) Take(ctx context.Context, n int) int { return a.rate.take(ctx, n) }
+
+// Asked is signalled when the breaker asks for an opinion.
+func (a *Admission) Asked() <-chan struct{} { return a.ask }
+
+func (a *Admission) signal() { notify(a.wake) }
 
 func notify(signal chan<- struct{}) {
 	select {
@@ -131,7 +148,7 @@ func notify(signal chan<- struct{}) {
 }
 
 // askIfWanted wakes whoever gives opinions.
-func (a *admission) askIfWanted() {
+func (a *Admission) askIfWanted() {
 	a.mu.Lock()
 	asking := a.breaker.asking
 	a.mu.Unlock()
@@ -140,34 +157,34 @@ func (a *admission) askIfWanted() {
 	}
 }
 
-// question tells whether the breaker wants to know if the API works, in which generation, and how many calls the answer may take.
-func (a *admission) question() (generation uint64, calls int, asking bool) {
+// Question tells whether the breaker wants to know if the API works, in which generation, and how many calls the answer may take.
+func (a *Admission) Question() (generation uint64, calls int, asking bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if calls = opinionCalls; a.breaker.state == HalfOpen && a.breaker.refused && !a.breaker.suspected {
+	if calls = OpinionCalls; a.breaker.state == HalfOpen && a.breaker.refused && !a.breaker.suspected {
 		calls = 1
 	}
 	return a.breaker.generation, calls, a.breaker.asking
 }
 
-// report hands the result of a delivery to the breaker.
-func (a *admission) report(r result) {
-	a.tell(func(b *breaker) { b.report(time.Now(), r, a.calling) })
+// Report hands the result of a delivery to the breaker.
+func (a *Admission) Report(r Result) {
+	a.tell(func(b *Breaker) { b.Report(time.Now(), r, a.calling) })
 }
 
-// opinion hands the answer to a question to the breaker.
-func (a *admission) opinion(r result) {
-	a.tell(func(b *breaker) { b.opinion(time.Now(), r) })
+// Opinion hands the answer to a question to the breaker.
+func (a *Admission) Opinion(r Result) {
+	a.tell(func(b *Breaker) { b.Opinion(time.Now(), r) })
 }
 
-// letGo takes the brake off, on an operator's word; it reports whether it was on.
-func (a *admission) letGo() (was bool) {
-	a.tell(func(b *breaker) { was = b.release(time.Now()) })
+// LetGo takes the brake off, on an operator's word; it reports whether it was on.
+func (a *Admission) LetGo() (was bool) {
+	a.tell(func(b *Breaker) { was = b.Release(time.Now()) })
 	return was
 }
 
 // tell changes the breaker, and says so where its state or the reason changed.
-func (a *admission) tell(change func(*breaker)) {
+func (a *Admission) tell(change func(*Breaker)) {
 	a.mu.Lock()
 	b := a.breaker
 	opened, reason, generation := b.opened, b.reason, b.generation
@@ -192,17 +209,17 @@ func (a *admission) tell(change func(*breaker)) {
 // seconds makes a duration readable in a JSON log, where slog would write nanoseconds.
 func seconds(d time.Duration) string { return d.Round(time.Millisecond).String() }
 
-// enter lets a delivery that was admitted in generation pass to its call, and returns the generation in which the call
+// Enter lets a delivery that was admitted in generation pass to its call, and returns the generation in which the call
 // begins; leave must follow. Where calls are paused by now, of its service or of all, it returns how long the delivery must
 // stay away.
-func (a *admission) enter(generation uint64, service string) (begins uint64, pause time.Duration) {
+func (a *Admission) Enter(generation uint64, service string) (begins uint64, pause time.Duration) {
 	now := time.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if held := a.holds.enter(now, service); held > 0 {
 		return generation, held
 	}
-	if begins, pause = a.breaker.enter(now, generation, a.calling, a.total); pause == 0 {
+	if begins, pause = a.breaker.Enter(now, generation, a.calling, a.total); pause == 0 {
 		a.calling++
 	}
 	if a.breaker.asking {
@@ -211,46 +228,46 @@ func (a *admission) enter(generation uint64, service string) (begins uint64, pau
 	return begins, pause
 }
 
-// enterAside is enter for a call that no delivery asked for. While the breaker is not closed it never passes.
-func (a *admission) enterAside(service string) (generation uint64, pause time.Duration) {
+// EnterAside is enter for a call that no delivery asked for. While the breaker is not closed it never passes.
+func (a *Admission) EnterAside(service string) (generation uint64, pause time.Duration) {
 	now := time.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if held := a.holds.services[service]; held != nil {
-		return 0, max(held.until.Sub(now), minDelay)
+		return 0, max(held.until.Sub(now), MinDelay)
 	}
-	if pause = a.breaker.pause(now); pause == 0 {
+	if pause = a.breaker.Pause(now); pause == 0 {
 		a.calling++
 	}
 	return a.breaker.generation, pause
 }
 
-// holding reports whether a service is held back.
-func (a *admission) holding(service string) bool {
+// Holding reports whether a service is held back.
+func (a *Admission) Holding(service string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.holds.services[service] != nil
 }
 
-// leave ends a call that enter let pass.
-func (a *admission) leave() {
+// Leave ends a call that enter let pass.
+func (a *Admission) Leave() {
 	a.mu.Lock()
 	a.calling--
 	a.mu.Unlock()
 }
 
-// pause is for how long an event should stay away whose call failed through the API's fault; 0 while the breaker is closed.
-func (a *admission) pause() time.Duration {
+// Pause is for how long an event should stay away whose call failed through the API's fault; 0 while the breaker is closed.
+func (a *Admission) Pause() time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.breaker.suspected {
 		return 0 // it is not known whose fault it is
 	}
-	return a.breaker.pause(time.Now())
+	return a.breaker.Pause(time.Now())
 }
 
-// hold keeps the events back that name this service: the API refuses it, or asks for time.
-func (a *admission) hold(service, reason string, wait time.Duration) {
+// Hold keeps the events back that name this service: the API refuses it, or asks for time.
+func (a *Admission) Hold(service, reason string, wait time.Duration) {
 	a.mu.Lock()
 	warn := a.holds.hold(time.Now(), service, reason, wait)
 	a.mu.Unlock()
@@ -259,8 +276,8 @@ func (a *admission) hold(service, reason string, wait time.Duration) {
 	}
 }
 
-// unhold ends a hold.
-func (a *admission) unhold(service string) {
+// Unhold ends a hold.
+func (a *Admission) Unhold(service string) {
 	a.mu.Lock()
 	was := a.holds.unhold(service)
 	a.mu.Unlock()
@@ -269,8 +286,8 @@ func (a *admission) unhold(service string) {
 	}
 }
 
-// holdOf is how long until the next probe of a service that is held back.
-func (a *admission) holdOf(service string) time.Duration {
+// HoldOf is how long until the next probe of a service that is held back.
+func (a *Admission) HoldOf(service string) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if held := a.holds.services[service]; held != nil {
@@ -279,42 +296,42 @@ func (a *admission) holdOf(service string) time.Duration {
 	return 0
 }
 
-// held lists the services whose events are held back.
-func (a *admission) held() []Hold {
+// Held lists the services whose events are held back.
+func (a *Admission) Held() []Hold {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.holds.list()
 }
 
-// blamesEvent reports whether a call that failed now failed because of its event: the breaker was and is closed.
-func (a *admission) blamesEvent(generation uint64) bool {
+// BlamesEvent reports whether a call that failed now failed because of its event: the breaker was and is closed.
+func (a *Admission) BlamesEvent(generation uint64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.breaker.state == Closed && a.breaker.generation == generation
 }
 
-// braked reports whether CALLER_ERROR holds all events back.
-func (a *admission) braked() bool {
+// Braked reports whether CALLER_ERROR holds all events back.
+func (a *Admission) Braked() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.breaker.braked
 }
 
-func (a *admission) misconfigured() (reason string, misconfigured bool) {
+func (a *Admission) Misconfigured() (reason string, misconfigured bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.breaker.reason, a.breaker.misconfig
 }
 
-// inFlight is how many calls are being made.
-func (a *admission) inFlight() int {
+// InFlight is how many calls are being made.
+func (a *Admission) InFlight() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.calling
 }
 
-// state is the breaker's, and why it is not closed.
-func (a *admission) state() (state BreakerState, reason string) {
+// State is the breaker's, and why it is not closed.
+func (a *Admission) State() (state State, reason string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.breaker.state == Closed {

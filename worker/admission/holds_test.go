@@ -1,4 +1,4 @@
-package worker
+package admission
 
 import (
 	"testing"
@@ -41,25 +41,5 @@ func TestAHeldServiceIsProbedByOneEventAtATime(t *testing.T) {
 	}
 	if h.hold(now, "77", "HTTP 429", 30*time.Second); h.enter(now.Add(30*time.Second-1), "77") == 0 {
 		t.Error("the Retry-After of a service is not kept")
-	}
-}
-
-func TestEarlyRevocationsAreBounded(t *testing.T) {
-	t.Parallel()
-	var e early
-	first := earlyCall{took: 1}
-	e.put(eventKey{1, 1}, first)
-	e.put(eventKey{1, 1}, earlyCall{took: 2}) // deleted nothing any more
-	if call, known := e.take(eventKey{1, 1}); !known || call != first {
-		t.Errorf("%v %v", call, known)
-	}
-	if _, known := e.take(eventKey{1, 1}); known {
-		t.Error("taken twice")
-	}
-	for i := range uint64(2 * maxEarly) {
-		e.put(eventKey{i, 2}, first)
-	}
-	if len(e.done) > maxEarly || !e.has(eventKey{2*maxEarly - 1, 2}) || e.has(eventKey{0, 2}) {
-		t.Errorf("%d are kept", len(e.done))
 	}
 }

@@ -1,19 +1,20 @@
-package worker
+package admission
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"time"
 )
 
-// BreakerState is a circuit breaker's state.
-type BreakerState string
+// State is a circuit breaker's state.
+type State string
 
 // The states of a circuit breaker.
 const (
-	Closed   BreakerState = "closed"    // calls are made
-	Open     BreakerState = "open"      // none are made
-	HalfOpen BreakerState = "half-open" // a few calls probe the API
+	Closed   State = "closed"    // calls are made
+	Open     State = "open"      // none are made
+	HalfOpen State = "half-open" // a few calls probe the API
 )
 
 const (
@@ -41,7 +42,13 @@ const (
 	suspicionPause = 100 * time.Millisecond
 )
 
-// breaker decides whether calls are made. It is a pure state machine: it has no clock, no lock and no goroutine; whoever
+// MinDelay is the shortest time for which an event is handed back: with none, the server would deliver it again at once.
+const MinDelay = time.Millisecond
+
+// OpinionCalls is how many sessions an opinion asks about: one alone may fail by itself.
+const OpinionCalls = 2
+
+// Breaker decides whether calls are made. It is a pure state machine: it has no clock, no lock and no goroutine; whoever
 // owns it passes the time.
 //
 // When enough sessions in a row failed, with no success between, either the API is at fault or these sessions are. The head
@@ -54,14 +61,14 @@ const (
 //
 // Each change of state begins a new generation. Results of calls that began in an earlier one change nothing, for they
 // say how the API was.
-type breaker struct {
+type Breaker struct {
 	threshold int
 	interval  time.Duration // of the first probe
 	maximum   time.Duration
 	brakeAt   int // sessions in a row that the API rejects with CALLER_ERROR; 0 for no brake
 	slots     slotLimit
 
-	state      BreakerState
+	state      State
 	generation uint64
 	reason     string
 	misconfig  bool // an operator must act
@@ -91,37 +98,37 @@ type breaker struct {
 	fruitless int           // half-open: deliveries that probed nothing
 }
 
-func newBreaker(threshold, brakeAt, slots int, interval, maximum time.Duration) *breaker {
-	return &breaker{
+func NewBreaker(threshold, brakeAt, slots int, interval, maximum time.Duration) *Breaker {
+	return &Breaker{
 		threshold: threshold, interval: interval, maximum: maximum, brakeAt: brakeAt, slots: newSlotLimit(slots),
 		state: Closed, failed: map[string]struct{}{}, rejected: map[string]struct{}{},
 	}
 }
 
 // verdict is what a result says about the API.
-type verdict int
+type Verdict int
 
 const (
-	saysNothing verdict = iota // there was no call, or its failure concerns one service alone
-	working
-	rejecting // CALLER_ERROR: it works, but something may be wrong for all sessions
-	failing
-	refusing // any call would be refused, or is asked to wait
+	SaysNothing Verdict = iota // there was no call, or its failure concerns one service alone
+	Working
+	Rejecting // CALLER_ERROR: it works, but something may be wrong for all sessions
+	Failing
+	Refusing // any call would be refused, or is asked to wait
 )
 
 // result is what one call came to.
-type result struct {
-	generation uint64
-	verdict    verdict
-	session    string        // tells sessions apart
-	reason     string        // of a failure, for the log
-	misconfig  bool          // an operator must act on the refusal
-	wait       time.Duration // Retry-After; 0 for none
+type Result struct {
+	Generation uint64
+	Verdict    Verdict
+	Session    string        // tells sessions apart
+	Reason     string        // of a failure, for the log
+	Misconfig  bool          // an operator must act on the refusal
+	Wait       time.Duration // Retry-After; 0 for none
 }
 
-// admit tells how many deliveries may be pulled now, of free ones while busy are in work. For none, it tells how
+// Admit tells how many deliveries may be pulled now, of free ones while busy are in work. For none, it tells how
 // long until asking again makes sense, if nothing is reported before; for ever while a probe or an opinion is out.
-func (b *breaker) admit(now time.Time, free, busy int) (n int, wait time.Duration) {
+func (b *Breaker) Admit(now time.Time, free, busy int) (n int, wait time.Duration) {
 	if b.state == Open {
 		if wait := b.until.Sub(now); wait > 0 {
 			return 0, wait
@@ -140,53 +147,53 @@ func (b *breaker) admit(now time.Time, free, busy int) (n int, wait time.Duratio
 	return b.slots.admit(now, free, busy)
 }
 
-// enter lets a delivery that was admitted in generation begin its call, while calling others are being made, and returns the
+// Enter lets a delivery that was admitted in generation begin its call, while calling others are being made, and returns the
 // generation in which it begins. One that was pulled before a change is treated as if it were pulled now, so that it may
 // well be the probe; where it may not begin, pause tells how long it should stay away.
-func (b *breaker) enter(now time.Time, generation uint64, calling, total int) (begins uint64, pause time.Duration) {
+func (b *Breaker) Enter(now time.Time, generation uint64, calling, total int) (begins uint64, pause time.Duration) {
 	if generation == b.generation {
 		return generation, 0
 	}
-	n, wait := b.admit(now, total-calling, calling)
+	n, wait := b.Admit(now, total-calling, calling)
 	switch {
 	case n > 0:
-		b.unused(b.generation, n-1) // it is one
+		b.Unused(b.generation, n-1) // it is one
 		return b.generation, 0
 	case b.state == HalfOpen:
-		wait = b.pause(now)
+		wait = b.Pause(now)
 	}
-	return generation, max(wait, minDelay)
+	return generation, max(wait, MinDelay)
 }
 
-// pause is for how long a delivery should stay away whose failure, or whose hand-back, is the API's fault; 0 while the breaker
+// Pause is for how long a delivery should stay away whose failure, or whose hand-back, is the API's fault; 0 while the breaker
 // is closed.
-func (b *breaker) pause(now time.Time) time.Duration {
+func (b *Breaker) Pause(now time.Time) time.Duration {
 	switch {
 	case b.state == Closed:
 		return 0
 	case b.suspected:
 		return suspicionPause
 	case b.state == HalfOpen:
-		return max(b.next, minDelay)
+		return max(b.next, MinDelay)
 	}
-	return max(b.until.Sub(now), minDelay)
+	return max(b.until.Sub(now), MinDelay)
 }
 
-// unused takes back that n were admitted: no events came. It stays half-open.
-func (b *breaker) unused(generation uint64, n int) {
+// Unused takes back that n were admitted: no events came. It stays half-open.
+func (b *Breaker) Unused(generation uint64, n int) {
 	if generation == b.generation && b.state == HalfOpen {
 		b.probing -= n
 	}
 }
 
-// report takes the result of a delivery into account, while calling calls are being made.
-func (b *breaker) report(now time.Time, r result, calling int) {
-	if b.suspected && r.generation == b.generation-1 && r.verdict == working {
+// Report takes the result of a delivery into account, while calling calls are being made.
+func (b *Breaker) Report(now time.Time, r Result, calling int) {
+	if b.suspected && r.Generation == b.generation-1 && r.Verdict == Working {
 		b.suspect(false) // a call that was in flight succeeded after all
 		clear(b.failed)
 		return
 	}
-	if r.generation != b.generation {
+	if r.Generation != b.generation {
 		return
 	}
 	if b.state == HalfOpen {
@@ -194,34 +201,34 @@ func (b *breaker) report(now time.Time, r result, calling int) {
 		b.probed(now, r)
 		return
 	}
-	switch r.verdict {
-	case working:
+	switch r.Verdict {
+	case Working:
 		b.succeeded(true)
-	case rejecting:
+	case Rejecting:
 		b.succeeded(false)
 		if b.brakeAt > 0 && !b.released {
-			if b.rejected[r.session] = struct{}{}; b.braking() {
+			if b.rejected[r.Session] = struct{}{}; b.braking() {
 				b.suspectSessions(r, calling)
 			}
 		}
-	case failing:
-		if b.failed[r.session] = struct{}{}; b.doubts(now) {
+	case Failing:
+		if b.failed[r.Session] = struct{}{}; b.doubts(now) {
 			b.suspectSessions(r, calling)
 		}
-	case refusing:
+	case Refusing:
 		b.open(now, r, calling)
 	}
 }
 
 // doubts reports whether so many sessions failed in a row that an opinion is wanted.
-func (b *breaker) doubts(now time.Time) bool {
+func (b *Breaker) doubts(now time.Time) bool {
 	n, trusted := len(b.failed), now.Sub(b.opined)
 	return !b.asking && n >= b.threshold &&
 		(n >= b.threshold<<b.trust || trusted >= trustTime || trusted >= growTime && !b.slots.all())
 }
 
 // succeeded starts the row of failures anew. ok says that it was an OK, and no CALLER_ERROR.
-func (b *breaker) succeeded(ok bool) {
+func (b *Breaker) succeeded(ok bool) {
 	clear(b.failed)
 	b.trust, b.distrust, b.asking = 0, false, false
 	b.slots.succeeded()
@@ -233,15 +240,15 @@ func (b *breaker) succeeded(ok bool) {
 
 // suspectSessions asks for an opinion on whether the API is at fault for the row of failures. The first time calls wait for it: in an
 // outage each further one would be wasted.
-func (b *breaker) suspectSessions(r result, calling int) {
-	if b.calling, b.reason = calling, r.reason; b.trust == 0 {
+func (b *Breaker) suspectSessions(r Result, calling int) {
+	if b.calling, b.reason = calling, r.Reason; b.trust == 0 {
 		b.suspect(true)
 	}
 	b.asking = true
 }
 
 // suspect begins or ends a suspicion.
-func (b *breaker) suspect(begin bool) {
+func (b *Breaker) suspect(begin bool) {
 	if begin {
 		b.change(HalfOpen)
 	} else {
@@ -253,30 +260,30 @@ func (b *breaker) suspect(begin bool) {
 }
 
 // probed takes the result of a probe by a delivery into account.
-func (b *breaker) probed(now time.Time, r result) {
-	switch r.verdict {
-	case working, rejecting:
-		if b.braked && r.verdict == rejecting {
+func (b *Breaker) probed(now time.Time, r Result) {
+	switch r.Verdict {
+	case Working, Rejecting:
+		if b.braked && r.Verdict == Rejecting {
 			b.open(now, b.brake(r), b.calling)
 			return
 		}
 		b.close(now)
-	case failing:
+	case Failing:
 		if b.misses++; b.misses >= probeFailures {
 			b.open(now, r, b.calling)
 		}
-	case refusing:
+	case Refusing:
 		b.open(now, r, b.calling)
-	case saysNothing:
+	case SaysNothing:
 		if b.fruitless++; b.fruitless >= fruitlessProbes {
-			b.open(now, result{reason: b.reason, misconfig: b.misconfig}, b.calling)
+			b.open(now, Result{Reason: b.reason, Misconfig: b.misconfig}, b.calling)
 		}
 	}
 }
 
-// opinion takes the second opinion into account that was asked for in r's generation.
-func (b *breaker) opinion(now time.Time, r result) {
-	if r.generation != b.generation || !b.asking {
+// Opinion takes the second opinion into account that was asked for in r's generation.
+func (b *Breaker) Opinion(now time.Time, r Result) {
+	if r.Generation != b.generation || !b.asking {
 		return
 	}
 	b.asking, b.opined = false, now
@@ -284,19 +291,19 @@ func (b *breaker) opinion(now time.Time, r result) {
 	switch {
 	case b.state == Closed: // asked while work went on
 		b.trusted(now, r)
-	case b.suspected && (r.verdict == working || r.verdict == rejecting && !braking):
+	case b.suspected && (r.Verdict == Working || r.Verdict == Rejecting && !braking):
 		b.suspect(false)
 		clear(b.failed)
 		clear(b.rejected)
-	case b.suspected && braking && (r.verdict == rejecting || r.verdict == saysNothing):
+	case b.suspected && braking && (r.Verdict == Rejecting || r.Verdict == SaysNothing):
 		b.open(now, b.brake(r), b.calling)
 	case b.suspected:
 		b.open(now, b.because(r), b.calling)
-	case r.verdict == working, r.verdict == rejecting && !b.braked:
+	case r.Verdict == Working, r.Verdict == Rejecting && !b.braked:
 		b.close(now)
-	case r.verdict == refusing:
+	case r.Verdict == Refusing:
 		b.open(now, r, b.calling)
-	case r.verdict == saysNothing: // deliveries must probe
+	case r.Verdict == SaysNothing: // deliveries must probe
 	case b.round <= firstRounds || b.round%laterRounds == 0:
 		b.misses = probeFailures - 1 // one delivery probes too
 	default:
@@ -305,14 +312,14 @@ func (b *breaker) opinion(now time.Time, r result) {
 }
 
 // trusted is opinion while the breaker is closed.
-func (b *breaker) trusted(now time.Time, r result) {
-	switch r.verdict {
-	case working, rejecting:
+func (b *Breaker) trusted(now time.Time, r Result) {
+	switch r.Verdict {
+	case Working, Rejecting:
 		clear(b.failed)
 		clear(b.rejected)
 		b.trust, b.distrust = min(b.trust+1, maxTrust), false
 		b.slots.double()
-	case failing:
+	case Failing:
 		if !b.distrust { // the opinions so far were good, so a bad one may have met sessions of the block
 			b.distrust, b.asking = true, true
 			return
@@ -324,27 +331,42 @@ func (b *breaker) trusted(now time.Time, r result) {
 }
 
 // because gives an opinion that says nothing the reason of the failures that it was asked for.
-func (b *breaker) because(r result) result {
-	if r.verdict == saysNothing {
-		r.reason = b.reason
+func (b *Breaker) because(r Result) Result {
+	if r.Verdict == SaysNothing {
+		r.Reason = b.reason
 	}
 	return r
 }
 
 // braking reports whether so many sessions in a row got CALLER_ERROR that the brake must be considered.
-func (b *breaker) braking() bool { return b.brakeAt > 0 && len(b.rejected) >= b.brakeAt }
+func (b *Breaker) braking() bool { return b.brakeAt > 0 && len(b.rejected) >= b.brakeAt }
 
 // brake is the refusal that CALLER_ERROR for many sessions in a row amounts to.
-func (b *breaker) brake(r result) result {
+func (b *Breaker) brake(r Result) Result {
 	if !b.braked {
 		b.braked = true
-		b.reason = brakeReason(len(b.rejected), r.reason)
+		b.reason = brakeReason(len(b.rejected), r.Reason)
 	}
-	return result{verdict: refusing, reason: b.reason, misconfig: true}
+	return Result{Verdict: Refusing, Reason: b.reason, Misconfig: true}
 }
 
-// release takes the brake off on an operator's word, until the next OK. It reports whether it was on.
-func (b *breaker) release(now time.Time) bool {
+// State is the breaker's state.
+func (b *Breaker) State() State { return b.state }
+
+// Generation changes with the state; see [Breaker].
+func (b *Breaker) Generation() uint64 { return b.generation }
+
+// Asking reports whether an opinion is wanted.
+func (b *Breaker) Asking() bool { return b.asking }
+
+// Suspected reports whether calls only wait for an opinion: half-open, but not open before.
+func (b *Breaker) Suspected() bool { return b.suspected }
+
+// Braked reports whether CALLER_ERROR for many sessions in a row holds all events back.
+func (b *Breaker) Braked() bool { return b.braked }
+
+// Release takes the brake off on an operator's word, until the next OK. It reports whether it was on.
+func (b *Breaker) Release(now time.Time) bool {
 	if !b.braked {
 		return false
 	}
@@ -356,7 +378,7 @@ func (b *breaker) release(now time.Time) bool {
 // open opens the breaker until the next probe: after the first interval, and where a probe failed, after half of the time
 // that the outage has lasted, so that probes are as rare as they can be without making an outage much longer than it is.
 // And no sooner than a Retry-After allows. One that follows soon on a closing belongs to the same outage.
-func (b *breaker) open(now time.Time, r result, calling int) {
+func (b *Breaker) open(now time.Time, r Result, calling int) {
 	if !b.opened {
 		b.slots.halve(calling)
 		if now.Sub(b.closed) > flapWindow {
@@ -365,20 +387,20 @@ func (b *breaker) open(now time.Time, r result, calling int) {
 		b.opened = true
 	}
 	b.next = max(b.interval, min(now.Sub(b.since)/2, b.maximum))
-	b.reason, b.misconfig, b.refused = r.reason, r.misconfig, r.verdict == refusing
-	b.until = now.Add(max(b.next, asked(r.wait)))
+	b.reason, b.misconfig, b.refused = r.Reason, r.Misconfig, r.Verdict == Refusing
+	b.until = now.Add(max(b.next, Spread(r.Wait)))
 	clear(b.failed)
 	b.change(Open)
 }
 
-// asked is how long a Retry-After makes a worker wait.
-func asked(wait time.Duration) time.Duration {
+// Spread is how long a Retry-After makes a worker wait: no longer than maxPause, and up to a fifth more, so that a fleet does not come back in step.
+func Spread(wait time.Duration) time.Duration {
 	wait = min(wait, maxPause)
 	return wait + time.Duration(pauseJitter*rand.Float64()*float64(wait))
 }
 
 // close closes the breaker after it was open.
-func (b *breaker) close(now time.Time) {
+func (b *Breaker) close(now time.Time) {
 	b.change(Closed)
 	b.slots.restart(now)
 	clear(b.failed)
@@ -386,8 +408,14 @@ func (b *breaker) close(now time.Time) {
 	b.closed, b.reason, b.misconfig, b.braked, b.opened, b.next, b.round = now, "", false, false, false, 0, 0
 }
 
-func (b *breaker) change(to BreakerState) {
+func (b *Breaker) change(to State) {
 	b.state, b.probing, b.misses, b.fruitless = to, 0, 0, 0
 	b.asking, b.suspected, b.distrust, b.trust = false, false, false, 0
 	b.generation++
+}
+
+// brakeReason is what readiness and log say while the brake is on.
+func brakeReason(sessions int, detail string) string {
+	return fmt.Sprintf("CALLER_ERROR for %d sessions in a row (%s): the others are held back, since something may be wrong for all of them. "+
+		"See whether Native SSO is enabled for the service; `revoker resume` lets the rest go on to the dead letters", sessions, detail)
 }

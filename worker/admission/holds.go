@@ -1,4 +1,4 @@
-package worker
+package admission
 
 import (
 	"cmp"
@@ -56,7 +56,7 @@ func (h *holds) hold(now time.Time, service, reason string, wait time.Duration) 
 		h.services[service] = held
 	}
 	held.reason = reason
-	if until := now.Add(asked(wait)); until.After(held.until) {
+	if until := now.Add(Spread(wait)); until.After(held.until) {
 		held.until = until
 	}
 	if say = now.Sub(held.said) >= holdReminder; say {
