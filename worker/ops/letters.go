@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"revoker/events"
+	"revoker/events/dlq"
 )
 
 const (
@@ -30,13 +31,13 @@ type selection struct {
 	Last uint64 `json:"last"`
 }
 
-func (s selection) events() events.Selection {
-	chosen := events.Selection{Reason: s.Reason, ResultCode: s.ResultCode, Since: s.Since, Until: s.Until, Session: s.Session}
+func (s selection) events() dlq.Selection {
+	chosen := dlq.Selection{Reason: s.Reason, ResultCode: s.ResultCode, Since: s.Since, Until: s.Until, Session: s.Session}
 	for _, sequence := range s.Sequences {
-		chosen.Sequences = append(chosen.Sequences, events.SequenceRange{First: sequence, Last: sequence})
+		chosen.Sequences = append(chosen.Sequences, dlq.SequenceRange{First: sequence, Last: sequence})
 	}
 	if len(s.Sequences) == 0 && s.Last > 0 {
-		chosen.Sequences = []events.SequenceRange{{First: 1, Last: s.Last}}
+		chosen.Sequences = []dlq.SequenceRange{{First: 1, Last: s.Last}}
 	}
 	return chosen
 }
@@ -53,7 +54,7 @@ type letterRow struct {
 	ReplayOf   string    `json:"replayOf,omitempty"`
 }
 
-func rowOf(l events.StoredLetter) letterRow {
+func rowOf(l dlq.StoredLetter) letterRow {
 	return letterRow{
 		Sequence: l.Sequence, Stored: l.Stored, Reason: l.Reason, ResultCode: l.ResultCode, HTTPStatus: l.HTTPStatus,
 		Session: mask(l.SessionID), Error: events.MaskIn(l.Error, l.SessionID), ReplayOf: l.ReplayOf,
@@ -100,16 +101,16 @@ func (c *console) letters(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, list)
 }
 
-func (c *console) store(ctx context.Context) (*events.LetterStore, error) {
+func (c *console) store(ctx context.Context) (*dlq.LetterStore, error) {
 	conn, _ := c.server.parts()
 	if conn == nil || !conn.Connected() {
 		return nil, errors.New("not connected to NATS")
 	}
-	return events.OpenLetters(ctx, conn, c.cfg)
+	return dlq.OpenLetters(ctx, conn, c.cfg)
 }
 
-func listLetters(ctx context.Context, store *events.LetterStore, chosen events.Selection) (letterList, error) {
-	var groups events.LetterGroups
+func listLetters(ctx context.Context, store *dlq.LetterStore, chosen dlq.Selection) (letterList, error) {
+	var groups dlq.LetterGroups
 	list := letterList{Groups: []groupRow{}, Newest: []letterRow{}}
 	var newest [lettersShown]letterRow
 	for l, err := range store.All(ctx, chosen, nil) {
@@ -134,7 +135,7 @@ func listLetters(ctx context.Context, store *events.LetterStore, chosen events.S
 type letterDetail struct {
 	letterRow
 	Message    string              `json:"message"`
-	Origin     events.Origin       `json:"origin"`
+	Origin     dlq.Origin          `json:"origin"`
 	Headers    map[string][]string `json:"headers"`
 	Payload    string              `json:"payload"`
 	Encoding   string              `json:"encoding"` // text or base64
@@ -158,7 +159,7 @@ func (c *console) letter(w http.ResponseWriter, r *http.Request) {
 	}
 	l, err := store.Get(ctx, sequence)
 	switch {
-	case errors.Is(err, events.ErrNoLetter):
+	case errors.Is(err, dlq.ErrNoLetter):
 		answer(w, http.StatusNotFound, failure{"This dead letter is gone: somebody replayed or discarded it, or it reached its age."})
 		return
 	case err != nil:
@@ -172,7 +173,7 @@ func (c *console) letter(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, detailOf(l, signedIn))
 }
 
-func detailOf(l events.StoredLetter, clear bool) letterDetail {
+func detailOf(l dlq.StoredLetter, clear bool) letterDetail {
 	shown := func(text string) string {
 		if clear {
 			return text

@@ -16,6 +16,7 @@ import (
 
 	"revoker/config"
 	"revoker/events"
+	"revoker/events/admin"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -114,7 +115,7 @@ func TestGauges(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	f := sound(now)
-	f.queue.status.DeadLetters = &events.DeadLetterCount{Total: 7}
+	f.queue.status.DeadLetters = &admin.DeadLetterCount{Total: 7}
 	f.state = events.WorkerState{InFlight: 3, InHand: 4, Breaker: "half-open", Reason: "SECRET"}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(newCollector("v1", func() facts { return f }))
