@@ -1,19 +1,13 @@
-// Package events owns the way of an event through JetStream: the event itself, the streams and the consumer that hold it, its
-// deliveries, the dead letter that it may become, and publishing.
+// Package events owns the way of an event through JetStream. Its files, in a reader's order:
 //
-// In the order in which a reader meets them:
+//   - the event: event.go, object.go, cloudevent.go, session.go; encode.go is the way back
+//   - what a worker takes: ensure.go, which `revoker run` begins with, pull.go, watchdog.go, delivery.go; peek.go
+//   - what a worker gives: deadletter.go, answer.go
+//   - publishing: publish.go, bulk.go, resend.go
+//   - changing streams and consumer: plan.go, compare.go, difference.go, advice.go
 //
-//   - the event: event.go decodes a message, with object.go for its members and cloudevent.go for CloudEvents; encode.go is the
-//     way back; session.go masks session IDs.
-//   - the way in: ensure.go is what `revoker run` begins with; pull.go asks for deliveries, and watchdog.go notices pulls that
-//     stall; delivery.go settles a delivery; peek.go looks at stored events that are not delivered.
-//   - the way out: deadletter.go writes dead letters; answer.go lets a worker be asked for its state.
-//   - publishing: publish.go publishes one event at a time, bulk.go many.
-//   - changing what exists: plan.go compares streams and consumer with the configuration by the rules of compare.go and
-//     difference.go, and advice.go says what to do about the rest.
-//
-// Other rooms: revoker/events/dlq reads, replays and deletes dead letters. revoker/events/admin checks, watches and pauses.
-// revoker/events/internal/conn is the connection that all three share.
+// The rooms in it: dlq reads, replays and deletes dead letters; admin checks, watches and pauses; internal/conn is the connection
+// that all of them share.
 package events
 
 import (

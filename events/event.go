@@ -11,9 +11,6 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Type is the CloudEvents type of the event.
-const Type = "session.ended"
-
 // Event says that an identity provider ended a session.
 type Event struct {
 	// SessionID is 1 to MaxSessionIDLength bytes without control characters.

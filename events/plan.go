@@ -125,7 +125,7 @@ func (p planner) planStream(ctx context.Context, want jetstream.StreamConfig, va
 func (p planner) planConsumer(ctx context.Context, cfg config.Config, stream *jetstream.StreamConfig) (Object, error) {
 	want := durableConsumer(cfg)
 	o := Object{Kind: "consumer", Name: want.Durable, Differences: []Difference{}}
-	info, err := ConsumerInfo(ctx, p.conn, cfg)
+	info, err := p.conn.ConsumerInfo(ctx, cfg.Stream, cfg.Consumer)
 	if stream == nil || errors.Is(err, jetstream.ErrConsumerNotFound) {
 		o.Missing, o.Differences = true, newConsumerSettings(want)
 		o.apply = func(ctx context.Context) error {
@@ -145,22 +145,6 @@ func (p planner) planConsumer(ctx context.Context, cfg config.Config, stream *je
 		}
 	}
 	return o, nil
-}
-
-// ConsumerInfo is the state of the durable consumer, be it a pull or a push consumer.
-func ConsumerInfo(ctx context.Context, c *Conn, cfg config.Config) (*jetstream.ConsumerInfo, error) {
-	consumer, err := c.JetStream().Consumer(ctx, cfg.Stream, cfg.Consumer)
-	if errors.Is(err, jetstream.ErrNotPullConsumer) {
-		push, err := c.JetStream().PushConsumer(ctx, cfg.Stream, cfg.Consumer)
-		if err != nil {
-			return nil, err
-		}
-		return push.CachedInfo(), nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return consumer.CachedInfo(), nil
 }
 
 // note adds differences, and reports whether any of them will be changed.

@@ -136,7 +136,7 @@ func (c *check) checkObject(ctx context.Context, o events.Object) Finding {
 func (c *check) checkConsumerState(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, conn.RequestTimeout)
 	defer cancel()
-	info, err := events.ConsumerInfo(ctx, c.conn, c.cfg)
+	info, err := c.conn.ConsumerInfo(ctx, c.cfg.Stream, c.cfg.Consumer)
 	if err != nil {
 		return // it is missing, which is reported already
 	}

@@ -12,6 +12,3 @@ func TestMain(m *testing.M) { eventstest.Main(m) }
 type harness struct{ *eventstest.Harness }
 
 func newHarness(t testing.TB) *harness { return &harness{eventstest.New(t)} }
-
-// unconnected is a harness whose server the test starts.
-func unconnected() *harness { return &harness{eventstest.Unconnected()} }

@@ -22,7 +22,7 @@ var errRecreated = errors.New("the stream was deleted and created anew meanwhile
 
 // Error codes of the JetStream API.
 const (
-	errorSequenceNotFound = 10043 // of a message that is to be deleted
+	errorSequenceNotFound = 10043 // of a message to delete
 	errorDeleteFailed     = 10057 // for any reason, for example that the message is gone
 )
 

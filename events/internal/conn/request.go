@@ -34,6 +34,22 @@ func (c *Conn) LookUp(ctx context.Context, name, variable string) (jetstream.Str
 	return stream, nil
 }
 
+// ConsumerInfo is the state of a consumer, be it a pull or a push consumer.
+func (c *Conn) ConsumerInfo(ctx context.Context, stream, consumer string) (*jetstream.ConsumerInfo, error) {
+	pull, err := c.js.Consumer(ctx, stream, consumer)
+	if errors.Is(err, jetstream.ErrNotPullConsumer) {
+		push, err := c.js.PushConsumer(ctx, stream, consumer)
+		if err != nil {
+			return nil, err
+		}
+		return push.CachedInfo(), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return pull.CachedInfo(), nil
+}
+
 // Ask makes a request to the JetStream API, such as STREAM.INFO.SESSIONS, and reads the answer into response. doing begins the
 // error. A request that the account may not make ends at once.
 func (c *Conn) Ask(ctx context.Context, doing, request string, body []byte, response any) error {
