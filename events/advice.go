@@ -6,9 +6,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// replaceConsumer says how to get rid of a consumer that can't be changed in place, without the loss of an event. That depends
-// on the stream's retention: with interest, the server deletes what waits for no other consumer; a work queue takes no
-// second consumer for the same events.
+// replaceConsumer says how to replace a consumer that can't be changed in place, without losing an event. That depends on the
+// stream's retention. With interest retention the server deletes what waits for no other consumer. A work queue takes no second
+// consumer for the same events.
 func replaceConsumer(stream jetstream.StreamConfig, consumer string) string {
 	remove := fmt.Sprintf("`nats consumer rm %s %s`", stream.Name, consumer)
 	switch stream.Retention {
@@ -24,8 +24,8 @@ func replaceConsumer(stream jetstream.StreamConfig, consumer string) string {
 		" are then revoked again, which is harmless. Or name another with REVOKER_CONSUMER"
 }
 
-// replaceStream says how to get rid of a stream that can't be changed in place, without the loss of a message. variable is what
-// names the stream.
+// replaceStream says how to replace a stream that can't be changed in place, without losing a message. variable is the variable
+// that names the stream.
 func replaceStream(stream jetstream.StreamConfig, variable string) string {
 	remove := fmt.Sprintf("`nats stream rm %s`", stream.Name)
 	if variable == deadLetterVariable {

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"revoker/events"
+	"revoker/events/internal/eventstest"
 )
 
 // Whoever follows the advice on a consumer that can't be changed, in the order of its words, loses no event, whatever the
@@ -22,22 +23,22 @@ func TestFollowingTheAdviceOnAConsumerLosesNoEvent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := newHarness(t)
-			h.cfg.Retention = name
-			if _, err := h.js.CreateStream(deadline(t), jetstream.StreamConfig{
+			h.Cfg.Retention = name
+			if _, err := h.JS.CreateStream(eventstest.Deadline(t), jetstream.StreamConfig{
 				Name: "SESSIONS", Subjects: []string{"session.ended", "session.other"}, Retention: retention, Discard: jetstream.DiscardNew,
 			}); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := h.js.CreateConsumer(deadline(t), "SESSIONS", jetstream.ConsumerConfig{
+			if _, err := h.JS.CreateConsumer(eventstest.Deadline(t), "SESSIONS", jetstream.ConsumerConfig{
 				Durable: "revoker", AckPolicy: jetstream.AckExplicitPolicy, FilterSubject: "session.*", MaxDeliver: -1,
 			}); err != nil {
 				t.Fatal(err)
 			}
 			const stored = 20
 			for range stored {
-				h.publish(t, &nats.Msg{Data: []byte(`{"sessionId":"a"}`)})
+				h.Publish(t, &nats.Msg{Data: []byte(`{"sessionId":"a"}`)})
 			}
-			_, _, err := events.Setup(deadline(t), h.conn, h.cfg)
+			_, _, err := events.Ensure(eventstest.Deadline(t), h.Conn, h.Cfg)
 			plan := h.plan(t)
 			if err == nil || plan.Refused() != 1 {
 				t.Fatalf("%v, %+v", err, plan.Objects)
@@ -47,7 +48,7 @@ func TestFollowingTheAdviceOnAConsumerLosesNoEvent(t *testing.T) {
 				t.Errorf("`run` says %q, `setup` %q", err, advice)
 			}
 			h.follow(t, advice)
-			if n := h.info(t).NumPending; n != stored {
+			if n := h.Info(t).NumPending; n != stored {
 				t.Errorf("%d of %d events are left after following %q", n, stored, advice)
 			}
 		})
@@ -58,7 +59,7 @@ func TestFollowingTheAdviceOnAConsumerLosesNoEvent(t *testing.T) {
 func (h *harness) follow(t *testing.T, advice string) {
 	t.Helper()
 	remove := func() {
-		if err := h.js.DeleteConsumer(deadline(t), "SESSIONS", "revoker"); err != nil {
+		if err := h.JS.DeleteConsumer(eventstest.Deadline(t), "SESSIONS", "revoker"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -71,7 +72,7 @@ func (h *harness) follow(t *testing.T, advice string) {
 		h.apply(t)
 		return
 	}
-	h.cfg.Consumer = "revoker-2"
+	h.Cfg.Consumer = "revoker-2"
 	h.apply(t)
 	remove()
 }
@@ -80,8 +81,8 @@ func (h *harness) follow(t *testing.T, advice string) {
 func TestTheAdviceOnAStreamKeepsItsMessages(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	for name, subject := range map[string]string{h.cfg.Stream: h.cfg.Subject, h.cfg.DeadLetterStream: h.cfg.DeadLetterSubject} {
-		if _, err := h.js.CreateStream(deadline(t), jetstream.StreamConfig{Name: name, Subjects: []string{subject}, Storage: jetstream.MemoryStorage}); err != nil {
+	for name, subject := range map[string]string{h.Cfg.Stream: h.Cfg.Subject, h.Cfg.DeadLetterStream: h.Cfg.DeadLetterSubject} {
+		if _, err := h.JS.CreateStream(eventstest.Deadline(t), jetstream.StreamConfig{Name: name, Subjects: []string{subject}, Storage: jetstream.MemoryStorage}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -99,7 +100,7 @@ func TestTheAdviceOnAStreamKeepsItsMessages(t *testing.T) {
 		}
 	}
 	// A retention that nobody needs to change is kept by saying so.
-	h.cfg.Retention = "workqueue"
+	h.Cfg.Retention = "workqueue"
 	for _, d := range h.plan(t).Objects[0].Differences {
 		if d.Setting == "retention" && !strings.HasPrefix(d.Remedy, "set REVOKER_RETENTION=limits to keep it") {
 			t.Errorf("%+v", d)
@@ -111,10 +112,10 @@ func TestTheAdviceOnAStreamKeepsItsMessages(t *testing.T) {
 func TestAWorkQueueTakesNoSecondConsumer(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	h.cfg.Retention = "workqueue"
+	h.Cfg.Retention = "workqueue"
 	h.apply(t)
-	h.cfg.Consumer = "revoker-2"
-	err := h.plan(t).Apply(deadline(t))
+	h.Cfg.Consumer = "revoker-2"
+	err := h.plan(t).Apply(eventstest.Deadline(t))
 	var api *jetstream.APIError
 	if !errors.As(err, &api) || errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)

@@ -11,13 +11,13 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"revoker/config"
 	"revoker/events"
+	"revoker/events/internal/eventstest"
 )
 
-func (h *harness) bulk(t *testing.T, ctx context.Context, patience time.Duration) *events.Bulk {
+func (h *harness) bulk(t *testing.T, ctx context.Context, retryFor time.Duration) *events.BulkPublisher {
 	t.Helper()
-	bulk, err := events.NewBulk(ctx, h.conn, h.cfg.Stream, h.cfg.Subject, patience)
+	bulk, err := events.NewBulkPublisher(ctx, h.Conn, h.Cfg.Stream, h.Cfg.Subject, retryFor)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func (h *harness) bulk(t *testing.T, ctx context.Context, patience time.Duration
 func TestBulkReportsInOrder(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	h.setup(t)
+	h.Ensure(t)
 	const n = 10_000 // more than a window
 	for run, want := range []int{0, n} {
 		bulk := h.bulk(t, t.Context(), time.Minute)
@@ -56,15 +56,15 @@ func TestBulkReportsInOrder(t *testing.T) {
 func TestBulkSendsAgain(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	h.setup(t)
+	h.Ensure(t)
 	limits := func(most int64) {
-		cfg := jetstream.StreamConfig{Name: h.cfg.Stream, Subjects: []string{h.cfg.Subject}, Discard: jetstream.DiscardNew, MaxMsgs: most, MaxMsgSize: 2000, MaxAge: 7 * 24 * time.Hour, Duplicates: 2 * time.Minute}
-		if _, err := h.js.UpdateStream(deadline(t), cfg); err != nil {
+		cfg := jetstream.StreamConfig{Name: h.Cfg.Stream, Subjects: []string{h.Cfg.Subject}, Discard: jetstream.DiscardNew, MaxMsgs: most, MaxMsgSize: 2000, MaxAge: 7 * 24 * time.Hour, Duplicates: 2 * time.Minute}
+		if _, err := h.JS.UpdateStream(eventstest.Deadline(t), cfg); err != nil {
 			t.Fatal(err)
 		}
 	}
 	limits(2)
-	bulk := h.bulk(t, t.Context(), testTimeout)
+	bulk := h.bulk(t, t.Context(), eventstest.Timeout)
 	stored, tooLarge := 0, 0
 	for i := range 5 {
 		event := events.Event{SessionID: events.SessionID(fmt.Sprint("session-", i))}
@@ -82,8 +82,8 @@ func TestBulkSendsAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	waitFor(t, "word of the full stream", func() bool {
-		return strings.Contains(strings.Join(h.log.all(), "\n"), "maximum messages exceeded")
+	eventstest.WaitFor(t, "word of the full stream", func() bool {
+		return strings.Contains(strings.Join(h.Log.Lines(), "\n"), "maximum messages exceeded")
 	})
 	limits(10)
 	if err := bulk.Close(); err != nil || stored != 4 || tooLarge != 1 {
@@ -95,14 +95,14 @@ func TestBulkSendsAgain(t *testing.T) {
 func TestBulkWithoutConfirmations(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	h.setup(t)
+	h.Ensure(t)
 	silent := func(noAck bool) {
-		cfg := jetstream.StreamConfig{Name: h.cfg.Stream, Subjects: []string{h.cfg.Subject}, NoAck: noAck, MaxAge: 7 * 24 * time.Hour, Duplicates: 2 * time.Minute}
-		if _, err := h.js.UpdateStream(deadline(t), cfg); err != nil {
+		cfg := jetstream.StreamConfig{Name: h.Cfg.Stream, Subjects: []string{h.Cfg.Subject}, NoAck: noAck, MaxAge: 7 * 24 * time.Hour, Duplicates: 2 * time.Minute}
+		if _, err := h.JS.UpdateStream(eventstest.Deadline(t), cfg); err != nil {
 			t.Fatal(err)
 		}
 	}
-	bulk := h.bulk(t, t.Context(), testTimeout)
+	bulk := h.bulk(t, t.Context(), eventstest.Timeout)
 	reported := make(chan bool, 10)
 	publish := func(from, to int) {
 		for i := from; i < to; i++ {
@@ -118,7 +118,7 @@ func TestBulkWithoutConfirmations(t *testing.T) {
 	}
 	silent(true)
 	publish(1, 4)
-	waitFor(t, "word of the silence", func() bool { return strings.Contains(strings.Join(h.log.all(), "\n"), "sending it again") })
+	eventstest.WaitFor(t, "word of the silence", func() bool { return strings.Contains(strings.Join(h.Log.Lines(), "\n"), "sending it again") })
 	silent(false)
 	publish(4, 5)
 	if err := bulk.Close(); err != nil {
@@ -129,7 +129,7 @@ func TestBulkWithoutConfirmations(t *testing.T) {
 			t.Error("an event is reported as not stored, or as one that was there before")
 		}
 	}
-	info, err := h.js.Stream(deadline(t), h.cfg.Stream)
+	info, err := h.JS.Stream(eventstest.Deadline(t), h.Cfg.Stream)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestBulkWithoutConfirmations(t *testing.T) {
 func TestBulkWhoseSubjectMoves(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	h.setup(t)
+	h.Ensure(t)
 	bulk := h.bulk(t, t.Context(), time.Hour)
 	reported := make(chan error, 2)
 	publish := func(id events.SessionID) error {
@@ -151,16 +151,16 @@ func TestBulkWhoseSubjectMoves(t *testing.T) {
 	if err := errors.Join(publish("one"), <-reported); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.js.DeleteStream(deadline(t), h.cfg.Stream); err != nil {
+	if err := h.JS.DeleteStream(eventstest.Deadline(t), h.Cfg.Stream); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.js.CreateStream(deadline(t), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{h.cfg.Subject}}); err != nil {
+	if _, err := h.JS.CreateStream(eventstest.Deadline(t), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{h.Cfg.Subject}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := publish("two"); err != nil {
 		t.Fatal(err)
 	}
-	if err := bulk.Close(); err == nil || !strings.Contains(err.Error(), "is stored by another stream than "+h.cfg.Stream) || <-reported == nil {
+	if err := bulk.Close(); err == nil || !strings.Contains(err.Error(), "is stored by another stream than "+h.Cfg.Stream) || <-reported == nil {
 		t.Errorf("got %v", err)
 	}
 }
@@ -169,7 +169,7 @@ func TestBulkWhoseSubjectMoves(t *testing.T) {
 func TestBulkInterrupted(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	h.setup(t)
+	h.Ensure(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	bulk := h.bulk(t, ctx, time.Hour)
 	confirmed, failed := make(chan bool, 1), make(chan error, 1)
@@ -179,13 +179,13 @@ func TestBulkInterrupted(t *testing.T) {
 	if !<-confirmed {
 		t.Error("the first was not stored")
 	}
-	if err := h.js.DeleteStream(deadline(t), h.cfg.Stream); err != nil {
+	if err := h.JS.DeleteStream(eventstest.Deadline(t), h.Cfg.Stream); err != nil {
 		t.Fatal(err)
 	}
 	if err := bulk.Publish(events.Event{SessionID: "two"}, func(_ bool, err error) { failed <- err }); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "a second attempt", func() bool { return strings.Contains(strings.Join(h.log.all(), "\n"), "sending it again") })
+	eventstest.WaitFor(t, "a second attempt", func() bool { return strings.Contains(strings.Join(h.Log.Lines(), "\n"), "sending it again") })
 	cancel()
 	if err := <-failed; err == nil {
 		t.Error("the second was stored without a stream")
@@ -223,12 +223,12 @@ func TestEncode(t *testing.T) {
 // fault.
 func TestBulkOfAnAccountThatMayNotAsk(t *testing.T) {
 	t.Parallel()
-	s := secured(t, server.RANDOM_PORT, t.TempDir(), &server.User{Username: "publisher", Password: "pw", Permissions: &server.Permissions{
+	s := eventstest.Secured(t, &server.User{Username: "publisher", Password: "pw", Permissions: &server.Permissions{
 		Publish: &server.SubjectPermission{Allow: []string{"session.ended"}},
 	}})
-	h := &harness{cfg: config.Default(), log: &recorder{}}
-	h.cfg.NATS = config.NATS{URL: config.NewServerURLs(s.ClientURL()), User: "publisher", Password: config.NewSecret("pw")}
-	h.conn = h.connect(t, false)
+	h := unconnected()
+	h.Cfg.NATS = eventstest.As(s, "publisher")
+	h.Conn = h.Connect(t, false)
 	bulk := h.bulk(t, t.Context(), time.Second)
 	failed := make(chan error, 1)
 	if err := bulk.Publish(events.Event{SessionID: "one"}, func(_ bool, err error) { failed <- err }); err != nil {
@@ -238,7 +238,7 @@ func TestBulkOfAnAccountThatMayNotAsk(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	_ = bulk.Close()
-	if text := strings.Join(h.log.all(), "\n"); !strings.Contains(text, "sending it again") || strings.Contains(text, "NATS reported an error") {
+	if text := strings.Join(h.Log.Lines(), "\n"); !strings.Contains(text, "sending it again") || strings.Contains(text, "NATS reported an error") {
 		t.Errorf("it says\n%s", text)
 	}
 }

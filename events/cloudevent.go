@@ -22,7 +22,10 @@ const (
 	batchMode
 )
 
-const attributePrefix = "ce-"
+const (
+	attributePrefix = "ce-"
+	cloudEventType  = "session.ended"
+)
 
 // cloudEventMode tells the mode from the headers: from the content type, and where that names none, from the attributes.
 // Header names are compared whatever their case, since publishers reach NATS by bridges from HTTP.
@@ -96,8 +99,8 @@ func checkVersionAndType(version, eventType string) error {
 		return errors.New("the CloudEvent has no specversion")
 	case version != cloudevents.CloudEventsVersionV1:
 		return fmt.Errorf("the CloudEvent is not of version %s", cloudevents.CloudEventsVersionV1)
-	case eventType != Type:
-		return fmt.Errorf("the CloudEvent is not of type %s", Type)
+	case eventType != cloudEventType:
+		return fmt.Errorf("the CloudEvent is not of type %s", cloudEventType)
 	}
 	return nil
 }

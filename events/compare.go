@@ -11,7 +11,7 @@ import (
 	"revoker/config"
 )
 
-// streamStores reports whether a stream takes the events of a subject in. A mirror or a stream with sources names no subjects of
+// streamStores reports whether a stream stores the events of a subject. A mirror or a stream with sources names no subjects of
 // its own.
 func streamStores(have jetstream.StreamConfig, subject string) bool {
 	return have.Mirror != nil || len(have.Sources) > 0 || slices.ContainsFunc(have.Subjects, func(stored string) bool {
@@ -19,7 +19,7 @@ func streamStores(have jetstream.StreamConfig, subject string) bool {
 	})
 }
 
-// streamFault says why an existing stream can't do its work: it does not store the subject.
+// streamFault says why an existing stream cannot do its work: it does not store the subject.
 func streamFault(have jetstream.StreamConfig, subject string) error {
 	if streamStores(have, subject) {
 		return nil
@@ -28,8 +28,8 @@ func streamFault(have jetstream.StreamConfig, subject string) error {
 		" that names it", have.Name, strings.Join(have.Subjects, ", "), subject)
 }
 
-// compareStream lists where an existing stream is not what revoker would create. Limits that are more generous than
-// revoker's own, and more replicas, are no differences. variable is what names the stream.
+// compareStream lists where an existing stream differs from what revoker would create. Limits that are more generous than
+// revoker's own, and more replicas, do not count. variable is the variable that names the stream.
 func compareStream(have, want jetstream.StreamConfig, variable string) differences[jetstream.StreamConfig] {
 	type stream = jetstream.StreamConfig
 	elsewhere := replaceStream(have, variable)
@@ -57,7 +57,7 @@ func compareStream(have, want jetstream.StreamConfig, variable string) differenc
 	list.changeable(have.NoAck,
 		differs("publish acknowledgements", "off", "on", "publishers are not told whether a message was stored"),
 		func(c *stream) { c.NoAck = false })
-	list.fixed(have.Storage != want.Storage,
+	list.unchangeable(have.Storage != want.Storage,
 		differs("storage", storage(have.Storage), storage(want.Storage), "a restart of the server loses what is in memory"), elsewhere)
 	retention := differs("retention", retentionName(have.Retention), retentionName(want.Retention), "")
 	keep := elsewhere
@@ -69,9 +69,9 @@ func compareStream(have, want jetstream.StreamConfig, variable string) differenc
 		list.changeable(true, retention, func(c *stream) { c.Retention = want.Retention })
 	case have.Retention == jetstream.LimitsPolicy && want.Retention == jetstream.InterestPolicy:
 		retention.Why = "changed in place, the server would delete what all consumers are done with"
-		list.fixed(true, retention, keep)
+		list.unchangeable(true, retention, keep)
 	default:
-		list.fixed(have.Retention != want.Retention, retention, keep)
+		list.unchangeable(have.Retention != want.Retention, retention, keep)
 	}
 	return list
 }
@@ -80,16 +80,16 @@ func storage(s jetstream.StorageType) string { return strings.ToLower(s.String()
 
 func retentionName(r jetstream.RetentionPolicy) string { return strings.ToLower(r.String()) }
 
-// compareConsumer lists where an existing consumer is not what revoker would create. Faults are settings by which the server
+// compareConsumer lists where an existing consumer differs from what revoker would create. Faults are settings by which the server
 // drops events, hides them, or replaces the delays that revoker asks for.
 func compareConsumer(have, want jetstream.ConsumerConfig, stream jetstream.StreamConfig) differences[jetstream.ConsumerConfig] {
 	type consumer = jetstream.ConsumerConfig
 	anew := replaceConsumer(stream, want.Durable)
 	var list differences[consumer]
-	list.fixed(have.DeliverSubject != "", breaks("kind", "push consumer", "pull consumer", ""), anew)
-	list.fixed(have.AckPolicy != jetstream.AckExplicitPolicy,
+	list.unchangeable(have.DeliverSubject != "", breaks("kind", "push consumer", "pull consumer", ""), anew)
+	list.unchangeable(have.AckPolicy != jetstream.AckExplicitPolicy,
 		breaks("ack policy", ackPolicy(have.AckPolicy), "explicit", "it takes events as done that are not"), anew)
-	list.fixed(have.DeliverPolicy != jetstream.DeliverAllPolicy,
+	list.unchangeable(have.DeliverPolicy != jetstream.DeliverAllPolicy,
 		breaks("deliver policy", have.DeliverPolicy, "all", "it skips events"), anew)
 	filters := have.FilterSubjects
 	if have.FilterSubject != "" {
@@ -99,9 +99,9 @@ func compareConsumer(have, want jetstream.ConsumerConfig, stream jetstream.Strea
 		filters = stream.Subjects // no filter is every subject of the stream
 	}
 	// The server would change it, and skip what the new filter adds before the consumer's position.
-	list.fixed(len(filters) != 1 || filters[0] != want.FilterSubject,
+	list.unchangeable(len(filters) != 1 || filters[0] != want.FilterSubject,
 		breaks("filter", strings.Join(filters, ", "), want.FilterSubject, "it takes other events, or misses some"), anew)
-	list.fixed(len(have.PriorityGroups) > 0,
+	list.unchangeable(len(have.PriorityGroups) > 0,
 		breaks("priority groups", strings.Join(have.PriorityGroups, ", "), "none", "only their members are served"), anew)
 	list.changeable(have.MaxDeliver > 0,
 		breaks("max deliver", have.MaxDeliver, "unlimited", "after that an event is neither delivered nor dead-lettered"),
@@ -121,9 +121,9 @@ func compareConsumer(have, want jetstream.ConsumerConfig, stream jetstream.Strea
 	list.changeable(have.MaxAckPending != want.MaxAckPending,
 		differs("max ack pending", have.MaxAckPending, fmt.Sprintf("%d (REVOKER_MAX_ACK_PENDING)", want.MaxAckPending), ""),
 		func(c *consumer) { c.MaxAckPending = want.MaxAckPending })
-	list.fixed(have.ReplayPolicy != want.ReplayPolicy,
+	list.unchangeable(have.ReplayPolicy != want.ReplayPolicy,
 		differs("replay policy", "original", "instant", "events come no faster than they were published"), anew)
-	list.fixed(have.MemoryStorage,
+	list.unchangeable(have.MemoryStorage,
 		differs("storage", "memory", "file", "a restart of the server forgets what was revoked"), anew)
 	return list
 }

@@ -2,7 +2,6 @@ package events
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"strconv"
@@ -13,6 +12,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"revoker/events/internal/conn"
 )
 
 // Reasons for a dead letter, the values of the Revoker-Reason header.
@@ -22,7 +23,7 @@ const (
 	ReasonRetriesExhausted = "RETRIES_EXHAUSTED"
 )
 
-// Headers of a dead letter, beside the original message's.
+// Headers of a dead letter, in addition to the original message's.
 const (
 	HeaderReason         = "Revoker-Reason"
 	HeaderError          = "Revoker-Error"
@@ -47,10 +48,6 @@ const (
 	serverHeaderPrefix = "Nats-"
 	maxHeaderValue     = 1024 // bytes
 	deadLetterTimeout  = 5 * time.Second
-
-	// Error codes of the JetStream API: a stream's max message size, and the server's 64 KiB of headers, are exceeded.
-	errorMessageTooLarge = 10054
-	errorHeaderTooLarge  = 10097
 )
 
 // Letter says why an event is dead-lettered.
@@ -59,11 +56,11 @@ type Letter struct {
 	Reason string
 	// Error is a sentence for the operator.
 	Error string
-	// HTTPStatus, ResultCode and ResultMessage are the API's answer, where there was one.
+	// HTTPStatus, ResultCode and ResultMessage are the API's answer, if there was one.
 	HTTPStatus    int
 	ResultCode    string
 	ResultMessage string
-	// SessionID, where it is known, is masked in Error and ResultMessage.
+	// SessionID, if it is known, is masked in Error and ResultMessage.
 	SessionID SessionID
 	// TraceParent and TraceState are the trace context that the letter carries on; without it the event's own stays.
 	TraceParent, TraceState string
@@ -82,30 +79,30 @@ type DeadLetters struct {
 	subject string
 }
 
-// Publish stores the letter of a delivery, with the original payload and headers, and returns once the stream has
-// confirmed it. Its message ID makes a second publication of the same event store nothing, within the stream's duplicate
-// window. What does not fit beside revoker's own headers is left out, the original headers first, and headers that cannot
-// be sent at all: the message itself is in its own stream under the letter's stream and sequence.
+// Publish stores the letter of a delivery, with the original payload and headers, and returns once the stream has confirmed it.
+// Its message ID makes a second publication of the same event store nothing within the stream's duplicate window. What does not
+// fit beside revoker's own headers is left out, the original headers first. Headers that cannot be sent at all are left out too.
+// The event itself is still in its own stream, whose name and sequence the letter has.
 func (l *DeadLetters) Publish(ctx context.Context, d *Delivery, letter Letter) error {
 	ctx, cancel := context.WithTimeout(ctx, deadLetterTimeout)
 	defer cancel()
 	facts := letterHeader(d, letter, time.Now())
-	if earlier := d.Header().Get(HeaderReplayOf); isLetterOf(l.stream, earlier) {
+	if earlier := d.Header().Get(HeaderReplayOf); IsLetterOf(l.stream, earlier) {
 		facts.Set(HeaderReplayOf, earlier)
 	}
-	own, unsendable := original(d.Header())
+	own, unsendable := OriginalHeader(d.Header())
 	if letter.TraceParent != "" {
 		maps.DeleteFunc(own, func(name string, _ []string) bool {
 			return strings.EqualFold(name, headerTraceParent) || strings.EqualFold(name, headerTraceState)
 		})
 	}
-	err := l.send(ctx, d, whole(own, facts, unsendable), d.Payload())
-	if tooLarge(err) && len(own) > 0 {
-		err = l.send(ctx, d, whole(nil, facts, unsendable+len(own)), d.Payload())
+	err := l.send(ctx, d, wholeHeader(own, facts, unsendable), d.Payload())
+	if conn.TooLarge(err) && len(own) > 0 {
+		err = l.send(ctx, d, wholeHeader(nil, facts, unsendable+len(own)), d.Payload())
 	}
-	if tooLarge(err) {
+	if conn.TooLarge(err) {
 		facts.Set(HeaderPayloadOmitted, strconv.Itoa(len(d.Payload())))
-		err = l.send(ctx, d, whole(nil, facts, unsendable+len(own)), nil)
+		err = l.send(ctx, d, wholeHeader(nil, facts, unsendable+len(own)), nil)
 	}
 	if err != nil {
 		return fmt.Errorf("publishing a dead letter to %s: %w", l.subject, err)
@@ -117,20 +114,11 @@ func (l *DeadLetters) send(ctx context.Context, d *Delivery, header nats.Header,
 	// Sequences start anew in a stream that is recreated; the time tells the two apart.
 	id := fmt.Sprintf("%s/%s/%d/%d", d.Stream, d.Consumer, d.Sequence, d.Published.UnixNano())
 	msg := &nats.Msg{Subject: l.subject, Header: header, Data: payload}
-	_, err := l.conn.js.PublishMsg(ctx, msg, jetstream.WithMsgID(id), jetstream.WithExpectStream(l.stream))
+	_, err := l.conn.JetStream().PublishMsg(ctx, msg, jetstream.WithMsgID(id), jetstream.WithExpectStream(l.stream))
 	return err
 }
 
-// tooLarge reports whether the client, the server or the stream refused a message for its size.
-func tooLarge(err error) bool {
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
-		return api.ErrorCode == errorMessageTooLarge || api.ErrorCode == errorHeaderTooLarge
-	}
-	return errors.Is(err, nats.ErrMaxPayload)
-}
-
-// letterHeader is what revoker itself says of a dead letter.
+// letterHeader is what revoker itself says about a dead letter.
 func letterHeader(d *Delivery, letter Letter, now time.Time) nats.Header {
 	header := nats.Header{}
 	for name, value := range map[string]string{
@@ -159,13 +147,13 @@ func letterHeader(d *Delivery, letter Letter, now time.Time) nats.Header {
 	return header
 }
 
-// masked masks the ID once more after the text is on one line, where two spaces that became one may have made it up.
+// masked masks the ID again once the text is on one line: two spaces that became one may have completed it.
 func masked(text string, id SessionID) string { return MaskIn(onOneLine(MaskIn(text, id)), id) }
 
-// original copies the message's own headers, less those that begin with Nats-, which would be instructions to the server,
-// and with Revoker-, which only revoker may write. The server knows its own whatever their case, so the comparison does
-// too. Other clients can send names that nats.go refuses; those are counted as unsendable.
-func original(own nats.Header) (header nats.Header, unsendable int) {
+// OriginalHeader copies a message's own headers. It leaves out those that begin with Nats-, which would be instructions to the
+// server, and with Revoker-, which only revoker may write. The server ignores the case of its own headers, so the comparison
+// does too. Other clients can send names that nats.go refuses to send; they are left out and counted as unsendable.
+func OriginalHeader(own nats.Header) (header nats.Header, unsendable int) {
 	header = nats.Header{}
 	for name, values := range own {
 		switch {
@@ -179,8 +167,9 @@ func original(own nats.Header) (header nats.Header, unsendable int) {
 	return header, unsendable
 }
 
-// whole is a dead letter's header: what is left of the message's own, the facts, and how many headers were left out.
-func whole(own, facts nats.Header, omitted int) nats.Header {
+// wholeHeader is the header of a dead letter: what is left of the message's own, the facts, and how many headers were left
+// out.
+func wholeHeader(own, facts nats.Header, omitted int) nats.Header {
 	header := nats.Header{}
 	maps.Copy(header, own)
 	maps.Copy(header, facts)
@@ -188,6 +177,19 @@ func whole(own, facts nats.Header, omitted int) nats.Header {
 		header.Set(HeaderHeadersOmitted, strconv.Itoa(omitted))
 	}
 	return header
+}
+
+// LetterName names a dead letter to people and in headers: stream/sequence.
+func LetterName(stream string, sequence uint64) string {
+	return stream + "/" + strconv.FormatUint(sequence, 10)
+}
+
+// IsLetterOf reports whether name is the name of a dead letter in the stream. A publisher of events may have written anything
+// else there for an operator to read.
+func IsLetterOf(stream, name string) bool {
+	digits, found := strings.CutPrefix(name, stream+"/")
+	sequence, err := strconv.ParseUint(digits, 10, 64)
+	return found && err == nil && sequence > 0 && name == LetterName(stream, sequence)
 }
 
 // token reports whether name is a token of RFC 9110, section 5.6.2.
@@ -200,8 +202,8 @@ func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
-// OneLine makes text fit for a header value: control characters and white space become single spaces, invalid UTF-8 is
-// replaced, and what is beyond 1 KiB is cut off.
+// OneLine makes text fit for a header value. Control characters and white space become single spaces, invalid UTF-8 is replaced,
+// and text beyond 1 KiB is cut off.
 func OneLine(text string) string {
 	text = onOneLine(text)
 	if len(text) <= maxHeaderValue {

@@ -26,8 +26,8 @@ func FuzzDeadLetter(f *testing.F) {
 			Reason: ReasonCallerError, Error: sentence, HTTPStatus: status, ResultCode: code, ResultMessage: message, SessionID: SessionID(id),
 		}
 		facts := letterHeader(d, letter, time.Now())
-		kept, unsendable := original(own)
-		got := whole(kept, facts, unsendable)
+		kept, unsendable := OriginalHeader(own)
+		got := wholeHeader(kept, facts, unsendable)
 		// The size has no headers in it if they can't be sent.
 		if msg := (&nats.Msg{Header: got}); msg.Size() == 0 {
 			t.Errorf("a header can't be sent: %q", got)

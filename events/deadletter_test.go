@@ -12,27 +12,28 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"revoker/events"
+	"revoker/events/internal/eventstest"
 )
 
 func TestADeadLetterHasTheOriginalAndTheFacts(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	consumer, letters := h.setup(t)
+	consumer, letters := h.Ensure(t)
 	payload := []byte("{\"sessionId\":\"long-session-id\"}\x00\xff")
-	h.publish(t, &nats.Msg{Data: payload, Header: nats.Header{
+	h.Publish(t, &nats.Msg{Data: payload, Header: nats.Header{
 		"X-Trace": {"a", "b"}, "x-lower": {"kept"}, "Nats-Msg-Id": {"original-id"}, "Nats-Expected-Stream": {"SESSIONS"},
 		"revoker-reason": {"FORGED"}, "Revoker-Stream-Sequence": {"999"}, "Revoker-Made-Up": {"x"},
 	}})
-	d := h.next(t, consumer)
+	d := h.Next(t, consumer)
 	before := time.Now()
 	letter := events.Letter{
 		Reason: events.ReasonCallerError, Error: "it is wrong:\r\nlong-session-id", HTTPStatus: 400, ResultCode: "A1",
 		ResultMessage: "[A1] no long-session-id " + strings.Repeat("é", 1000), SessionID: "long-session-id",
 	}
-	if err := letters.Publish(deadline(t), d, letter); err != nil {
+	if err := letters.Publish(eventstest.Deadline(t), d, letter); err != nil {
 		t.Fatal(err)
 	}
-	got := h.letter(t)
+	got := h.Letter(t)
 	if !bytes.Equal(got.Data, payload) {
 		t.Errorf("payload %q", got.Data)
 	}
@@ -72,30 +73,30 @@ func TestHostileHeadersDoNoHarm(t *testing.T) {
 			t.Parallel()
 			h := newHarness(t)
 			stream := jetstream.StreamConfig{Name: "SESSIONS", Subjects: []string{"session.ended"}, AllowRollup: true, AllowMsgTTL: true}
-			if _, err := h.js.CreateStream(deadline(t), stream); err != nil {
+			if _, err := h.JS.CreateStream(eventstest.Deadline(t), stream); err != nil {
 				t.Fatal(err)
 			}
 			stream.Name, stream.Subjects = "SESSIONS_DLQ", []string{"dlq.session.ended"}
-			if _, err := h.js.CreateStream(deadline(t), stream); err != nil {
+			if _, err := h.JS.CreateStream(eventstest.Deadline(t), stream); err != nil {
 				t.Fatal(err)
 			}
-			consumer, letters := h.setup(t)
-			earlier, err := h.js.Publish(deadline(t), h.cfg.DeadLetterSubject, []byte("an earlier dead letter"))
+			consumer, letters := h.Ensure(t)
+			earlier, err := h.JS.Publish(eventstest.Deadline(t), h.Cfg.DeadLetterSubject, []byte("an earlier dead letter"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			h.publish(t, &nats.Msg{Data: []byte("x"), Header: hostile})
-			if err := letters.Publish(deadline(t), h.next(t, consumer), events.Letter{Reason: events.ReasonInvalidEvent}); err != nil {
+			h.Publish(t, &nats.Msg{Data: []byte("x"), Header: hostile})
+			if err := letters.Publish(eventstest.Deadline(t), h.Next(t, consumer), events.Letter{Reason: events.ReasonInvalidEvent}); err != nil {
 				t.Fatal(err)
 			}
-			dlq, err := h.js.Stream(deadline(t), "SESSIONS_DLQ")
+			dlq, err := h.JS.Stream(eventstest.Deadline(t), "SESSIONS_DLQ")
 			if err != nil {
 				t.Fatal(err)
 			}
 			if n := dlq.CachedInfo().State.Msgs; n != 2 {
 				t.Fatalf("%d dead letters, want the earlier one and this", n)
 			}
-			msg, err := dlq.GetMsg(deadline(t), earlier.Sequence+1)
+			msg, err := dlq.GetMsg(eventstest.Deadline(t), earlier.Sequence+1)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,22 +112,22 @@ func TestHostileHeadersDoNoHarm(t *testing.T) {
 func TestASecondPublicationStoresNothing(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	consumer, letters := h.setup(t)
-	h.publish(t, &nats.Msg{Data: []byte("x")})
-	d := h.next(t, consumer)
+	consumer, letters := h.Ensure(t)
+	h.Publish(t, &nats.Msg{Data: []byte("x")})
+	d := h.Next(t, consumer)
 	for range 2 { // as after a crash between the dead letter and the settlement
-		if err := letters.Publish(deadline(t), d, events.Letter{Reason: events.ReasonInvalidEvent}); err != nil {
+		if err := letters.Publish(eventstest.Deadline(t), d, events.Letter{Reason: events.ReasonInvalidEvent}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	h.letter(t)
+	h.Letter(t)
 }
 
 func TestADeadLetterThatDoesNotFitKeepsItsReason(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	consumer, letters := h.setup(t)
-	most, large := int(h.nc.MaxPayload()), strings.Repeat("x", 64<<10-300)
+	consumer, letters := h.Ensure(t)
+	most, large := int(h.NC.MaxPayload()), strings.Repeat("x", 64<<10-300)
 	for _, c := range []struct {
 		what            string
 		header          nats.Header
@@ -137,16 +138,16 @@ func TestADeadLetterThatDoesNotFitKeepsItsReason(t *testing.T) {
 		{"a payload that fits without its headers", nats.Header{"X-Large": {large}}, most - 64<<10, "1", ""},
 		{"headers of the maximum", nats.Header{"X-Large": {large}}, 5, "1", ""},
 	} {
-		h.publish(t, &nats.Msg{Header: c.header, Data: make([]byte, c.payload)})
-		d := h.next(t, consumer)
-		if err := letters.Publish(deadline(t), d, events.Letter{Reason: events.ReasonInvalidEvent, Error: "it is too large"}); err != nil {
+		h.Publish(t, &nats.Msg{Header: c.header, Data: make([]byte, c.payload)})
+		d := h.Next(t, consumer)
+		if err := letters.Publish(eventstest.Deadline(t), d, events.Letter{Reason: events.ReasonInvalidEvent, Error: "it is too large"}); err != nil {
 			t.Fatalf("%s: %v", c.what, err)
 		}
-		dlq, err := h.js.Stream(deadline(t), "SESSIONS_DLQ")
+		dlq, err := h.JS.Stream(eventstest.Deadline(t), "SESSIONS_DLQ")
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := dlq.GetLastMsgForSubject(deadline(t), h.cfg.DeadLetterSubject)
+		got, err := dlq.GetLastMsgForSubject(eventstest.Deadline(t), h.Cfg.DeadLetterSubject)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,21 +165,21 @@ func TestADeadLetterThatDoesNotFitKeepsItsReason(t *testing.T) {
 func TestADeadLetterWithoutItsStreamIsAnError(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	consumer, letters := h.setup(t)
-	h.publish(t, &nats.Msg{Data: []byte("x")})
-	d := h.next(t, consumer)
-	if err := h.js.DeleteStream(deadline(t), "SESSIONS_DLQ"); err != nil {
+	consumer, letters := h.Ensure(t)
+	h.Publish(t, &nats.Msg{Data: []byte("x")})
+	d := h.Next(t, consumer)
+	if err := h.JS.DeleteStream(eventstest.Deadline(t), "SESSIONS_DLQ"); err != nil {
 		t.Fatal(err)
 	}
-	err := letters.Publish(deadline(t), d, events.Letter{Reason: events.ReasonInvalidEvent})
+	err := letters.Publish(eventstest.Deadline(t), d, events.Letter{Reason: events.ReasonInvalidEvent})
 	if !errors.Is(err, jetstream.ErrNoStreamResponse) {
 		t.Errorf("no stream: %v", err)
 	}
 	// Another stream has the subject: the letter would be out of sight.
-	if _, err := h.js.CreateStream(deadline(t), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"dlq.>"}}); err != nil {
+	if _, err := h.JS.CreateStream(eventstest.Deadline(t), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"dlq.>"}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := letters.Publish(deadline(t), d, events.Letter{Reason: events.ReasonInvalidEvent}); err == nil {
+	if err := letters.Publish(eventstest.Deadline(t), d, events.Letter{Reason: events.ReasonInvalidEvent}); err == nil {
 		t.Error("it went into another stream")
 	}
 }

@@ -1,11 +1,12 @@
 package events
 
 import (
-	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"revoker/events/internal/conn"
 )
 
 // The acknowledgements of JetStream: https://docs.nats.io/reference/reference-protocols/nats_api_reference#acknowledging-messages
@@ -17,18 +18,19 @@ const (
 )
 
 // Delivery is one delivery of one message to this process. Each must be settled once: by Ack, Nak or Term. Settling only
-// sends, a moment later; where that is lost the server delivers the message again. Nothing is sent once the consumer or
-// its stream was deleted, for the sequence may name another message by then.
+// sends, a moment later; if that is lost, the server delivers the message again. Nothing is sent once the consumer or its
+// stream was deleted, since the sequence may name another message by then.
 type Delivery struct {
+	conn        *Conn
+	incarnation *conn.Incarnation
 	msg         *nats.Msg
-	incarnation *incarnation
 
 	Stream   string
 	Consumer string
 	// Sequence is the message's place in the stream.
 	Sequence uint64
-	// Deliveries counts how often the message was delivered, this delivery included. It counts too much after crashes and
-	// hand-backs, and too little after a server's.
+	// Deliveries counts how often the message was delivered, this delivery included. It is too high after crashes of workers
+	// and after hand-backs, and too low after a crash of the server.
 	Deliveries int
 	// Published is when the stream stored the message.
 	Published time.Time
@@ -36,10 +38,11 @@ type Delivery struct {
 	Pending uint64
 }
 
-func newDelivery(i *incarnation, msg *nats.Msg, meta *nats.MsgMetadata) *Delivery {
+func (c *Consumer) newDelivery(msg *nats.Msg, meta *nats.MsgMetadata) *Delivery {
 	return &Delivery{
+		conn:        c.conn,
+		incarnation: c.incarnation,
 		msg:         msg,
-		incarnation: i,
 		Stream:      meta.Stream,
 		Consumer:    meta.Consumer,
 		Sequence:    meta.Sequence.Stream,
@@ -52,10 +55,10 @@ func newDelivery(i *incarnation, msg *nats.Msg, meta *nats.MsgMetadata) *Deliver
 // Subject is the subject that the message was published to.
 func (d *Delivery) Subject() string { return d.msg.Subject }
 
-// Header is the message's header. It is not to be changed.
+// Header is the message's header. It must not be changed.
 func (d *Delivery) Header() nats.Header { return d.msg.Header }
 
-// Payload is the message's payload. It is not to be changed.
+// Payload is the message's payload. It must not be changed.
 func (d *Delivery) Payload() []byte { return d.msg.Data }
 
 // Ack settles the delivery: the event is done.
@@ -70,11 +73,11 @@ func (d *Delivery) Nak(delay time.Duration) {
 	d.settle(ack)
 }
 
-// Term settles the delivery: the event is not to be delivered again. The reason goes into an advisory that anyone may
-// see; it is left out for servers before 2.10.4, which ignore a Term that has one.
+// Term settles the delivery: the event is not delivered again. The reason goes into an advisory that anyone may see. Servers
+// before 2.10.4 ignore a Term with a reason, so they get none.
 func (d *Delivery) Term(reason string) {
 	ack := ackTerminate
-	if atLeast(d.incarnation.conn.nc.ConnectedServerVersion(), 2, 10, 4) {
+	if d.conn.ServerAtLeast(2, 10, 4) {
 		ack += " " + reason
 	}
 	d.settle(ack)
@@ -83,18 +86,4 @@ func (d *Delivery) Term(reason string) {
 // InProgress starts the ack wait anew. It must not follow a settlement: the server would take it for a new delay.
 func (d *Delivery) InProgress() { d.settle(ackInProgress) }
 
-func (d *Delivery) settle(ack string) { d.incarnation.conn.acks.put(d.incarnation, d.msg.Reply, ack) }
-
-// atLeast compares a server's version, 2.10.4-beta.1 for example, with a released one. An unknown version is old.
-func atLeast(version string, want ...int) bool {
-	var have [3]int
-	if n, _ := fmt.Sscanf(version, "%d.%d.%d", &have[0], &have[1], &have[2]); n < 3 {
-		return false
-	}
-	for i, w := range want {
-		if have[i] != w {
-			return have[i] > w
-		}
-	}
-	return true
-}
+func (d *Delivery) settle(ack string) { d.incarnation.Settle(d.msg.Reply, ack) }

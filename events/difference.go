@@ -2,7 +2,7 @@ package events
 
 import "fmt"
 
-// Difference is a setting in which a stream or consumer is not what revoker would create.
+// Difference is a setting of a stream or consumer that is not what revoker would create.
 type Difference struct {
 	Setting string `json:"setting"`
 	Present string `json:"present"`
@@ -11,7 +11,7 @@ type Difference struct {
 	Why string `json:"why,omitempty"`
 	// Fault tells that it breaks revoker's promise, so that `revoker run` refuses to start.
 	Fault bool `json:"fault"`
-	// Remedy is what to do where it can't be changed in place; empty where it can.
+	// Remedy is what to do if it can't be changed in place; empty if it can.
 	Remedy string `json:"remedy,omitempty"`
 }
 
@@ -34,31 +34,31 @@ func breaks(setting string, present, wanted any, why string) Difference {
 	return d
 }
 
-// difference also knows how to mend a configuration of type C; mend is nil where that can't be done in place.
+// difference also knows how to fix a configuration of type C; fix is nil if that can't be done in place.
 type difference[C any] struct {
 	Difference
-	mend func(*C)
+	fix func(*C)
 }
 
-// differences collects those that are there.
+// differences collects those that were found.
 type differences[C any] []difference[C]
 
-// changeable adds a difference that can be mended in place, without any message being deleted or skipped.
-func (l *differences[C]) changeable(there bool, d Difference, mend func(*C)) {
-	if there {
-		*l = append(*l, difference[C]{d, mend})
+// changeable adds a difference that can be fixed in place, without any message being deleted or skipped.
+func (l *differences[C]) changeable(found bool, d Difference, fix func(*C)) {
+	if found {
+		*l = append(*l, difference[C]{d, fix})
 	}
 }
 
-// fixed adds a difference that the server can't change, or that can't be changed without deleting or skipping messages.
-func (l *differences[C]) fixed(there bool, d Difference, remedy string) {
-	if there {
+// unchangeable adds a difference that the server can't change, or that can't be changed without deleting or skipping messages.
+func (l *differences[C]) unchangeable(found bool, d Difference, remedy string) {
+	if found {
 		d.Remedy = remedy
 		*l = append(*l, difference[C]{d, nil})
 	}
 }
 
-// facts are the differences without their mending; faults alone, or the others alone.
+// facts describes either the faults or the other differences.
 func (l differences[C]) facts(faults bool) []string {
 	var list []string
 	for _, d := range l {

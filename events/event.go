@@ -1,5 +1,3 @@
-// Package events is all that touches JetStream: the session.ended event and its decoding, the streams and the durable
-// consumer, deliveries by demand, dead letters, and publishing.
 package events
 
 import (
@@ -13,26 +11,23 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Type is the CloudEvents type of the event.
-const Type = "session.ended"
-
 // Event says that an identity provider ended a session.
 type Event struct {
 	// SessionID is 1 to MaxSessionIDLength bytes without control characters.
 	SessionID SessionID
 	// ServiceID is the Authlete service that the session belongs to; empty for the configured one.
 	ServiceID string
-	// EndedAt is when the session ended; zero where the event does not say, or not as an RFC 3339 time.
+	// EndedAt is when the session ended; zero if the event does not say, or not as an RFC 3339 time.
 	EndedAt time.Time
-	// Reason is why the session ended, where the event says.
+	// Reason is why the session ended, if the event says.
 	Reason string
 }
 
-// Decode reads a message as an event: a JSON object, or a CloudEvents 1.0 event, structured or binary, whose data is
-// one. Its errors are sentences for the dead letter that say what is wrong and quote nothing of the message.
+// Decode reads a message as an event: a JSON object, or a CloudEvents 1.0 event, structured or binary, whose data is such an
+// object. Its errors are sentences for the dead letter. They say what is wrong and quote nothing of the message.
 //
-// What is needed to revoke the session is checked strictly; endedAt and reason are not needed, so that a malformed one
-// reads as absent rather than keeping a session alive. Unknown members are ignored.
+// What is needed to revoke the session is checked strictly. endedAt and reason are not needed, so a malformed one reads as
+// absent: it must not keep a session alive. Unknown members are ignored.
 func Decode(header nats.Header, payload []byte) (Event, error) {
 	switch cloudEventMode(header) {
 	case binaryMode:
@@ -80,7 +75,7 @@ func decodeObject(what string, payload []byte, top bool) (Event, error) {
 	return event, nil
 }
 
-// Validate says in what way the ID is not one that an event may carry.
+// Validate says why an event may not carry the ID.
 func (id SessionID) Validate() error {
 	switch {
 	case id == "":

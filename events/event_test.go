@@ -211,7 +211,7 @@ func FuzzDecode(f *testing.F) {
 			header.Set("Content-Type", contentType)
 		}
 		if version != "" {
-			for name, value := range map[string]string{"specversion": version, "type": events.Type, "id": "1", "source": "/"} {
+			for name, value := range map[string]string{"specversion": version, "type": "session.ended", "id": "1", "source": "/"} {
 				header.Set("ce-"+name, value)
 			}
 		}

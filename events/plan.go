@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"revoker/config"
+	"revoker/events/internal/conn"
 )
 
 // The variables that name the streams.
@@ -17,7 +18,7 @@ const (
 	deadLetterVariable = "REVOKER_DEAD_LETTER_STREAM"
 )
 
-// Plan is what it takes to bring streams and consumer to the configuration.
+// Plan is what it takes to make streams and consumer what the configuration says.
 type Plan struct {
 	Objects []Object `json:"objects"`
 }
@@ -27,14 +28,14 @@ type Object struct {
 	// Kind is "stream" or "consumer".
 	Kind string `json:"kind"`
 	Name string `json:"name"`
-	// Missing tells that it is to be created; the differences then are its settings.
+	// Missing tells that it has to be created; then the differences are its settings.
 	Missing     bool         `json:"missing"`
 	Differences []Difference `json:"differences"`
 
-	apply func(context.Context) error // nil where there is nothing to do, or nothing that can be done
+	apply func(context.Context) error // nil if there is nothing to do, or nothing that can be done
 }
 
-// Creates, Changes and Refused count objects that are missing, settings that would be changed, and settings that can't be.
+// Creates counts the objects that are missing.
 func (p Plan) Creates() (n int) {
 	for _, o := range p.Objects {
 		if o.Missing {
@@ -61,19 +62,23 @@ func (p Plan) count(which func(Difference) bool) (n int) {
 	return n
 }
 
-// MakePlan compares what is there with the configuration and changes nothing.
-func (c *Conn) MakePlan(ctx context.Context, cfg config.Config) (Plan, error) {
-	ctx, cancel := context.WithTimeout(ctx, 3*requestTimeout)
+// planner looks at what exists. It changes nothing; the plan's functions do.
+type planner struct{ conn *Conn }
+
+// MakePlan compares what exists with the configuration and changes nothing.
+func MakePlan(ctx context.Context, c *Conn, cfg config.Config) (Plan, error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*conn.RequestTimeout)
 	defer cancel()
-	stream, have, err := c.planStream(ctx, eventStream(cfg), eventVariable)
+	p := planner{c}
+	stream, have, err := p.planStream(ctx, EventStream(cfg), eventVariable)
 	if err != nil {
 		return Plan{}, err
 	}
-	letters, _, err := c.planStream(ctx, deadLetterStream(cfg), deadLetterVariable)
+	letters, _, err := p.planStream(ctx, DeadLetterStream(cfg), deadLetterVariable)
 	if err != nil {
 		return Plan{}, err
 	}
-	consumer, err := c.planConsumer(ctx, cfg, have)
+	consumer, err := p.planConsumer(ctx, cfg, have)
 	return Plan{Objects: []Object{stream, letters, consumer}}, err
 }
 
@@ -91,96 +96,73 @@ func (p Plan) Apply(ctx context.Context) error {
 	return nil
 }
 
-// planStream returns the stream's configuration as it is too, nil where it is missing.
-func (c *Conn) planStream(ctx context.Context, want jetstream.StreamConfig, variable string) (Object, *jetstream.StreamConfig, error) {
+// planStream also returns the stream's configuration as it is, nil if the stream is missing.
+func (p planner) planStream(ctx context.Context, want jetstream.StreamConfig, variable string) (Object, *jetstream.StreamConfig, error) {
 	o := Object{Kind: "stream", Name: want.Name, Differences: []Difference{}}
-	stream, err := c.js.Stream(ctx, want.Name)
+	stream, err := p.conn.JetStream().Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		o.Missing, o.Differences = true, newStreamSettings(want)
 		o.apply = func(ctx context.Context) error {
-			_, err := c.js.CreateStream(ctx, want)
-			return c.explainPlan("creating stream "+want.Name, "STREAM.CREATE."+want.Name, err)
+			_, err := p.conn.JetStream().CreateStream(ctx, want)
+			return p.conn.ExplainMissing("creating stream "+want.Name, "STREAM.CREATE."+want.Name, err)
 		}
 		return o, nil, nil
 	}
 	if err != nil {
-		return o, nil, c.explainMissing("looking up stream "+want.Name, "STREAM.INFO."+want.Name, err)
+		return o, nil, p.conn.ExplainMissing("looking up stream "+want.Name, "STREAM.INFO."+want.Name, err)
 	}
 	have := stream.CachedInfo().Config
-	mended := have
-	if o.take(compareStream(have, want, variable).mendAll(&mended)) {
+	fixed := have
+	if o.note(compareStream(have, want, variable).fixAll(&fixed)) {
 		o.apply = func(ctx context.Context) error {
-			_, err := c.js.UpdateStream(ctx, mended)
-			return c.explainPlan("changing stream "+want.Name, "STREAM.UPDATE."+want.Name, err)
+			_, err := p.conn.JetStream().UpdateStream(ctx, fixed)
+			return p.conn.ExplainMissing("changing stream "+want.Name, "STREAM.UPDATE."+want.Name, err)
 		}
 	}
 	return o, &have, nil
 }
 
-func (c *Conn) planConsumer(ctx context.Context, cfg config.Config, stream *jetstream.StreamConfig) (Object, error) {
+func (p planner) planConsumer(ctx context.Context, cfg config.Config, stream *jetstream.StreamConfig) (Object, error) {
 	want := durableConsumer(cfg)
 	o := Object{Kind: "consumer", Name: want.Durable, Differences: []Difference{}}
-	info, err := c.consumerInfo(ctx, cfg)
+	info, err := p.conn.ConsumerInfo(ctx, cfg.Stream, cfg.Consumer)
 	if stream == nil || errors.Is(err, jetstream.ErrConsumerNotFound) {
 		o.Missing, o.Differences = true, newConsumerSettings(want)
 		o.apply = func(ctx context.Context) error {
-			_, err := c.js.CreateConsumer(ctx, cfg.Stream, want)
-			return c.explainPlan("creating consumer "+want.Durable, "CONSUMER.CREATE."+cfg.Stream+".>", err)
+			_, err := p.conn.JetStream().CreateConsumer(ctx, cfg.Stream, want)
+			return p.conn.ExplainMissing("creating consumer "+want.Durable, "CONSUMER.CREATE."+cfg.Stream+".>", err)
 		}
 		return o, nil
 	}
 	if err != nil {
-		return o, c.explainMissing("looking up consumer "+want.Durable, "CONSUMER.INFO."+cfg.Stream+"."+want.Durable, err)
+		return o, p.conn.ExplainMissing("looking up consumer "+want.Durable, "CONSUMER.INFO."+cfg.Stream+"."+want.Durable, err)
 	}
-	mended := info.Config // with the pause that it may have
-	if o.take(compareConsumer(info.Config, want, *stream).mendAll(&mended)) {
+	fixed := info.Config // with the pause that it may have
+	if o.note(compareConsumer(info.Config, want, *stream).fixAll(&fixed)) {
 		o.apply = func(ctx context.Context) error {
-			_, err := c.js.UpdateConsumer(ctx, cfg.Stream, mended)
-			return c.explainPlan("changing consumer "+want.Durable, "CONSUMER.CREATE."+cfg.Stream+".>", err)
+			_, err := p.conn.JetStream().UpdateConsumer(ctx, cfg.Stream, fixed)
+			return p.conn.ExplainMissing("changing consumer "+want.Durable, "CONSUMER.CREATE."+cfg.Stream+".>", err)
 		}
 	}
 	return o, nil
 }
 
-// consumerInfo is the state of the durable consumer, of whatever kind it is.
-func (c *Conn) consumerInfo(ctx context.Context, cfg config.Config) (*jetstream.ConsumerInfo, error) {
-	consumer, err := c.js.Consumer(ctx, cfg.Stream, cfg.Consumer)
-	if errors.Is(err, jetstream.ErrNotPullConsumer) {
-		push, err := c.js.PushConsumer(ctx, cfg.Stream, cfg.Consumer)
-		if err != nil {
-			return nil, err
-		}
-		return push.CachedInfo(), nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return consumer.CachedInfo(), nil
-}
-
-// take takes the differences over, and reports whether any is to be changed.
-func (o *Object) take(list []Difference, changes bool) bool {
+// note adds differences, and reports whether any of them will be changed.
+func (o *Object) note(list []Difference, changes bool) bool {
 	o.Differences = append(o.Differences, list...)
 	return changes
 }
 
-// mendAll mends what can be mended in a configuration.
-func (l differences[C]) mendAll(c *C) (list []Difference, changes bool) {
+// fixAll fixes what can be fixed in a configuration.
+func (l differences[C]) fixAll(c *C) (list []Difference, changes bool) {
 	for _, d := range l {
 		list = append(list, d.Difference)
-		if d.mend != nil {
-			d.mend(c)
+		if d.fix != nil {
+			d.fix(c)
 			changes = true
 		}
 	}
 	return list, changes
-}
-
-func (c *Conn) explainPlan(doing, request string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return c.explainMissing(doing, request, err)
 }
 
 func newStreamSettings(want jetstream.StreamConfig) []Difference {

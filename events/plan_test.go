@@ -8,11 +8,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"revoker/events"
+	"revoker/events/internal/eventstest"
 )
 
 func (h *harness) plan(t *testing.T) events.Plan {
 	t.Helper()
-	plan, err := h.conn.MakePlan(deadline(t), h.cfg)
+	plan, err := events.MakePlan(eventstest.Deadline(t), h.Conn, h.Cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,7 +22,7 @@ func (h *harness) plan(t *testing.T) events.Plan {
 
 func (h *harness) apply(t *testing.T) {
 	t.Helper()
-	if err := h.plan(t).Apply(deadline(t)); err != nil {
+	if err := h.plan(t).Apply(eventstest.Deadline(t)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -41,9 +42,9 @@ func TestAPlanCreatesWhatRunWouldAndThenIsEmpty(t *testing.T) {
 	}
 	h.apply(t)
 	h.clean(t)
-	before := len(h.log.all())
-	h.setup(t)
-	if said := h.log.all()[before:]; len(said) != 0 {
+	before := len(h.Log.Lines())
+	h.Ensure(t)
+	if said := h.Log.Lines()[before:]; len(said) != 0 {
 		t.Errorf("`run` finds something: %q", said)
 	}
 }
@@ -68,26 +69,26 @@ func TestAPlanChangesAStreamInPlace(t *testing.T) {
 			h := newHarness(t)
 			config := jetstream.StreamConfig{Name: "SESSIONS", Subjects: []string{"session.ended"}, Discard: jetstream.DiscardNew}
 			c.change(&config)
-			stream, err := h.js.CreateStream(deadline(t), config)
+			stream, err := h.JS.CreateStream(eventstest.Deadline(t), config)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := stream.CreateConsumer(deadline(t), jetstream.ConsumerConfig{Durable: "another", AckPolicy: jetstream.AckExplicitPolicy}); err != nil {
+			if _, err := stream.CreateConsumer(eventstest.Deadline(t), jetstream.ConsumerConfig{Durable: "another", AckPolicy: jetstream.AckExplicitPolicy}); err != nil {
 				t.Fatal(err)
 			}
 			for range 3 {
-				if err := h.nc.Publish(config.Subjects[0], []byte("{}")); err != nil {
+				if err := h.NC.Publish(config.Subjects[0], []byte("{}")); err != nil {
 					t.Fatal(err)
 				}
 			}
 			stored := func() uint64 {
-				info, err := stream.Info(deadline(t))
+				info, err := stream.Info(eventstest.Deadline(t))
 				if err != nil {
 					t.Fatal(err)
 				}
 				return info.State.Msgs
 			}
-			waitFor(t, "three messages", func() bool { return stored() == 3 })
+			eventstest.WaitFor(t, "three messages", func() bool { return stored() == 3 })
 			plan := h.plan(t)
 			text := ""
 			for _, d := range plan.Objects[0].Differences {
@@ -109,7 +110,7 @@ func TestAPlanChangesAStreamInPlace(t *testing.T) {
 func TestAPlanTakesNothingAway(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	if _, err := h.js.CreateStream(deadline(t), jetstream.StreamConfig{
+	if _, err := h.JS.CreateStream(eventstest.Deadline(t), jetstream.StreamConfig{
 		Name: "SESSIONS", Subjects: []string{"session.>"}, MaxAge: 30 * 24 * time.Hour, Duplicates: time.Hour, MaxBytes: 1 << 30, Discard: jetstream.DiscardNew,
 	}); err != nil {
 		t.Fatal(err)
@@ -134,9 +135,9 @@ func TestAPlanRefusesWhatCantBeChangedAndDoesTheRest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := newHarness(t)
-			h.cfg.Retention = c.retention
+			h.Cfg.Retention = c.retention
 			c.config.Name, c.config.Subjects, c.config.MaxAge = "SESSIONS", []string{"session.ended"}, time.Hour
-			if _, err := h.js.CreateStream(deadline(t), c.config); err != nil {
+			if _, err := h.JS.CreateStream(eventstest.Deadline(t), c.config); err != nil {
 				t.Fatal(err)
 			}
 			h.apply(t)
@@ -192,8 +193,8 @@ func TestAPlanChangesAConsumerInPlaceOrRefuses(t *testing.T) {
 				return
 			}
 			h.clean(t)
-			h.setup(t) // does not refuse it
-			if !h.info(t).Paused {
+			h.Ensure(t) // does not refuse it
+			if !h.Info(t).Paused {
 				t.Error("the pause is over")
 			}
 		})
@@ -203,16 +204,16 @@ func TestAPlanChangesAConsumerInPlaceOrRefuses(t *testing.T) {
 // createForeign creates the event stream with one more subject, and a consumer.
 func (h *harness) createForeign(t *testing.T, config jetstream.ConsumerConfig) {
 	t.Helper()
-	stream, err := h.js.CreateStream(deadline(t), jetstream.StreamConfig{
+	stream, err := h.JS.CreateStream(eventstest.Deadline(t), jetstream.StreamConfig{
 		Name: "SESSIONS", Subjects: []string{"session.ended", "session.other"}, Discard: jetstream.DiscardNew,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if config.DeliverSubject != "" {
-		_, err = h.js.CreatePushConsumer(deadline(t), "SESSIONS", config)
+		_, err = h.JS.CreatePushConsumer(eventstest.Deadline(t), "SESSIONS", config)
 	} else {
-		_, err = stream.CreateConsumer(deadline(t), config)
+		_, err = stream.CreateConsumer(eventstest.Deadline(t), config)
 	}
 	if err != nil {
 		t.Fatal(err)

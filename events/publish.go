@@ -2,7 +2,6 @@ package events
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -10,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Publisher publishes session.ended events, one at a time. It is safe for concurrent use. For many events there is [Bulk].
+// Publisher publishes session.ended events, one at a time. It is safe for concurrent use. For many events there is [BulkPublisher].
 type Publisher struct {
 	conn    *Conn
 	subject string
@@ -21,8 +20,8 @@ func NewPublisher(conn *Conn, subject string) *Publisher {
 	return &Publisher{conn: conn, subject: subject}
 }
 
-// Publish stores the event and returns once the stream has confirmed it, for ctx at the most. duplicate tells that the
-// stream had it already.
+// Publish stores the event and returns once the stream has confirmed it, or with ctx. duplicate tells that the stream had it
+// already.
 func (p *Publisher) Publish(ctx context.Context, event Event) (duplicate bool, err error) {
 	if err := event.SessionID.Validate(); err != nil {
 		return false, err
@@ -37,41 +36,25 @@ func (p *Publisher) PublishRaw(ctx context.Context, payload []byte) error {
 }
 
 func (p *Publisher) publish(ctx context.Context, payload []byte, options ...jetstream.PublishOpt) (bool, error) {
-	ack, err := p.conn.js.PublishMsg(ctx, &nats.Msg{Subject: p.subject, Data: payload}, options...)
+	ack, err := p.conn.JetStream().PublishMsg(ctx, &nats.Msg{Subject: p.subject, Data: payload}, options...)
 	if err != nil {
-		return false, p.conn.notStored(p.subject, err)
+		return false, notStored(p.conn, p.subject, err)
 	}
 	return ack.Duplicate, nil
 }
 
-// unanswered reports whether no stream took a message in.
+// unanswered reports whether no stream stored a message.
 func unanswered(err error) bool {
 	return errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders)
 }
 
-// lacksStream reports whether it is certain that a stream is missing, or does not store a subject. The account need not be
-// allowed to ask.
-func (c *Conn) lacksStream(ctx context.Context, stream, subject string) bool {
-	request := c.api + "STREAM.INFO." + stream
-	c.tolerate(request)
-	answer, err := c.probeFor(ctx, request, nil)
-	if err != nil {
-		return false
-	}
-	if failure := apiError(answer.Data); failure != nil {
-		return failure.Code == 404
-	}
-	var info jetstream.StreamInfo
-	return json.Unmarshal(answer.Data, &info) == nil && !streamStores(info.Config, subject)
-}
-
 // notStored says why an event was not stored on subject.
-func (c *Conn) notStored(subject string, err error) error {
+func notStored(c *Conn, subject string, err error) error {
 	if unanswered(err) {
 		return fmt.Errorf("no stream answers for %s: there is none (`revoker setup` creates it), or it has no leader at the moment: %w", subject, err)
 	}
-	if c.deniedSubject("Violation for Subscription") {
+	if c.ViolationHas("Violation for Subscription") {
 		return fmt.Errorf("publishing to %s: the account may not subscribe to its inbox, where confirmations come (NATS_INBOX_PREFIX): %w", subject, err)
 	}
-	return c.explainPublish("publishing to "+subject, subject, err)
+	return c.ExplainPublish("publishing to "+subject, subject, err)
 }

@@ -11,10 +11,15 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"revoker/config"
+	"revoker/events/internal/conn"
 )
 
 // answerGrace is how long after a pull's expiry the server may still say that it expired.
 const answerGrace = time.Second
+
+// ErrPull is wrapped by what Pull returns when the server did not serve a pull. A further pull may succeed; it should not follow
+// at once.
+var ErrPull = conn.ErrPull
 
 // errReplaced says that the consumer is not the one whose deliveries are in hand.
 var errReplaced = fmt.Errorf("%w: the consumer or its stream was deleted, created anew or set back", ErrPull)
@@ -30,43 +35,42 @@ type Consumer struct {
 	maxPull int
 	maxWait time.Duration
 
-	puller      *puller
-	incarnation *incarnation
-	deletions   deletions
+	puller      *conn.Puller
+	incarnation *conn.Incarnation
+	deletions   conn.Deletions
 	watchdog    watchdog
+	warned      map[string]string // the differences of a stream or consumer, by its name, that were warned of
 }
 
 // newConsumer hears of deletions from now on; Restore does the rest.
-func newConsumer(conn *Conn, cfg config.Config) (*Consumer, error) {
-	c := &Consumer{conn: conn, cfg: cfg, watchdog: watchdog{interval: watchInterval}}
-	if err := c.deletions.hear(conn.nc, cfg.Stream, cfg.Consumer); err != nil {
-		return nil, fmt.Errorf("subscribing for the deletion of streams: %w", err)
+func newConsumer(nats *Conn, cfg config.Config) (*Consumer, error) {
+	c := &Consumer{conn: nats, cfg: cfg, watchdog: watchdog{interval: watchInterval}, warned: map[string]string{}}
+	if err := c.deletions.Hear(nats, cfg.Stream, cfg.Consumer); err != nil {
+		return nil, err
 	}
 	return c, nil
 }
 
-// Restore is for when pulls are not served. It waits for the connection, finds or creates streams and consumer as Setup
-// does, and subscribes anew. It refuses what Setup refuses, since somebody else may have created the consumer by now.
+// Restore is for pulls that are not served. It waits for the connection, finds or creates streams and consumer as Ensure does,
+// and subscribes anew. It refuses what Ensure refuses, since somebody else may have created the consumer by now.
 func (c *Consumer) Restore(ctx context.Context) error {
-	found := incarnation{conn: c.conn, deletions: &c.deletions}
 	if err := c.conn.AwaitConnected(ctx); err != nil {
 		return err
 	}
-	// Noted before the question, so that what happens meanwhile counts as later.
-	found.asked, found.reconnect, found.deletionsBefore = time.Now(), c.conn.nc.Stats().Reconnects, c.deletions.reported()
-	info, err := c.conn.ensure(ctx, c.cfg)
+	found := conn.NewIncarnation(c.conn, &c.deletions)
+	info, err := c.ensure(ctx)
 	if err != nil {
 		return err
 	}
-	found.stream, found.consumer, found.created = info.Stream, info.Name, info.Created
-	return c.adopt(info, &found)
+	found.Found(info.Stream, info.Name, info.Created)
+	return c.adopt(info, found)
 }
 
-// adopt takes the consumer's state over, and subscribes for the answers to pulls. What arrives from now on belongs to the
-// incarnation that was found, which is the present one if that still lives.
-func (c *Consumer) adopt(info *jetstream.ConsumerInfo, found *incarnation) error {
+// adopt takes over the consumer's state, and subscribes for the answers to pulls. What arrives from now on belongs to the
+// incarnation that was found, or to the present one if the two are the same.
+func (c *Consumer) adopt(info *jetstream.ConsumerInfo, found *conn.Incarnation) error {
 	c.ackWait.Store(int64(info.Config.AckWait))
-	c.subject = fmt.Sprintf("%sCONSUMER.MSG.NEXT.%s.%s", c.conn.api, info.Stream, info.Name)
+	c.subject = c.conn.API("CONSUMER.MSG.NEXT." + info.Stream + "." + info.Name)
 	c.maxPull, c.maxWait = math.MaxInt, math.MaxInt64
 	if info.Config.MaxRequestBatch > 0 {
 		c.maxPull = info.Config.MaxRequestBatch
@@ -75,17 +79,17 @@ func (c *Consumer) adopt(info *jetstream.ConsumerInfo, found *incarnation) error
 		c.maxWait = info.Config.MaxRequestExpires
 	}
 	// A late answer to an earlier pull may come beside a whole one.
-	puller, err := newPuller(c.conn.nc, 4*c.cfg.Concurrency+16)
+	puller, err := conn.NewPuller(c.conn, 4*c.cfg.Concurrency+16)
 	if err != nil {
 		return err
 	}
 	if c.puller != nil {
-		c.puller.close()
+		c.puller.Close()
 	}
 	c.puller = puller
-	if !c.incarnation.continues(found, info.Delivered.Consumer) {
+	if !c.incarnation.Continues(found, info.Delivered.Consumer) {
 		if c.incarnation != nil {
-			c.incarnation.end()
+			c.incarnation.End()
 		}
 		c.incarnation = found
 	}
@@ -95,9 +99,9 @@ func (c *Consumer) adopt(info *jetstream.ConsumerInfo, found *incarnation) error
 // AckWait is the consumer's actual ack wait, which may differ from the configured one.
 func (c *Consumer) AckWait() time.Duration { return time.Duration(c.ackWait.Load()) }
 
-// Pull asks for up to n deliveries and hands each to deliver as it arrives. It returns how many there were once there
-// are n, or once the wait is over or the server has ended the pull; until then the server may still send some, so a pull
-// is not to be abandoned. The error, if any, wraps [ErrPull].
+// Pull asks for up to n deliveries and hands each to deliver as it arrives. It returns how many there were: as soon as there are
+// n, or once the wait is over or the server has ended the pull. Until then the server may still send some, so a pull must not
+// be abandoned. The error, if any, wraps [ErrPull].
 func (c *Consumer) Pull(n int, wait time.Duration, deliver func(*Delivery)) (got int, err error) {
 	n, wait = min(n, c.maxPull), min(wait, c.maxWait)
 	accept := func(msg *nats.Msg) (bool, error) {
@@ -109,46 +113,46 @@ func (c *Consumer) Pull(n int, wait time.Duration, deliver func(*Delivery)) (got
 		return got == n, err
 	}
 	if err := c.pull(n, &got, wait, accept); err != nil {
-		c.incarnation.doubt()
+		c.incarnation.Doubt()
 		return got, err
 	}
 	return got, c.watch(got)
 }
 
 func (c *Consumer) pull(n int, got *int, wait time.Duration, accept func(*nats.Msg) (bool, error)) error {
-	if err := c.puller.late(accept); err != nil || *got == n {
+	if err := c.puller.Late(accept); err != nil || *got == n {
 		return err
 	}
 	switch {
-	case !c.conn.nc.IsConnected():
+	case !c.conn.Connected():
 		return fmt.Errorf("%w: not connected", ErrPull)
-	case c.incarnation.ended():
+	case c.incarnation.Ended():
 		return errReplaced
 	}
 	request := fmt.Appendf(nil, `{"batch":%d,"expires":%d}`, n-*got, wait.Nanoseconds())
-	status, err := c.puller.pull(context.Background(), c.subject, request, wait+answerGrace, accept)
+	status, err := c.puller.Pull(context.Background(), c.subject, request, wait+answerGrace, accept)
 	if err != nil || status == nil {
 		return err
 	}
-	return pullError(status)
+	return conn.PullError(status)
 }
 
-// delivery reads a message that can be settled; nil stands for one that cannot be read. It fails if the message comes from
-// another consumer than those before, since that would be found out again when the message is settled.
+// delivery reads a message that can be settled. It returns nil for a message that is not a delivery, and an error for one that
+// comes from another consumer than those before.
 func (c *Consumer) delivery(msg *nats.Msg) (*Delivery, error) {
 	meta, err := msg.Metadata()
 	if err != nil {
-		c.conn.log.Error("a message came that is not a delivery", "error", err)
+		c.conn.Log().Error("a message is not a delivery", "error", err)
 		return nil, nil
 	}
-	if !c.incarnation.brings(meta.Sequence.Consumer) {
+	if !c.incarnation.Brings(meta.Sequence.Consumer) {
 		return nil, errReplaced
 	}
-	return newDelivery(c.incarnation, msg, meta), nil
+	return c.newDelivery(msg, meta), nil
 }
 
 // Close ends the subscriptions. Deliveries that were handed on can still be settled.
 func (c *Consumer) Close() {
-	c.puller.close()
-	c.deletions.close()
+	c.puller.Close()
+	c.deletions.Close()
 }

@@ -11,14 +11,15 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"revoker/events"
+	"revoker/events/internal/eventstest"
 )
 
 func TestPullBringsWhatIsAskedForAndNoMore(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	consumer, _ := h.setup(t)
+	consumer, _ := h.Ensure(t)
 	for i := range 10 {
-		h.publish(t, &nats.Msg{Data: fmt.Appendf(nil, "%d", i)})
+		h.Publish(t, &nats.Msg{Data: fmt.Appendf(nil, "%d", i)})
 	}
 	var got []*events.Delivery
 	keep := func(d *events.Delivery) { got = append(got, d) }
@@ -31,11 +32,11 @@ func TestPullBringsWhatIsAskedForAndNoMore(t *testing.T) {
 		if string(d.Payload()) != fmt.Sprint(i) || d.Sequence != uint64(i+1) || d.Deliveries != 1 || d.Stream != "SESSIONS" || d.Consumer != "revoker" {
 			t.Errorf("delivery %d: %+v", i, d)
 		}
-		if age := time.Since(d.Published); age < 0 || age > testTimeout {
+		if age := time.Since(d.Published); age < 0 || age > eventstest.Timeout {
 			t.Errorf("delivery %d was published %s ago", i, age)
 		}
 	}
-	if n := h.info(t).NumAckPending; n != 10 {
+	if n := h.Info(t).NumAckPending; n != 10 {
 		t.Errorf("%d unacknowledged, want the 10 that were asked for", n)
 	}
 }
@@ -43,25 +44,25 @@ func TestPullBringsWhatIsAskedForAndNoMore(t *testing.T) {
 func TestSettlementsReachTheServer(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	consumer, _ := h.setup(t)
-	advisories, err := h.nc.SubscribeSync("$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>")
+	consumer, _ := h.Ensure(t)
+	advisories, err := h.NC.SubscribeSync("$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
-		h.publish(t, &nats.Msg{Data: []byte("x")})
+		h.Publish(t, &nats.Msg{Data: []byte("x")})
 	}
-	acked, naked, termed := h.next(t, consumer), h.next(t, consumer), h.next(t, consumer)
+	acked, naked, termed := h.Next(t, consumer), h.Next(t, consumer), h.Next(t, consumer)
 	acked.Ack()
 	naked.Nak(time.Minute)
 	termed.Term("SOME_REASON")
-	waitFor(t, "settlement", func() bool { return h.info(t).NumAckPending == 1 })
-	advisory, err := advisories.NextMsg(testTimeout)
+	eventstest.WaitFor(t, "settlement", func() bool { return h.Info(t).NumAckPending == 1 })
+	advisory, err := advisories.NextMsg(eventstest.Timeout)
 	if err != nil || !strings.Contains(string(advisory.Data), "SOME_REASON") {
 		t.Errorf("advisory %v, %v; want the reason in it", advisory, err)
 	}
 	naked.Nak(0) // again, and at once
-	if d := h.next(t, consumer); d.Sequence != naked.Sequence || d.Deliveries != 2 {
+	if d := h.Next(t, consumer); d.Sequence != naked.Sequence || d.Deliveries != 2 {
 		t.Errorf("got sequence %d, delivery %d", d.Sequence, d.Deliveries)
 	}
 }
@@ -69,20 +70,20 @@ func TestSettlementsReachTheServer(t *testing.T) {
 func TestInProgressStartsTheAckWaitAnew(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	h.cfg.AckWait = time.Second
-	consumer, _ := h.setup(t)
-	h.publish(t, &nats.Msg{Data: []byte("x")})
-	d := h.next(t, consumer)
+	h.Cfg.AckWait = time.Second
+	consumer, _ := h.Ensure(t)
+	h.Publish(t, &nats.Msg{Data: []byte("x")})
+	d := h.Next(t, consumer)
 	renewing := time.NewTicker(200 * time.Millisecond)
 	defer renewing.Stop()
 	for range 12 { // longer than two ack waits
 		<-renewing.C
 		d.InProgress()
 	}
-	if n := h.info(t).NumRedelivered; n != 0 {
+	if n := h.Info(t).NumRedelivered; n != 0 {
 		t.Errorf("%d redelivered although in progress", n)
 	}
-	if d = h.next(t, consumer); d.Deliveries != 2 {
+	if d = h.Next(t, consumer); d.Deliveries != 2 {
 		t.Errorf("delivery %d, want a second one once the renewing has stopped", d.Deliveries)
 	}
 }
@@ -91,10 +92,10 @@ func TestInProgressStartsTheAckWaitAnew(t *testing.T) {
 func TestAnEventThatImitatesAStatusIsDelivered(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	consumer, _ := h.setup(t)
+	consumer, _ := h.Ensure(t)
 	for _, status := range []string{"404", "408", "409", "503"} {
-		h.publish(t, &nats.Msg{Header: nats.Header{"Status": {status}, "Description": {"Consumer Deleted"}}})
-		d := h.next(t, consumer)
+		h.Publish(t, &nats.Msg{Header: nats.Header{"Status": {status}, "Description": {"Consumer Deleted"}}})
+		d := h.Next(t, consumer)
 		if d.Header().Get("Status") != status || len(d.Payload()) != 0 {
 			t.Errorf("got %v", d.Header())
 		}
@@ -105,9 +106,9 @@ func TestAnEventThatImitatesAStatusIsDelivered(t *testing.T) {
 func TestPullSaysWhenItIsNotServed(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	consumer, _ := h.setup(t)
+	consumer, _ := h.Ensure(t)
 	none := func(*events.Delivery) { t.Error("a delivery came") }
-	stream, err := h.js.Stream(deadline(t), "SESSIONS")
+	stream, err := h.JS.Stream(eventstest.Deadline(t), "SESSIONS")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,8 +117,8 @@ func TestPullSaysWhenItIsNotServed(t *testing.T) {
 		_, err := consumer.Pull(1, 10*time.Second, none)
 		ended <- err
 	}()
-	waitFor(t, "waiting pull", func() bool { return h.info(t).NumWaiting == 1 })
-	if err := stream.DeleteConsumer(deadline(t), "revoker"); err != nil {
+	eventstest.WaitFor(t, "waiting pull", func() bool { return h.Info(t).NumWaiting == 1 })
+	if err := stream.DeleteConsumer(eventstest.Deadline(t), "revoker"); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-ended; !errors.Is(err, events.ErrPull) || !strings.Contains(err.Error(), "Consumer Deleted") {
@@ -126,8 +127,8 @@ func TestPullSaysWhenItIsNotServed(t *testing.T) {
 	if _, err := consumer.Pull(1, time.Second, none); !errors.Is(err, events.ErrPull) {
 		t.Errorf("no consumer: %v", err)
 	}
-	h.server.Shutdown()
-	waitFor(t, "disconnection", func() bool { return !h.conn.Connected() })
+	h.Server.Shutdown()
+	eventstest.WaitFor(t, "disconnection", func() bool { return !h.Conn.Connected() })
 	if _, err := consumer.Pull(1, time.Second, none); !errors.Is(err, events.ErrPull) || !strings.Contains(err.Error(), "not connected") {
 		t.Errorf("no server: %v", err)
 	}
@@ -136,17 +137,17 @@ func TestPullSaysWhenItIsNotServed(t *testing.T) {
 func TestPullKeepsToTheConsumersLimits(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	if _, err := h.js.CreateStream(deadline(t), jetstream.StreamConfig{Name: "SESSIONS", Subjects: []string{"session.ended"}}); err != nil {
+	if _, err := h.JS.CreateStream(eventstest.Deadline(t), jetstream.StreamConfig{Name: "SESSIONS", Subjects: []string{"session.ended"}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.js.CreateConsumer(deadline(t), "SESSIONS", jetstream.ConsumerConfig{
+	if _, err := h.JS.CreateConsumer(eventstest.Deadline(t), "SESSIONS", jetstream.ConsumerConfig{
 		Durable: "revoker", AckPolicy: jetstream.AckExplicitPolicy, MaxDeliver: -1, MaxRequestBatch: 2, MaxRequestExpires: 100 * time.Millisecond,
 	}); err != nil {
 		t.Fatal(err)
 	}
-	consumer, _ := h.setup(t)
+	consumer, _ := h.Ensure(t)
 	for range 3 {
-		h.publish(t, &nats.Msg{Data: []byte("x")})
+		h.Publish(t, &nats.Msg{Data: []byte("x")})
 	}
 	for _, want := range []int{2, 1, 0} {
 		if got, err := consumer.Pull(64, time.Second, func(*events.Delivery) {}); err != nil || got != want {

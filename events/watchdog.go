@@ -14,8 +14,8 @@ const (
 	watchTimeout  = time.Second // of asking
 )
 
-// watchdog notices pulls that the server answers in good form, but with nothing, although events are pending. Users of
-// other clients met that after reconnects: https://github.com/nats-io/nats-server/issues/5839
+// watchdog notices pulls that the server answers correctly, but without events, although events are pending. Users of other
+// clients met that after reconnects: https://github.com/nats-io/nats-server/issues/5839
 type watchdog struct {
 	interval time.Duration
 	looked   time.Time               // when an event was last delivered, or the consumer last asked
@@ -25,7 +25,7 @@ type watchdog struct {
 
 func (w *watchdog) delivered() { *w = watchdog{interval: w.interval, looked: time.Now()} }
 
-// due reports whether the consumer is to be asked. Once it was found stalled it is asked after each pull, so that one good
+// due reports whether the consumer should be asked. Once it was found stalled it is asked after each pull, so that one good
 // answer to a rebuilt pull does not count as service.
 func (w *watchdog) due(now time.Time) bool { return w.barked || now.Sub(w.looked) >= w.interval }
 
@@ -37,8 +37,8 @@ func (w *watchdog) look(now time.Time, info *jetstream.ConsumerInfo) bool {
 	return w.barked
 }
 
-// stalled decides whether nothing moved between two looks at a consumer although something should have: events were
-// pending, and neither was it paused nor were too many unacknowledged. Where other workers got events it is not stalled.
+// stalled decides whether nothing moved between two looks at a consumer although something should have: events were pending,
+// it was not paused, and not too many were unacknowledged. A consumer from which other workers got events is not stalled.
 func stalled(before, after *jetstream.ConsumerInfo) bool {
 	for _, info := range []*jetstream.ConsumerInfo{before, after} {
 		limit := info.Config.MaxAckPending
@@ -61,7 +61,7 @@ func (c *Consumer) watch(got int) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), watchTimeout)
 	defer cancel()
-	consumer, err := c.conn.js.Consumer(ctx, c.cfg.Stream, c.cfg.Consumer)
+	consumer, err := c.conn.JetStream().Consumer(ctx, c.cfg.Stream, c.cfg.Consumer)
 	if err != nil { // the next pull tells what is wrong
 		c.watchdog.looked = now
 		return nil

@@ -51,16 +51,16 @@ func TestAStalledPullIsRebuilt(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	consumer, _, err := Setup(t.Context(), conn, cfg)
+	consumer, _, err := Ensure(t.Context(), conn, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer consumer.Close()
-	if _, err := conn.js.Publish(t.Context(), cfg.Subject, nil); err != nil {
+	if _, err := conn.JetStream().Publish(t.Context(), cfg.Subject, nil); err != nil {
 		t.Fatal(err)
 	}
 	expired := nats.Header{"Status": {"408"}, "Description": {"Request Timeout"}}
-	if _, err := conn.nc.Subscribe("stalled", func(m *nats.Msg) { _ = m.RespondMsg(&nats.Msg{Header: expired}) }); err != nil {
+	if _, err := conn.NC().Subscribe("stalled", func(m *nats.Msg) { _ = m.RespondMsg(&nats.Msg{Header: expired}) }); err != nil {
 		t.Fatal(err)
 	}
 	consumer.subject, consumer.watchdog.interval = "stalled", time.Millisecond

@@ -26,7 +26,7 @@ func deliveryOf(t *testing.T, payload string) *events.Delivery {
 	t.Cleanup(conn.Close)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	consumer, _, err := events.Setup(ctx, conn, cfg)
+	consumer, _, err := events.Ensure(ctx, conn, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

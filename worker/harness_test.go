@@ -93,7 +93,7 @@ func (b *bench) start() (stop func()) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	consumer, letters, err := events.Setup(b.deadline(), conn, b.cfg)
+	consumer, letters, err := events.Ensure(b.deadline(), conn, b.cfg)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func (b *bench) setup() {
 		b.t.Fatal(err)
 	}
 	defer conn.Close()
-	consumer, _, err := events.Setup(b.deadline(), conn, b.cfg)
+	consumer, _, err := events.Ensure(b.deadline(), conn, b.cfg)
 	if err != nil {
 		b.t.Fatal(err)
 	}

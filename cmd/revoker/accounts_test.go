@@ -13,9 +13,9 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/nats-io/nats.go"
+	"revoker/events/admin"
 
-	"revoker/events"
+	"github.com/nats-io/nats.go"
 )
 
 // identity is what a user of deploy/nats/accounts.conf sets, as its comments say.
@@ -69,7 +69,7 @@ func TestEachIdentityCanDoItsWork(t *testing.T) {
 		t.Errorf("%d dead letters, want 10", n)
 	}
 	for name, f := range s.check(0, worker) {
-		if f.State != events.OK {
+		if f.State != admin.OK {
 			t.Errorf("%s: %+v", name, f)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"revoker/config"
 	"revoker/events"
+	"revoker/events/admin"
 	"revoker/worker/authlete"
 )
 
@@ -80,7 +81,7 @@ func (c check) run(cmd *cobra.Command) error {
 	if err := write(cmd.OutOrStdout(), findings); err != nil {
 		return problem(err)
 	}
-	if n := findings.Count(events.Failed); n > 0 {
+	if n := findings.Count(admin.Failed); n > 0 {
 		failed := fmt.Errorf("%s failed", counted(n, "check"))
 		if invalid {
 			return fmt.Errorf("%w: %w", failed, config.ErrInvalid)
@@ -91,28 +92,28 @@ func (c check) run(cmd *cobra.Command) error {
 }
 
 // checkAll goes on after a failure with all that does not need what failed. invalid tells that the configuration is wrong.
-func checkAll(ctx context.Context, session events.SessionID, store bool) (list events.Findings, invalid bool) {
+func checkAll(ctx context.Context, session events.SessionID, store bool) (list admin.Findings, invalid bool) {
 	cfg, err := config.Load()
 	if err != nil {
-		list.Add(events.Failed, "configuration", oneLine(err), "`revoker run --help` describes the variables")
-		list.Add(events.Skipped, "NATS, logout API", "the configuration is wrong", "")
+		list.Add(admin.Failed, "configuration", oneLine(err), "`revoker run --help` describes the variables")
+		list.Add(admin.Skipped, "NATS, logout API", "the configuration is wrong", "")
 		return list, true
 	}
 	apiErr := cfg.ValidateAPI()
 	if apiErr != nil {
-		list.Add(events.Failed, "configuration", oneLine(apiErr), "`revoker run --help` describes the variables")
+		list.Add(admin.Failed, "configuration", oneLine(apiErr), "`revoker run --help` describes the variables")
 	} else {
-		list.Add(events.OK, "configuration", "every variable can be used", "")
+		list.Add(admin.OK, "configuration", "every variable can be used", "")
 	}
 	checkTiming(cfg, &list)
 	invalid = checkNATS(ctx, cfg, store, &list)
 	if apiErr != nil {
-		list.Add(events.Skipped, "logout API", "the configuration is wrong", "")
+		list.Add(admin.Skipped, "logout API", "the configuration is wrong", "")
 		return list, true
 	}
 	api, err := authlete.New(cfg, currentVersion())
 	if err != nil {
-		list.Add(events.Failed, "configuration", oneLine(err), "correct the variable that it names")
+		list.Add(admin.Failed, "configuration", oneLine(err), "correct the variable that it names")
 		return list, true
 	}
 	defer api.Close()
@@ -126,43 +127,43 @@ func checkAll(ctx context.Context, session events.SessionID, store bool) (list e
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // checkTiming holds the configured times against each other. The ack wait may be shorter than a call: it is renewed.
-func checkTiming(cfg config.Config, list *events.Findings) {
+func checkTiming(cfg config.Config, list *admin.Findings) {
 	const name = "timing"
 	if cfg.RequestTimeout > cfg.DrainTimeout {
-		list.Add(events.Warning, name,
+		list.Add(admin.Warning, name,
 			fmt.Sprintf("a call may take %s, and a stop cuts calls off after %s, to be made again", cfg.RequestTimeout, cfg.DrainTimeout),
 			"raise REVOKER_DRAIN_TIMEOUT above REVOKER_REQUEST_TIMEOUT, and the grace period with it")
 		return
 	}
-	list.Add(events.OK, name, fmt.Sprintf("ack wait %s, renewed while a call is in work; request timeout %s; drain timeout %s",
+	list.Add(admin.OK, name, fmt.Sprintf("ack wait %s, renewed while a call is in work; request timeout %s; drain timeout %s",
 		cfg.AckWait, cfg.RequestTimeout, cfg.DrainTimeout), "")
 }
 
 // checkNATS reports whether the settings of the connection are wrong.
-func checkNATS(ctx context.Context, cfg config.Config, store bool, list *events.Findings) (invalid bool) {
+func checkNATS(ctx context.Context, cfg config.Config, store bool, list *admin.Findings) (invalid bool) {
 	const name = "NATS connection"
 	began := time.Now()
 	conn, err := events.Connect(cfg.NATS, "revoker check", slog.New(slog.DiscardHandler), false)
 	if err != nil {
-		list.Add(events.Failed, name, oneLine(err), natsRemedy(err))
-		list.Add(events.Skipped, "JetStream, streams, consumer, permissions", "there is no connection", "")
+		list.Add(admin.Failed, name, oneLine(err), natsRemedy(err))
+		list.Add(admin.Skipped, "JetStream, streams, consumer, permissions", "there is no connection", "")
 		return errors.Is(err, config.ErrInvalid)
 	}
 	defer conn.Close()
-	list.Add(events.OK, name, fmt.Sprintf("connected and authenticated in %s", time.Since(began).Round(time.Millisecond)), "")
-	*list = append(*list, conn.Check(ctx, cfg, store)...)
+	list.Add(admin.OK, name, fmt.Sprintf("connected and authenticated in %s", time.Since(began).Round(time.Millisecond)), "")
+	*list = append(*list, admin.Check(ctx, conn, cfg, store)...)
 	return false
 }
 
 func natsRemedy(err error) string {
-	if errors.Is(err, events.ErrAuthorization) {
+	if errors.Is(err, admin.ErrAuthorization) {
 		return "look at NATS_CREDS, NATS_NKEY, NATS_USER and NATS_PASSWORD, or NATS_TOKEN"
 	}
 	return "look at NATS_URL and NATS_CONTEXT, at the server, and at the network between"
 }
 
 // writeFindings prints a line for each, and how to mend it below.
-func writeFindings(out io.Writer, list events.Findings) error {
+func writeFindings(out io.Writer, list admin.Findings) error {
 	width := 0
 	for _, f := range list {
 		width = max(width, len(f.Name))
@@ -174,16 +175,16 @@ func writeFindings(out io.Writer, list events.Findings) error {
 			fmt.Fprintf(&text, "%-8s %-*s  -> %s\n", "", width, "", printable(f.Remedy, ""))
 		}
 	}
-	warnings := counted(list.Count(events.Warning), "warning")
-	fmt.Fprintf(&text, "\n%d ok, %s, %d failed\n", list.Count(events.OK), warnings, list.Count(events.Failed))
+	warnings := counted(list.Count(admin.Warning), "warning")
+	fmt.Fprintf(&text, "\n%d ok, %s, %d failed\n", list.Count(admin.OK), warnings, list.Count(admin.Failed))
 	_, err := io.WriteString(out, text.String())
 	return err
 }
 
-func writeFindingsJSON(out io.Writer, list events.Findings) error {
+func writeFindingsJSON(out io.Writer, list admin.Findings) error {
 	return writeJSON(out, struct {
-		Findings events.Findings `json:"findings"`
-		Warnings int             `json:"warnings"`
-		Failed   int             `json:"failed"`
-	}{list, list.Count(events.Warning), list.Count(events.Failed)})
+		Findings admin.Findings `json:"findings"`
+		Warnings int            `json:"warnings"`
+		Failed   int            `json:"failed"`
+	}{list, list.Count(admin.Warning), list.Count(admin.Failed)})
 }

@@ -10,6 +10,7 @@ import (
 
 	"revoker/config"
 	"revoker/events"
+	"revoker/events/admin"
 	"revoker/worker"
 	"revoker/worker/authlete"
 )
@@ -18,7 +19,7 @@ import (
 const certificateWarning = 14 * 24 * time.Hour
 
 // checkAPI makes a call without a session for each service.
-func checkAPI(ctx context.Context, cfg config.Config, api *authlete.Client, list *events.Findings) {
+func checkAPI(ctx context.Context, cfg config.Config, api *authlete.Client, list *admin.Findings) {
 	for i, service := range append([]string{cfg.API.ServiceID}, cfg.API.AllowedServiceIDs...) {
 		probe := api.Probe(ctx, service)
 		if i == 0 && !checkWay(cfg, probe, time.Now(), list) {
@@ -33,55 +34,55 @@ func checkAPI(ctx context.Context, cfg config.Config, api *authlete.Client, list
 }
 
 // checkWay looks at the way to the API, and reports whether an answer came.
-func checkWay(cfg config.Config, p authlete.Probe, now time.Time, list *events.Findings) bool {
+func checkWay(cfg config.Config, p authlete.Probe, now time.Time, list *admin.Findings) bool {
 	base, _ := url.Parse(cfg.API.BaseURL) // it was validated
 	const hostName, tlsName = "API host", "API encryption"
 	switch {
 	case p.Resolving != nil:
-		list.Add(events.Failed, hostName, p.Resolving.Error(), "look at AUTHLETE_BASE_URL, at the DNS, and at HTTPS_PROXY, if it is set")
+		list.Add(admin.Failed, hostName, p.Resolving.Error(), "look at AUTHLETE_BASE_URL, at the DNS, and at HTTPS_PROXY, if it is set")
 		return false
 	case p.Connecting != nil:
-		list.Add(events.Failed, hostName, p.Connecting.Error(), "look at AUTHLETE_BASE_URL, and at firewalls, or HTTPS_PROXY, between")
+		list.Add(admin.Failed, hostName, p.Connecting.Error(), "look at AUTHLETE_BASE_URL, and at firewalls, or HTTPS_PROXY, between")
 		return false
 	case len(p.Addresses) > 0:
-		list.Add(events.OK, hostName, fmt.Sprintf("%s, reached at %s", base.Host, strings.Join(p.Addresses, ", ")), "")
+		list.Add(admin.OK, hostName, fmt.Sprintf("%s, reached at %s", base.Host, strings.Join(p.Addresses, ", ")), "")
 	default:
-		list.Add(events.OK, hostName, base.Host, "")
+		list.Add(admin.OK, hostName, base.Host, "")
 	}
 	encryption := tls.VersionName(p.TLS) + "; the certificate "
 	switch {
 	case p.Handshaking != nil:
-		list.Add(events.Failed, tlsName, p.Handshaking.Error(),
+		list.Add(admin.Failed, tlsName, p.Handshaking.Error(),
 			"the certificate must be for this host and from an authority that this machine trusts (SSL_CERT_FILE)")
 		return false
 	case p.TLS == 0 && base.Scheme == "http":
 		list.Add(plainHTTP(base))
 	case p.TLS != 0 && p.Expires.Sub(now) < certificateWarning:
-		list.Add(events.Warning, tlsName, encryption+"ends "+moment(p.Expires), "have it renewed")
+		list.Add(admin.Warning, tlsName, encryption+"ends "+moment(p.Expires), "have it renewed")
 	case p.TLS != 0:
-		list.Add(events.OK, tlsName, encryption+"is good until "+moment(p.Expires), "")
+		list.Add(admin.OK, tlsName, encryption+"is good until "+moment(p.Expires), "")
 	}
 	return true
 }
 
-func plainHTTP(base *url.URL) (events.State, string, string, string) {
+func plainHTTP(base *url.URL) (admin.State, string, string, string) {
 	if base.Hostname() == "localhost" || strings.HasPrefix(base.Hostname(), "127.") || base.Hostname() == "::1" {
-		return events.OK, "API encryption", "none, on this machine alone", ""
+		return admin.OK, "API encryption", "none, on this machine alone", ""
 	}
-	return events.Warning, "API encryption", "the token and session IDs travel in clear", "use https:// in AUTHLETE_BASE_URL"
+	return admin.Warning, "API encryption", "the token and session IDs travel in clear", "use https:// in AUTHLETE_BASE_URL"
 }
 
 // judgeAnswer says what the answer to a call without a session tells of the token and of the service, which variable names.
-func judgeAnswer(service, variable string, p authlete.Probe) events.Finding {
-	f := events.Finding{Name: "API answer for service " + service, State: events.Failed, Detail: worker.Describe(p.Response, p.Err)}
+func judgeAnswer(service, variable string, p authlete.Probe) admin.Finding {
+	f := admin.Finding{Name: "API answer for service " + service, State: admin.Failed, Detail: worker.Describe(p.Response, p.Err)}
 	switch worker.Classify(p.Response, p.Err, false) {
 	case worker.CallerError, worker.Revoked:
-		f.State, f.Detail = events.OK, "the token is accepted: "+f.Detail+", as it should to a call without a session"
+		f.State, f.Detail = admin.OK, "the token is accepted: "+f.Detail+", as it should to a call without a session"
 	case worker.Misconfigured:
 		f.Remedy = "look at " + worker.Suspect(p.Response.Status, variable)
 	default:
 		if p.Response.Status == 400 {
-			f.State, f.Remedy = events.Warning, "it does not tell whether the token is accepted; --call SESSION_ID does"
+			f.State, f.Remedy = admin.Warning, "it does not tell whether the token is accepted; --call SESSION_ID does"
 		} else {
 			f.Remedy = "while it is like this events wait in the stream and are retried; look at AUTHLETE_BASE_URL if it lasts"
 		}
@@ -90,17 +91,17 @@ func judgeAnswer(service, variable string, p authlete.Probe) events.Finding {
 }
 
 // checkCall makes one real call.
-func checkCall(ctx context.Context, cfg config.Config, api *authlete.Client, session events.SessionID, list *events.Findings) {
+func checkCall(ctx context.Context, cfg config.Config, api *authlete.Client, session events.SessionID, list *admin.Findings) {
 	response, err := api.Logout(ctx, cfg.API.ServiceID, string(session))
 	name := "logout of session " + session.Mask()
 	outcome := worker.Classify(response, err, ctx.Err() != nil)
 	if outcome == worker.Revoked {
-		list.Add(events.OK, name, counted(response.Count, "token")+" deleted", "")
+		list.Add(admin.OK, name, counted(response.Count, "token")+" deleted", "")
 		return
 	}
 	// Before they are cut short, where half an ID would be left.
 	response.Action = authlete.Action(events.MaskIn(string(response.Action), session))
 	response.ResultCode = events.MaskIn(response.ResultCode, session)
 	detail := events.MaskIn(worker.Describe(response, err), session)
-	list.Add(events.Failed, name, detail, "an event for this session would come to: "+string(outcome))
+	list.Add(admin.Failed, name, detail, "an event for this session would come to: "+string(outcome))
 }

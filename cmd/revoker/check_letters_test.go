@@ -9,7 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"revoker/events"
+	"revoker/events/admin"
 )
 
 // A dead-letter stream that takes nothing in fails the check, whatever keeps it from it.
@@ -40,7 +40,7 @@ func TestCheckOfADeadLetterStreamThatTakesNothing(t *testing.T) {
 				}
 			}
 			for name, f := range s.check(0, nil) {
-				if f.State != events.OK {
+				if f.State != admin.OK {
 					t.Errorf("before: %s: %+v", name, f)
 				}
 			}
@@ -49,8 +49,8 @@ func TestCheckOfADeadLetterStreamThatTakesNothing(t *testing.T) {
 			if _, err := s.js.UpdateStream(s.deadline(), changed); err != nil {
 				t.Fatal(err)
 			}
-			wants(t, s.check(1, nil), events.Failed, c.name, c.want)
-			wants(t, s.check(1, nil, "--dead-letter"), events.Failed, "storing a dead letter", "publishing to dlq.session.ended")
+			wants(t, s.check(1, nil), admin.Failed, c.name, c.want)
+			wants(t, s.check(1, nil, "--dead-letter"), admin.Failed, "storing a dead letter", "publishing to dlq.session.ended")
 		})
 	}
 }
@@ -66,7 +66,7 @@ func TestCheckStoresALetter(t *testing.T) {
 	s.startNATS("--config", file)
 	s.says(0, nil, []string{"setup"})
 	const storing = "storing a dead letter"
-	wants(t, s.check(0, nil, "--dead-letter"), events.OK, storing, "stored, and deleted")
+	wants(t, s.check(0, nil, "--dead-letter"), admin.OK, storing, "stored, and deleted")
 	if letters, err := s.js.Stream(s.deadline(), "SESSIONS_DLQ"); err != nil || letters.CachedInfo().State.Msgs != 0 || letters.CachedInfo().State.LastSeq != 1 {
 		t.Errorf("%v %+v", err, letters.CachedInfo().State)
 	}
@@ -79,8 +79,8 @@ func TestCheckStoresALetter(t *testing.T) {
 		_, err := s.js.Publish(ctx, "other", make([]byte, 50_000))
 		return err != nil
 	})
-	wants(t, s.check(1, nil, "--dead-letter"), events.Failed, storing, "insufficient resources")
-	wants(t, s.check(1, nil, "--dead-letter"), events.Failed, storing, "until it is restarted")
+	wants(t, s.check(1, nil, "--dead-letter"), admin.Failed, storing, "insufficient resources")
+	wants(t, s.check(1, nil, "--dead-letter"), admin.Failed, storing, "until it is restarted")
 }
 
 // An account that may not delete the letter is told which one is left.
@@ -90,7 +90,7 @@ func TestCheckOfAnAccountThatMayNotDelete(t *testing.T) {
 	s.startOne()
 	s.says(0, identity("operator"), []string{"setup", "--yes"})
 	found := s.check(0, identity("worker"), "--dead-letter")
-	wants(t, found, events.Warning, "storing a dead letter", "SESSIONS_DLQ/1 is stored")
-	wants(t, found, events.Warning, "storing a dead letter", "revoker dlq rm 1")
+	wants(t, found, admin.Warning, "storing a dead letter", "SESSIONS_DLQ/1 is stored")
+	wants(t, found, admin.Warning, "storing a dead letter", "revoker dlq rm 1")
 	s.says(0, identity("operator"), []string{"dlq", "rm", "1", "--yes"}, "deleted 1 of 1")
 }

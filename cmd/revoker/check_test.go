@@ -16,6 +16,7 @@ import (
 
 	"revoker/config"
 	"revoker/events"
+	"revoker/events/admin"
 	"revoker/worker/authlete"
 )
 
@@ -33,17 +34,17 @@ func (s *site) startWithoutJetStream() {
 }
 
 // check runs `revoker check` and returns the state of each finding, by the first words of its name.
-func (s *site) check(code int, env []string, args ...string) map[string]events.Finding {
+func (s *site) check(code int, env []string, args ...string) map[string]admin.Finding {
 	s.t.Helper()
 	out := s.says(code, s.env(env...), append([]string{"check", "--json"}, args...))
-	var answer struct{ Findings []events.Finding }
+	var answer struct{ Findings []admin.Finding }
 	if err := json.NewDecoder(strings.NewReader(out)).Decode(&answer); err != nil {
 		s.t.Fatalf("%v in\n%s", err, out)
 	}
-	found := map[string]events.Finding{}
+	found := map[string]admin.Finding{}
 	for _, f := range answer.Findings {
 		found[f.Name] = f
-		if f.State != events.OK && f.State != events.Skipped && f.Remedy == "" {
+		if f.State != admin.OK && f.State != admin.Skipped && f.Remedy == "" {
 			s.t.Errorf("nothing says how to mend %+v", f)
 		}
 	}
@@ -51,7 +52,7 @@ func (s *site) check(code int, env []string, args ...string) map[string]events.F
 }
 
 // wants holds findings against "name: state words".
-func wants(t *testing.T, found map[string]events.Finding, state events.State, name, words string) {
+func wants(t *testing.T, found map[string]admin.Finding, state admin.State, name, words string) {
 	t.Helper()
 	if f := found[name]; f.State != state || !strings.Contains(f.Detail+" "+f.Remedy, words) {
 		t.Errorf("%s: %+v, want %s and %q", name, f, state, words)
@@ -65,7 +66,7 @@ func TestCheckChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, simulator{})
 	s.startNATS()
-	wants(t, s.check(0, nil), events.Warning, "consumer revoker", "it is missing")
+	wants(t, s.check(0, nil), admin.Warning, "consumer revoker", "it is missing")
 	s.says(0, nil, []string{"setup"})
 	s.publish(0, 3)
 	waitFor(t, "the backlog", func() bool { return s.info().NumPending == 3 })
@@ -75,7 +76,7 @@ func TestCheckChangesNothing(t *testing.T) {
 	}
 	s.says(0, s.env(), []string{"check"}, "0 warnings, 0 failed", "the token is accepted", "permission to pull")
 	for name, f := range s.check(0, nil) {
-		if f.State != events.OK {
+		if f.State != admin.OK {
 			t.Errorf("%s: %+v", name, f)
 		}
 	}
@@ -100,16 +101,16 @@ func TestCheckOfTheAPI(t *testing.T) {
 	s := newSite(t, simulator{})
 	s.startNATS()
 	s.says(0, nil, []string{"setup"})
-	wants(t, s.check(1, []string{"AUTHLETE_BEARER=SECRET-other"}), events.Failed, answering, "look at AUTHLETE_BEARER")
-	wants(t, s.check(1, []string{"AUTHLETE_SERVICE_ID=4711"}), events.Failed, "API answer for service 4711", "look at AUTHLETE_SERVICE_ID")
-	wants(t, s.check(1, []string{"REVOKER_ALLOWED_SERVICE_IDS=4711"}), events.Failed, "API answer for service 4711", "REVOKER_ALLOWED_SERVICE_IDS")
-	wants(t, s.check(1, []string{"AUTHLETE_BASE_URL=http://127.0.0.1:1"}), events.Failed, "API host", "connection refused")
-	wants(t, s.check(1, []string{"AUTHLETE_BASE_URL=https://nowhere.invalid"}), events.Failed, "API host", "look at AUTHLETE_BASE_URL")
-	wants(t, s.check(1, []string{"AUTHLETE_BASE_URL=https://" + strings.TrimPrefix(s.apiURL, "http://")}), events.Failed, "API encryption", "SSL_CERT_FILE")
-	wants(t, s.check(exitConfiguration, []string{"AUTHLETE_BEARER="}), events.Failed, "configuration", "AUTHLETE_BEARER: required")
-	wants(t, s.check(0, []string{"REVOKER_REQUEST_TIMEOUT=1m"}), events.Warning, "timing", "REVOKER_DRAIN_TIMEOUT")
+	wants(t, s.check(1, []string{"AUTHLETE_BEARER=SECRET-other"}), admin.Failed, answering, "look at AUTHLETE_BEARER")
+	wants(t, s.check(1, []string{"AUTHLETE_SERVICE_ID=4711"}), admin.Failed, "API answer for service 4711", "look at AUTHLETE_SERVICE_ID")
+	wants(t, s.check(1, []string{"REVOKER_ALLOWED_SERVICE_IDS=4711"}), admin.Failed, "API answer for service 4711", "REVOKER_ALLOWED_SERVICE_IDS")
+	wants(t, s.check(1, []string{"AUTHLETE_BASE_URL=http://127.0.0.1:1"}), admin.Failed, "API host", "connection refused")
+	wants(t, s.check(1, []string{"AUTHLETE_BASE_URL=https://nowhere.invalid"}), admin.Failed, "API host", "look at AUTHLETE_BASE_URL")
+	wants(t, s.check(1, []string{"AUTHLETE_BASE_URL=https://" + strings.TrimPrefix(s.apiURL, "http://")}), admin.Failed, "API encryption", "SSL_CERT_FILE")
+	wants(t, s.check(exitConfiguration, []string{"AUTHLETE_BEARER="}), admin.Failed, "configuration", "AUTHLETE_BEARER: required")
+	wants(t, s.check(0, []string{"REVOKER_REQUEST_TIMEOUT=1m"}), admin.Warning, "timing", "REVOKER_DRAIN_TIMEOUT")
 	session := events.SessionID("SECRET-session-1")
-	wants(t, s.check(0, nil, "--call", string(session)), events.OK, "logout of session "+session.Mask(), "2 tokens deleted")
+	wants(t, s.check(0, nil, "--call", string(session)), admin.OK, "logout of session "+session.Mask(), "2 tokens deleted")
 	if calls := s.sessions()[string(session)].Calls; len(calls) != 1 {
 		t.Errorf("%d calls", len(calls))
 	}
@@ -129,21 +130,21 @@ func TestWhatAnAnswerTells(t *testing.T) {
 	for name, c := range map[string]struct {
 		response authlete.Response
 		err      error
-		state    events.State
+		state    admin.State
 		remedy   string
 	}{
-		"refused for the session": {authlete.Response{Status: 400, Action: authlete.ActionCallerError}, nil, events.OK, ""},
-		"taken":                   {authlete.Response{Status: 200, Action: authlete.ActionOK}, nil, events.OK, ""},
-		"another 400":             {authlete.Response{Status: 400, ResultCode: "A001101"}, nil, events.Warning, "--call SESSION_ID"},
-		"no token":                {authlete.Response{Status: 401}, nil, events.Failed, "AUTHLETE_BEARER"},
-		"not this service's":      {authlete.Response{Status: 403}, nil, events.Failed, "REVOKER_ALLOWED_SERVICE_IDS"},
-		"redirected":              {authlete.Response{Status: 302}, nil, events.Failed, "AUTHLETE_BASE_URL"},
-		"server error":            {authlete.Response{Status: 500, Action: authlete.ActionServerError}, nil, events.Failed, "events wait"},
-		"gateway":                 {authlete.Response{Status: 503}, nil, events.Failed, "events wait"},
-		"nothing":                 {authlete.Response{}, errors.New("no whole answer within 10s"), events.Failed, "events wait"},
+		"refused for the session": {authlete.Response{Status: 400, Action: authlete.ActionCallerError}, nil, admin.OK, ""},
+		"taken":                   {authlete.Response{Status: 200, Action: authlete.ActionOK}, nil, admin.OK, ""},
+		"another 400":             {authlete.Response{Status: 400, ResultCode: "A001101"}, nil, admin.Warning, "--call SESSION_ID"},
+		"no token":                {authlete.Response{Status: 401}, nil, admin.Failed, "AUTHLETE_BEARER"},
+		"not this service's":      {authlete.Response{Status: 403}, nil, admin.Failed, "REVOKER_ALLOWED_SERVICE_IDS"},
+		"redirected":              {authlete.Response{Status: 302}, nil, admin.Failed, "AUTHLETE_BASE_URL"},
+		"server error":            {authlete.Response{Status: 500, Action: authlete.ActionServerError}, nil, admin.Failed, "events wait"},
+		"gateway":                 {authlete.Response{Status: 503}, nil, admin.Failed, "events wait"},
+		"nothing":                 {authlete.Response{}, errors.New("no whole answer within 10s"), admin.Failed, "events wait"},
 	} {
 		f := judgeAnswer("4711", "REVOKER_ALLOWED_SERVICE_IDS", authlete.Probe{Response: c.response, Err: c.err})
-		if f.State != c.state || !strings.Contains(f.Remedy, c.remedy) || f.State != events.OK && f.Remedy == "" {
+		if f.State != c.state || !strings.Contains(f.Remedy, c.remedy) || f.State != admin.OK && f.Remedy == "" {
 			t.Errorf("%s: %+v", name, f)
 		}
 	}
@@ -168,8 +169,8 @@ func TestACallGivesNoSessionAway(t *testing.T) {
 func TestACertificateThatEndsSoonIsWarnedOf(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for days, want := range map[int]events.State{100: events.OK, 10: events.Warning} {
-		var list events.Findings
+	for days, want := range map[int]admin.State{100: admin.OK, 10: admin.Warning} {
+		var list admin.Findings
 		probe := authlete.Probe{Addresses: []string{"192.0.2.1"}, TLS: tls.VersionTLS13, Expires: now.AddDate(0, 0, days)}
 		cfg := config.Config{API: config.API{BaseURL: "https://api.example.com"}}
 		if !checkWay(cfg, probe, now, &list) || list[1].State != want || !strings.Contains(list[1].Detail, "TLS 1.3") {
@@ -182,18 +183,18 @@ func TestCheckOfNATS(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, simulator{})
 	found := s.check(1, nil)
-	wants(t, found, events.Failed, "NATS connection", "NATS_URL")
-	wants(t, found, events.OK, answering, "accepted") // goes on
+	wants(t, found, admin.Failed, "NATS connection", "NATS_URL")
+	wants(t, found, admin.OK, answering, "accepted") // goes on
 	plain := newSite(t, simulator{})
 	plain.startWithoutJetStream()
-	wants(t, plain.check(1, nil), events.Failed, "JetStream", "enable JetStream")
+	wants(t, plain.check(1, nil), admin.Failed, "JetStream", "enable JetStream")
 
 	s.startNATS()
 	s.foreign()
 	found = s.check(1, nil)
-	wants(t, found, events.Failed, "stream SESSIONS", "subjects is logins, not logins, session.ended")
-	wants(t, found, events.Failed, "consumer revoker", "max deliver is 3, not unlimited")
-	wants(t, found, events.Failed, "permission to dead-letter", "dlq.session.ended is stored by stream OTHERS, not SESSIONS_DLQ")
+	wants(t, found, admin.Failed, "stream SESSIONS", "subjects is logins, not logins, session.ended")
+	wants(t, found, admin.Failed, "consumer revoker", "max deliver is 3, not unlimited")
+	wants(t, found, admin.Failed, "permission to dead-letter", "dlq.session.ended is stored by stream OTHERS, not SESSIONS_DLQ")
 	s.says(exitConfiguration, append(s.env(), "REVOKER_TYPO=1"), []string{"check"}, "REVOKER_TYPO: no such variable", "0 ok, 0 warnings, 1 failed")
 }
 
@@ -224,11 +225,11 @@ func TestCheckOfPermissions(t *testing.T) {
 		{user: boxless, password: pw, permissions: {subscribe: "nothing"}}
 		{user: blind, password: pw, permissions: {publish: "nothing"}}`)
 	found := s.check(1, asWorker)
-	wants(t, found, events.Failed, "stream SESSIONS", "the account may not create it")
-	wants(t, found, events.Failed, "consumer revoker", "$JS.API.CONSUMER.CREATE.SESSIONS.revoker.session.ended")
+	wants(t, found, admin.Failed, "stream SESSIONS", "the account may not create it")
+	wants(t, found, admin.Failed, "consumer revoker", "$JS.API.CONSUMER.CREATE.SESSIONS.revoker.session.ended")
 	s.says(0, asAdmin, []string{"setup"})
 	for name, f := range s.check(0, asWorker) {
-		if f.State != events.OK {
+		if f.State != admin.OK {
 			t.Errorf("%s: %+v", name, f)
 		}
 	}
@@ -239,11 +240,11 @@ func TestCheckOfPermissions(t *testing.T) {
 		"permission to acknowledge": "$JS.ACK.SESSIONS.revoker.",
 		"permission to dead-letter": "dlq.session.ended",
 	} {
-		wants(t, found, events.Failed, name, "publishing to "+subject)
+		wants(t, found, admin.Failed, name, "publishing to "+subject)
 	}
 	const looking = "permission to look at streams and consumer"
-	wants(t, s.check(1, []string{"NATS_USER=boxless", "NATS_PASSWORD=pw"}), events.Failed, looking, "subscribing to the inbox")
-	wants(t, s.check(1, []string{"NATS_USER=blind", "NATS_PASSWORD=pw"}), events.Failed, looking, "publishing to $JS.API.STREAM.INFO.SESSIONS")
+	wants(t, s.check(1, []string{"NATS_USER=boxless", "NATS_PASSWORD=pw"}), admin.Failed, looking, "subscribing to the inbox")
+	wants(t, s.check(1, []string{"NATS_USER=blind", "NATS_PASSWORD=pw"}), admin.Failed, looking, "publishing to $JS.API.STREAM.INFO.SESSIONS")
 	t.Logf("three checks took %s", time.Since(began).Round(time.Millisecond))
-	wants(t, s.check(1, []string{"NATS_USER=worker", "NATS_PASSWORD=SECRET"}), events.Failed, "NATS connection", "look at NATS_CREDS")
+	wants(t, s.check(1, []string{"NATS_USER=worker", "NATS_PASSWORD=SECRET"}), admin.Failed, "NATS connection", "look at NATS_CREDS")
 }

@@ -170,24 +170,35 @@ func TestDocumentsMatchTheConfiguration(t *testing.T) {
 	}
 }
 
-// imports is who may import whom, of revoker's own packages; and what only one room may touch.
+// Who may import whom, of revoker's own packages; and what only some rooms may import.
 func TestRoomsImportWhatTheyMay(t *testing.T) {
 	t.Parallel()
 	allowed := map[string][]string{
-		"revoker/config":              {},
-		"revoker/events":              {"revoker/config", "revoker/events/jsonobject"},
-		"revoker/events/jsonobject":   {},
-		"revoker/events/eventfile":    {"revoker/events"},
-		"revoker/events/embedded":     {},
-		"revoker/worker/authlete":     {"revoker/config", "revoker/events/jsonobject"},
-		"revoker/worker/authlete/sim": {},
-		"revoker/worker":              {"revoker/config", "revoker/events", "revoker/worker/admission", "revoker/worker/authlete"},
-		"revoker/worker/admission":    {},
-		"revoker/worker/ops":          {"revoker/config", "revoker/events", "revoker/worker", "revoker/worker/admission"},
+		"revoker/config":                     {},
+		"revoker/events/internal/conn":       {"revoker/config"},
+		"revoker/events":                     {"revoker/config", "revoker/events/internal/conn", "revoker/events/jsonobject"},
+		"revoker/events/dlq":                 {"revoker/config", "revoker/events", "revoker/events/internal/conn"},
+		"revoker/events/admin":               {"revoker/config", "revoker/events", "revoker/events/dlq", "revoker/events/internal/conn"},
+		"revoker/events/internal/eventstest": {"revoker/config", "revoker/events", "revoker/events/embedded"},
+		"revoker/events/jsonobject":          {},
+		"revoker/events/eventfile":           {"revoker/events"},
+		"revoker/events/embedded":            {},
+		"revoker/worker/authlete":            {"revoker/config", "revoker/events/jsonobject"},
+		"revoker/worker/authlete/sim":        {},
+		"revoker/worker":                     {"revoker/config", "revoker/events", "revoker/worker/admission", "revoker/worker/authlete"},
+		"revoker/worker/admission":           {},
+		"revoker/worker/ops":                 {"revoker/config", "revoker/events", "revoker/events/admin", "revoker/events/dlq", "revoker/worker", "revoker/worker/admission", "revoker/worker/authlete"},
+	}
+	eventsRooms := []string{
+		"revoker/events", "revoker/events/internal/conn", "revoker/events/dlq", "revoker/events/admin", "revoker/events/internal/eventstest",
 	}
 	only := map[string][]string{
-		"github.com/nats-io/nats.go/jetstream":                            {"revoker/events"},
-		"github.com/nats-io/nats-server/v2/server":                        {"revoker/events/embedded"},
+		"github.com/nats-io/nats.go":                                      append([]string{"revoker/cmd/revoker", "revoker/worker"}, eventsRooms...), // for message headers
+		"github.com/nats-io/nats.go/jetstream":                            eventsRooms,
+		"github.com/synadia-io/orbit.go/natscontext":                      {"revoker/events/internal/conn"},
+		"revoker/events/internal/eventstest":                              {}, // tests alone
+		"github.com/nats-io/nats-server/v2/server":                        {"revoker/events/embedded", "revoker/events/internal/eventstest"},
+		"github.com/go-json-experiment/json/jsontext":                     {"revoker/events/jsonobject"},
 		"github.com/kelseyhightower/envconfig":                            {"revoker/config"},
 		"github.com/cloudevents/sdk-go/v2/event":                          {"revoker/events"},
 		"github.com/spf13/cobra":                                          {"revoker/cmd/revoker"},

@@ -17,6 +17,7 @@ import (
 
 	"revoker/config"
 	"revoker/events"
+	"revoker/events/admin"
 	"revoker/events/embedded"
 	"revoker/worker"
 	"revoker/worker/authlete/sim"
@@ -25,6 +26,8 @@ import (
 const (
 	devToken   = "dev-token"
 	devService = "1234567890"
+
+	leftTimeout = 5 * time.Second // to count the events that are left
 
 	devExample = "  revoker dev         # see it work, with nothing but this program\n"
 )
@@ -233,8 +236,10 @@ func (b *board) summarise(cfg config.Config, log *slog.Logger) {
 		plural(dead, "dead letter"), cfg.DeadLetterSubject)
 	if conn, err := events.Connect(cfg.NATS, "revoker dev", slog.New(slog.DiscardHandler), false); err == nil {
 		defer conn.Close()
-		if left, err := conn.Backlog(context.Background(), cfg.Stream, cfg.Consumer); err == nil {
-			fmt.Fprintf(b.out, ", %s left", plural(left.Waiting+left.Unsettled, "event"))
+		ctx, cancel := context.WithTimeout(context.Background(), leftTimeout)
+		defer cancel()
+		if queue, err := admin.NewStatusReader(conn, cfg).ReadQueue(ctx); err == nil {
+			fmt.Fprintf(b.out, ", %s left", plural(queue.Left(), "event"))
 		} else {
 			log.Warn("the backlog is not known", "error", err)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"revoker/config"
 	"revoker/events"
+	"revoker/events/dlq"
 )
 
 func newDLQCommand() *cobra.Command {
@@ -33,7 +34,7 @@ subjects; it does not call the API.`,
 }
 
 // openLetters connects and finds the dead-letter stream. The caller closes the connection.
-func openLetters(ctx context.Context, cmd *cobra.Command) (*events.LetterStore, *events.Conn, config.Config, error) {
+func openLetters(ctx context.Context, cmd *cobra.Command) (*dlq.LetterStore, *events.Conn, config.Config, error) {
 	cfg, err := config.Load()
 	if err != nil {
 		return nil, nil, cfg, config.Invalid(err)
@@ -42,7 +43,7 @@ func openLetters(ctx context.Context, cmd *cobra.Command) (*events.LetterStore, 
 	if err != nil {
 		return nil, nil, cfg, problem(err)
 	}
-	store, err := events.OpenLetters(ctx, conn, cfg)
+	store, err := dlq.OpenLetters(ctx, conn, cfg)
 	if err != nil {
 		conn.Close()
 		return nil, nil, cfg, problem(err)
@@ -78,8 +79,8 @@ func (f *letterFilter) declare(cmd *cobra.Command) {
 }
 
 // selection reads the flags and arguments. Its errors name the flag and quote no session ID.
-func (f *letterFilter) selection(args []string, now time.Time) (events.Selection, error) {
-	s := events.Selection{Reason: f.reason, ResultCode: f.code, Session: f.session}
+func (f *letterFilter) selection(args []string, now time.Time) (dlq.Selection, error) {
+	s := dlq.Selection{Reason: f.reason, ResultCode: f.code, Session: f.session}
 	var errs []error
 	note := func(err error) { errs = append(errs, err) }
 	var err error
@@ -124,17 +125,17 @@ func parseMoment(flag, text string, now time.Time) (time.Time, error) {
 }
 
 // parseSequences reads 17, 20-25 or 30-.
-func parseSequences(text string) (events.SequenceRange, error) {
+func parseSequences(text string) (dlq.SequenceRange, error) {
 	from, to, isRange := strings.Cut(text, "-")
 	first, err := strconv.ParseUint(from, 10, 64)
 	last := first
 	if isRange && to == "" {
-		last = events.OpenEnd
+		last = dlq.OpenEnd
 	} else if isRange && err == nil {
 		last, err = strconv.ParseUint(to, 10, 64)
 	}
 	if err != nil || first == 0 || last < first {
-		return events.SequenceRange{}, fmt.Errorf("%q is not a sequence: 17, 20-25 or 30-", text)
+		return dlq.SequenceRange{}, fmt.Errorf("%q is not a sequence: 17, 20-25 or 30-", text)
 	}
-	return events.SequenceRange{First: first, Last: last}, nil
+	return dlq.SequenceRange{First: first, Last: last}, nil
 }

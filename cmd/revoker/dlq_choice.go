@@ -5,18 +5,18 @@ import (
 	"slices"
 	"strings"
 
-	"revoker/events"
+	"revoker/events/dlq"
 )
 
 // choice is the letters that were there when the operator was asked.
 type choice struct {
-	groups  events.LetterGroups
+	groups  dlq.LetterGroups
 	last    uint64   // the newest of them
 	missing []uint64 // sequences that were named one by one
 }
 
 // choose counts the letters, limit of them at the most if that is not 0.
-func choose(letters letterSeq, selection events.Selection, limit int) (*choice, error) {
+func choose(letters letterSeq, selection dlq.Selection, limit int) (*choice, error) {
 	c := &choice{}
 	named := map[uint64]bool{}
 	for _, r := range selection.Sequences {
@@ -47,7 +47,7 @@ func choose(letters letterSeq, selection events.Selection, limit int) (*choice, 
 
 // again leaves those of the letters that were chosen.
 func (c *choice) again(letters letterSeq) letterSeq {
-	return func(yield func(events.StoredLetter, error) bool) {
+	return func(yield func(dlq.StoredLetter, error) bool) {
 		for letter, err := range letters {
 			if err == nil && letter.Sequence > c.last || !yield(letter, err) {
 				return

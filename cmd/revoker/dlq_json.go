@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"revoker/events"
+	"revoker/events/dlq"
 )
 
 // letterJSON is a dead letter for programs. The session is masked; what only `dlq show` prints is in shownJSON.
@@ -50,7 +51,7 @@ type shownJSON struct {
 	PayloadBase64 []byte      `json:"payloadBase64,omitempty"`
 }
 
-func newLetterJSON(l events.StoredLetter) letterJSON {
+func newLetterJSON(l dlq.StoredLetter) letterJSON {
 	return letterJSON{
 		Stream: l.Stream, Sequence: l.Sequence, Stored: l.Stored, Reason: l.Reason, Error: events.MaskIn(l.Error, l.SessionID),
 		HTTPStatus: l.HTTPStatus, ResultCode: l.ResultCode, ResultMessage: events.MaskIn(l.ResultMessage, l.SessionID),
@@ -62,7 +63,7 @@ func newLetterJSON(l events.StoredLetter) letterJSON {
 	}
 }
 
-func newShownJSON(l events.StoredLetter) shownJSON {
+func newShownJSON(l dlq.StoredLetter) shownJSON {
 	shown := shownJSON{letterJSON: newLetterJSON(l), SessionID: string(l.SessionID), MessageID: l.Origin.MessageID, Headers: l.OwnHeader()}
 	if utf8.Valid(l.Payload) {
 		text := string(l.Payload)
@@ -93,7 +94,7 @@ type groupJSON struct {
 	Example    uint64    `json:"example"`
 }
 
-func groupsJSON(groups *events.LetterGroups) []groupJSON {
+func groupsJSON(groups *dlq.LetterGroups) []groupJSON {
 	list := []groupJSON{}
 	for _, g := range groups.List() {
 		list = append(list, groupJSON(g))
@@ -102,7 +103,7 @@ func groupsJSON(groups *events.LetterGroups) []groupJSON {
 }
 
 // writeListJSON writes one object whose letters come last, one a line, so that they need not be in memory at once.
-func writeListJSON(out io.Writer, stream string, groups *events.LetterGroups, letters letterSeq) error {
+func writeListJSON(out io.Writer, stream string, groups *dlq.LetterGroups, letters letterSeq) error {
 	name, _ := json.Marshal(stream)
 	counts, err := json.Marshal(groupsJSON(groups))
 	if err != nil {

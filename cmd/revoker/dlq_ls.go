@@ -7,9 +7,9 @@ import (
 	"io"
 	"time"
 
-	"github.com/spf13/cobra"
+	"revoker/events/dlq"
 
-	"revoker/events"
+	"github.com/spf13/cobra"
 )
 
 func newDLQListCommand() *cobra.Command {
@@ -58,8 +58,8 @@ type letterList struct {
 }
 
 // print reads the letters once to count them, and a second time if all are to be listed, so that memory stays flat.
-func (l letterList) print(ctx context.Context, store *events.LetterStore, selection events.Selection, out, errOut io.Writer) error {
-	var groups events.LetterGroups
+func (l letterList) print(ctx context.Context, store *dlq.LetterStore, selection dlq.Selection, out, errOut io.Writer) error {
+	var groups dlq.LetterGroups
 	newest := newestLetters{most: l.limit}
 	bar := newProgress(errOut, int64(store.Stored()), "dead letters")
 	for letter, err := range store.All(ctx, selection, bar.Add) {
@@ -92,11 +92,11 @@ func (l letterList) print(ctx context.Context, store *events.LetterStore, select
 // newestLetters keeps the newest of all letters that are added, without their payloads.
 type newestLetters struct {
 	most int
-	ring []events.StoredLetter
+	ring []dlq.StoredLetter
 	next int
 }
 
-func (n *newestLetters) add(letter events.StoredLetter) {
+func (n *newestLetters) add(letter dlq.StoredLetter) {
 	letter.Header, letter.Payload = nil, nil
 	switch {
 	case n.most == 0:
@@ -109,7 +109,7 @@ func (n *newestLetters) add(letter events.StoredLetter) {
 }
 
 func (n *newestLetters) all() letterSeq {
-	return func(yield func(events.StoredLetter, error) bool) {
+	return func(yield func(dlq.StoredLetter, error) bool) {
 		for i := range n.ring {
 			if !yield(n.ring[(n.next+i)%len(n.ring)], nil) {
 				return

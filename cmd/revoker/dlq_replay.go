@@ -6,19 +6,19 @@ import (
 	"github.com/spf13/cobra"
 
 	"revoker/config"
-	"revoker/events"
+	"revoker/events/dlq"
 )
 
 func newDLQReplayCommand() *cobra.Command {
 	sweep := &letterSweep{
 		verb: "replay", done: "replayed",
 		ask: func(cfg config.Config) string { return "Publish the events of %s to stream " + cfg.Stream + " again?" },
-		prepare: func(ctx context.Context, store *events.LetterStore, repeated func()) (letterAct, error) {
+		prepare: func(ctx context.Context, store *dlq.LetterStore, repeated func()) (letterAct, error) {
 			replayer, err := store.Replayer(ctx)
 			if err != nil {
 				return nil, err
 			}
-			return func(ctx context.Context, letter events.StoredLetter) error {
+			return func(ctx context.Context, letter dlq.StoredLetter) error {
 				before, err := replayer.Replay(ctx, letter)
 				if before && err == nil {
 					repeated()

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/spf13/cobra"
+	"revoker/events/dlq"
 
-	"revoker/events"
+	"github.com/spf13/cobra"
 )
 
 func newDLQShowCommand() *cobra.Command {
@@ -53,7 +53,7 @@ It prints the session ID in clear. What a terminal might obey is escaped.`,
 }
 
 // writeLetter prints all there is to know of a letter.
-func writeLetter(out io.Writer, l events.StoredLetter) error {
+func writeLetter(out io.Writer, l dlq.StoredLetter) error {
 	fmt.Fprintf(out, "Dead letter %s, stored %s\n\n", printable(l.Name(), ""), moment(l.Stored))
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, fact := range letterFacts(l) {
@@ -77,7 +77,7 @@ func writeLetter(out io.Writer, l events.StoredLetter) error {
 	return err
 }
 
-func letterFacts(l events.StoredLetter) [][2]string {
+func letterFacts(l dlq.StoredLetter) [][2]string {
 	number := func(n int) string {
 		if n == 0 {
 			return ""

@@ -9,11 +9,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"revoker/config"
-	"revoker/events"
+	"revoker/events/dlq"
 )
 
 // letterAct does one thing to one letter.
-type letterAct = func(context.Context, events.StoredLetter) error
+type letterAct = func(context.Context, dlq.StoredLetter) error
 
 // letterSweep is what `dlq replay` and `dlq rm` have in common: they choose letters, say how many, ask, and do one thing
 // to each.
@@ -23,7 +23,7 @@ type letterSweep struct {
 	ask func(config.Config) string
 	// prepare finds what is needed before anything is asked, and returns what to do to one letter. repeated is to be
 	// called for a letter whose event an earlier run had published.
-	prepare func(ctx context.Context, store *events.LetterStore, repeated func()) (letterAct, error)
+	prepare func(ctx context.Context, store *dlq.LetterStore, repeated func()) (letterAct, error)
 
 	filter                 letterFilter
 	all, yes, dryRun, json bool
@@ -42,7 +42,7 @@ func (s *letterSweep) declare(cmd *cobra.Command) {
 }
 
 // check refuses what can be refused without a look at the stream.
-func (s *letterSweep) check(cmd *cobra.Command, selection events.Selection) error {
+func (s *letterSweep) check(cmd *cobra.Command, selection dlq.Selection) error {
 	switch {
 	case s.limit < 0:
 		return errors.New("--limit: must not be negative")
@@ -91,7 +91,7 @@ func (s *letterSweep) run(cmd *cobra.Command, args []string) error {
 }
 
 // choose reads the letters a first time, to say how many there are.
-func (s *letterSweep) choose(cmd *cobra.Command, store *events.LetterStore, selection events.Selection) (*choice, error) {
+func (s *letterSweep) choose(cmd *cobra.Command, store *dlq.LetterStore, selection dlq.Selection) (*choice, error) {
 	bar := newProgress(cmd.ErrOrStderr(), int64(store.Stored()), "dead letters")
 	defer bar.Finish()
 	return choose(store.All(cmd.Context(), selection, bar.Add), selection, s.limit)
@@ -102,7 +102,7 @@ func (s *letterSweep) sweep(cmd *cobra.Command, tally *sweepTally, letters lette
 	bar := newProgress(cmd.ErrOrStderr(), int64(tally.chosen.groups.Total), "dead letters")
 	defer bar.Finish()
 	tally.swept = true
-	tally.err = events.Sweep(cmd.Context(), tally.chosen.again(letters), s.rate, do, func(l events.StoredLetter, err error) {
+	tally.err = dlq.Sweep(cmd.Context(), tally.chosen.again(letters), s.rate, do, func(l dlq.StoredLetter, err error) {
 		tally.add(l, err)
 		bar.Add(1)
 	})

@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"revoker/events"
+	"revoker/events/dlq"
 )
 
 // letterSeq is letters one after the other; an error ends them.
-type letterSeq = iter.Seq2[events.StoredLetter, error]
+type letterSeq = iter.Seq2[dlq.StoredLetter, error]
 
 // writeList prints the groups, then the letters, of which there are all or the newest.
-func writeList(out io.Writer, stream string, groups *events.LetterGroups, letters letterSeq, listed int, all bool) error {
+func writeList(out io.Writer, stream string, groups *dlq.LetterGroups, letters letterSeq, listed int, all bool) error {
 	fmt.Fprintf(out, "%s in %s\n\n", counted(groups.Total, "dead letter"), stream)
 	if err := writeGroups(out, groups); err != nil || listed == 0 && !all {
 		return err
@@ -28,7 +29,7 @@ func writeList(out io.Writer, stream string, groups *events.LetterGroups, letter
 	return writeRows(out, letters)
 }
 
-func writeGroups(out io.Writer, groups *events.LetterGroups) error {
+func writeGroups(out io.Writer, groups *dlq.LetterGroups) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "REASON\tCODE\tCOUNT\tOLDEST\tNEWEST\tEXAMPLE")
 	for _, g := range groups.List() {
@@ -68,7 +69,7 @@ func writeRows(out io.Writer, letters letterSeq) error {
 // cell is a fact in a table.
 func cell(text string) string {
 	if text == "" {
-		return events.NoResultCode
+		return dlq.NoResultCode
 	}
 	return printable(text, "")
 }
@@ -83,7 +84,7 @@ func sessionMask(id events.SessionID) string {
 
 func moment(t time.Time) string {
 	if t.IsZero() {
-		return events.NoResultCode
+		return dlq.NoResultCode
 	}
 	return t.UTC().Format(time.RFC3339)
 }

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"revoker/events"
+	"revoker/events/dlq"
 )
 
 // sweepTally counts what became of the letters.
@@ -31,12 +31,12 @@ type refusal struct {
 	Example uint64 `json:"example"`
 }
 
-func (t *sweepTally) add(letter events.StoredLetter, err error) {
-	var refused *events.RefusedError
+func (t *sweepTally) add(letter dlq.StoredLetter, err error) {
+	var refused *dlq.RefusedError
 	switch {
 	case err == nil:
 		t.done++
-	case errors.Is(err, events.ErrNoLetter):
+	case errors.Is(err, dlq.ErrNoLetter):
 		t.gone++
 	case errors.As(err, &refused):
 		if t.refused[refused.Reason] == nil {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"revoker/events"
+	"revoker/events/admin"
 )
 
 const (
@@ -15,12 +15,12 @@ const (
 // history is the statuses of the last minutes.
 type history struct {
 	interval time.Duration
-	statuses []events.Status
+	statuses []admin.Status
 	failure  error // of the last try to read the status, if it failed
 }
 
 // add takes a status in. One of a stream or consumer that was made anew begins the history anew.
-func (h *history) add(s events.Status) {
+func (h *history) add(s admin.Status) {
 	if n := len(h.statuses); n > 0 && s.LastSequence < h.statuses[n-1].LastSequence {
 		h.statuses = nil
 	}
@@ -30,7 +30,7 @@ func (h *history) add(s events.Status) {
 	}
 }
 
-func (h *history) last() events.Status { return h.statuses[len(h.statuses)-1] }
+func (h *history) last() admin.Status { return h.statuses[len(h.statuses)-1] }
 
 func (h *history) span() string {
 	return h.last().Time.Sub(h.statuses[0].Time).Round(time.Second).String()
@@ -58,7 +58,7 @@ func (h *history) rates() watchRates {
 
 // ratesBetween counts what was published by the stream's sequence, which only counts events if it stores nothing else, and
 // what was settled by what is left.
-func ratesBetween(first, last events.Status) watchRates {
+func ratesBetween(first, last admin.Status) watchRates {
 	elapsed := last.Time.Sub(first.Time).Seconds()
 	if elapsed <= 0 {
 		return watchRates{}
@@ -78,7 +78,7 @@ func ratesBetween(first, last events.Status) watchRates {
 }
 
 // text says it in one line.
-func (r watchRates) text(s events.Status) string {
+func (r watchRates) text(s admin.Status) string {
 	if r.Shrinking == nil {
 		return "rates are known after the next refresh"
 	}

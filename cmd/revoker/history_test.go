@@ -6,14 +6,14 @@ import (
 	"testing"
 	"time"
 
-	"revoker/events"
+	"revoker/events/admin"
 )
 
 var watched = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // after is a status so many seconds after watched.
-func after(seconds, left int, sequence uint64) events.Status {
-	return events.Status{Time: watched.Add(time.Duration(seconds) * time.Second), Backlog: left, LastSequence: sequence, Alone: true}
+func after(seconds, left int, sequence uint64) admin.Status {
+	return admin.Status{Time: watched.Add(time.Duration(seconds) * time.Second), Backlog: left, LastSequence: sequence, Alone: true}
 }
 
 func TestRates(t *testing.T) {
@@ -23,7 +23,7 @@ func TestRates(t *testing.T) {
 	mixed := after(10, 500, 9000)
 	mixed.Alone = false
 	for name, c := range map[string]struct {
-		first, last events.Status
+		first, last admin.Status
 		want        string
 	}{
 		"shrinking":           {after(0, 1000, 1000), after(10, 500, 1000), "published 0/s, settled 50/s, nothing left in 10s"},

@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"revoker/events"
+	"revoker/events/admin"
 	"revoker/worker/authlete/sim"
 )
 
@@ -39,7 +39,7 @@ func TestTheOldestServer(t *testing.T) {
 			t.Errorf("%s: revoked %v", id, session.Revoked())
 		}
 	}
-	wants(t, s.check(0, nil), events.Warning, "NATS server version", "2.11")
+	wants(t, s.check(0, nil), admin.Warning, "NATS server version", "2.11")
 	s.says(0, nil, []string{"status"}, "dead letters", "workers")
 	s.says(1, nil, []string{"pause"}, "a consumer can be paused from 2.11 on", "Stop the workers instead")
 	s.says(0, nil, []string{"dlq", "ls"}, "CALLER_ERROR")

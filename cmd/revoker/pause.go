@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"revoker/events/admin"
+
 	"github.com/spf13/cobra"
 )
 
@@ -31,7 +33,7 @@ Watch the stream's max age: an event that waits for longer is lost.`,
 				return err
 			}
 			defer conn.Close()
-			until, err := conn.Pause(cmd.Context(), cfg, d)
+			until, err := admin.Pause(cmd.Context(), conn, cfg, d)
 			if err != nil {
 				return problem(err)
 			}

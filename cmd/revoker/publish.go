@@ -165,7 +165,7 @@ func (o *publishOptions) publish(ctx context.Context, p *publication, cfg config
 		return nil, err
 	}
 	defer conn.Close()
-	bulk, err := events.NewBulk(ctx, conn, cfg.Stream, cfg.Subject, o.timeout)
+	bulk, err := events.NewBulkPublisher(ctx, conn, cfg.Stream, cfg.Subject, o.timeout)
 	if err != nil {
 		return nil, err
 	}

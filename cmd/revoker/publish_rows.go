@@ -118,7 +118,7 @@ func (p *publication) reject(input string, row eventfile.Row, reason error) erro
 }
 
 // send publishes rows, as fast as limit allows where there is one.
-func (p *publication) send(ctx context.Context, bulk *events.Bulk, limit *rate.Limiter) func(position, eventfile.Row) error {
+func (p *publication) send(ctx context.Context, bulk *events.BulkPublisher, limit *rate.Limiter) func(position, eventfile.Row) error {
 	return func(at position, row eventfile.Row) error {
 		if limit != nil {
 			if err := limit.Wait(ctx); err != nil {

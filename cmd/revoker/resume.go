@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/spf13/cobra"
+	"revoker/events/admin"
 
-	"revoker/events"
+	"github.com/spf13/cobra"
 )
 
 func newResumeCommand() *cobra.Command {
@@ -28,9 +28,9 @@ letters, whatever their number, until a session is revoked again.`,
 				return err
 			}
 			defer conn.Close()
-			released, err := conn.LetGo(cmd.Context(), cfg)
-			was, resumeErr := conn.Resume(cmd.Context(), cfg)
-			if released > 0 && err == nil && errors.Is(resumeErr, events.ErrNoPause) {
+			released, err := admin.LetGo(cmd.Context(), conn, cfg)
+			was, resumeErr := admin.Resume(cmd.Context(), conn, cfg)
+			if released > 0 && err == nil && errors.Is(resumeErr, admin.ErrNoPause) {
 				resumeErr = nil // there was no pause to end
 			}
 			if err := errors.Join(err, resumeErr); err != nil {

@@ -104,7 +104,7 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch)
 	defer conn.Close()
 	health.Watch(conn)
 
-	consumer, letters, err := events.Setup(ctx, conn, cfg)
+	consumer, letters, err := events.Ensure(ctx, conn, cfg)
 	switch {
 	case ctx.Err() != nil: // stopped while it waited
 		return nil
@@ -117,7 +117,7 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch)
 		w.Trace(traces)
 	}
 	health.Serve(w)
-	conn.Answer(cfg, answerer(w), w.LetGo)
+	events.Answer(conn, cfg, answerer(w), w.LetGo)
 	w.Run(ctx)
 	if err := conn.Flush(flushTimeout); err != nil {
 		log.Warn("the last acknowledgements may be lost; their events are delivered again", "error", err)

@@ -11,6 +11,7 @@ import (
 
 	"revoker/config"
 	"revoker/events"
+	"revoker/events/dlq"
 )
 
 func newSetupCommand() *cobra.Command {
@@ -46,7 +47,7 @@ func (s setup) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer conn.Close()
-	plan, err := conn.MakePlan(cmd.Context(), cfg)
+	plan, err := events.MakePlan(cmd.Context(), conn, cfg)
 	if err != nil {
 		return problem(err)
 	}
@@ -92,7 +93,7 @@ func (s setup) agree(cmd *cobra.Command, plan events.Plan) error {
 
 // apply does what was agreed to, unless it has changed since.
 func (s setup) apply(cmd *cobra.Command, conn *events.Conn, cfg config.Config, agreed events.Plan) error {
-	now, err := conn.MakePlan(cmd.Context(), cfg)
+	now, err := events.MakePlan(cmd.Context(), conn, cfg)
 	if err != nil {
 		return err
 	}
@@ -138,7 +139,7 @@ func writePlan(out io.Writer, plan events.Plan) {
 			mark, present := "~", printable(d.Present, "")
 			switch {
 			case o.Missing:
-				mark, present = "+", events.NoResultCode
+				mark, present = "+", dlq.NoResultCode
 			case d.Remedy != "":
 				mark = "!"
 				refused = append(refused, fmt.Sprintf("! %s: %s", name, printable(d.String()+"; "+d.Remedy, "")))

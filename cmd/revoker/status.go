@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"revoker/events"
+	"revoker/events/admin"
 )
 
 func newStatusCommand() *cobra.Command {
@@ -45,7 +46,7 @@ wait for their retry are one number.`,
 				return err
 			}
 			defer conn.Close()
-			status, err := events.NewStatusReader(conn, cfg).Read(cmd.Context())
+			status, err := admin.NewStatusReader(conn, cfg).Read(cmd.Context())
 			if err != nil {
 				return problem(err)
 			}
@@ -63,7 +64,7 @@ wait for their retry are one number.`,
 }
 
 // statusText is the status for people.
-func statusText(s events.Status) string {
+func statusText(s admin.Status) string {
 	var text strings.Builder
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
@@ -95,7 +96,7 @@ func statusText(s events.Status) string {
 	return text.String()
 }
 
-func pauseText(s events.Status) string {
+func pauseText(s admin.Status) string {
 	switch {
 	case !s.Paused:
 		return ""
@@ -105,7 +106,7 @@ func pauseText(s events.Status) string {
 	return ", PAUSED until " + moment(*s.PausedUntil)
 }
 
-func oldestText(s events.Status) string {
+func oldestText(s admin.Status) string {
 	if s.Oldest == nil {
 		return "-"
 	}
@@ -129,7 +130,7 @@ func seconds(n int) string {
 	return fmt.Sprintf("%ds", n)
 }
 
-func letterText(letters *events.DeadLetterCount) string {
+func letterText(letters *admin.DeadLetterCount) string {
 	if letters == nil {
 		return "-"
 	}
@@ -149,7 +150,7 @@ func letterText(letters *events.DeadLetterCount) string {
 }
 
 // workersText says how many there are, as far as it is known.
-func workersText(s events.Status) string {
+func workersText(s admin.Status) string {
 	switch {
 	case len(s.Workers) > 0 && s.OpenPulls > len(s.Workers):
 		return fmt.Sprintf("%d answered, but %d wait for events", len(s.Workers), s.OpenPulls)

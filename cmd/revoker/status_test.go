@@ -9,10 +9,10 @@ import (
 	"syscall"
 	"testing"
 
-	"revoker/events"
+	"revoker/events/admin"
 )
 
-func (s *site) status(env ...string) (status events.Status) {
+func (s *site) status(env ...string) (status admin.Status) {
 	s.t.Helper()
 	out, code := s.say(env, "status", "--json")
 	if err := json.Unmarshal([]byte(out), &status); err != nil || code != 0 {

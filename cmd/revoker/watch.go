@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"revoker/config"
-	"revoker/events"
+	"revoker/events/admin"
 )
 
 // What a terminal is told: https://invisible-island.net/xterm/ctlseqs/ctlseqs.html
@@ -42,7 +42,7 @@ func watchStatus(cmd *cobra.Command, interval time.Duration, asJSON bool) error 
 		return err
 	}
 	defer conn.Close()
-	reader := events.NewStatusReader(conn, cfg)
+	reader := admin.NewStatusReader(conn, cfg)
 	status, err := reader.Read(cmd.Context())
 	if err != nil {
 		return problem(err)
@@ -61,7 +61,7 @@ func watchStatus(cmd *cobra.Command, interval time.Duration, asJSON bool) error 
 	return problem(watchLoop(cmd.Context(), reader, history, func() error { return show(out, history) }))
 }
 
-func watchLoop(ctx context.Context, reader *events.StatusReader, history *history, show func() error) error {
+func watchLoop(ctx context.Context, reader *admin.StatusReader, history *history, show func() error) error {
 	ticker := time.NewTicker(history.interval)
 	defer ticker.Stop()
 	for {
@@ -86,7 +86,7 @@ func watchLoop(ctx context.Context, reader *events.StatusReader, history *histor
 // watchJSON prints one object a line.
 func watchJSON(out io.Writer, h *history) error {
 	object, err := json.Marshal(struct {
-		events.Status
+		admin.Status
 		watchRates
 		Failure string `json:"failure,omitempty"`
 	}{h.last(), h.rates(), failureText(h.failure)})

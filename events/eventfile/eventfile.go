@@ -45,7 +45,7 @@ type Row struct {
 	Raw []byte
 	// Event is what the row says, if Err is nil.
 	Event events.Event
-	// Err says why the row is no event. It quotes nothing of the row.
+	// Err says why the row is not an event. It quotes nothing of the row.
 	Err error
 }
 

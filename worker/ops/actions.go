@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"revoker/events"
+	"revoker/events/admin"
+	"revoker/events/dlq"
 )
 
 const (
@@ -55,7 +57,7 @@ func (c *console) sweep(w http.ResponseWriter, r *http.Request, log *slog.Logger
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	progress := sweepProgress{Refused: map[string]int{}}
 	said := time.Now()
-	err = events.Sweep(r.Context(), store.All(r.Context(), chosen, nil), 0, do, func(_ events.StoredLetter, err error) {
+	err = dlq.Sweep(r.Context(), store.All(r.Context(), chosen, nil), 0, do, func(_ dlq.StoredLetter, err error) {
 		progress.count(err)
 		if now := time.Now(); now.Sub(said) >= progressEvery {
 			said = now
@@ -89,7 +91,7 @@ func (s sweepRequest) check() error {
 }
 
 // deed is what is to be done to one letter.
-func (c *console) deed(ctx context.Context, action string) (*events.LetterStore, func(context.Context, events.StoredLetter) error, error) {
+func (c *console) deed(ctx context.Context, action string) (*dlq.LetterStore, func(context.Context, dlq.StoredLetter) error, error) {
 	store, err := c.store(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -101,20 +103,20 @@ func (c *console) deed(ctx context.Context, action string) (*events.LetterStore,
 	if err != nil {
 		return nil, nil, err
 	}
-	return store, func(ctx context.Context, l events.StoredLetter) error {
+	return store, func(ctx context.Context, l dlq.StoredLetter) error {
 		_, err := replayer.Replay(ctx, l)
 		return err
 	}, nil
 }
 
 func (p *sweepProgress) count(err error) {
-	var refused *events.RefusedError
+	var refused *dlq.RefusedError
 	switch {
 	case err == nil:
 		p.Done++
 	case errors.As(err, &refused):
 		p.Refused[refused.Reason]++
-	case errors.Is(err, events.ErrNoLetter):
+	case errors.Is(err, dlq.ErrNoLetter):
 		p.Gone++
 	default:
 		p.Error = err.Error()
@@ -141,7 +143,7 @@ func (c *console) pause(w http.ResponseWriter, r *http.Request, log *slog.Logger
 		return
 	}
 	c.act(w, r, func(ctx context.Context, conn *events.Conn) error {
-		until, err := conn.Pause(ctx, c.cfg, time.Duration(request.Seconds)*time.Second)
+		until, err := admin.Pause(ctx, conn, c.cfg, time.Duration(request.Seconds)*time.Second)
 		if err == nil {
 			log.Info("an operator paused the consumer", "until", until)
 		}
@@ -151,9 +153,9 @@ func (c *console) pause(w http.ResponseWriter, r *http.Request, log *slog.Logger
 
 func (c *console) resume(w http.ResponseWriter, r *http.Request, log *slog.Logger) {
 	c.act(w, r, func(ctx context.Context, conn *events.Conn) error {
-		released, err := conn.LetGo(ctx, c.cfg)
-		_, resumeErr := conn.Resume(ctx, c.cfg)
-		if released > 0 && errors.Is(resumeErr, events.ErrNoPause) {
+		released, err := admin.LetGo(ctx, conn, c.cfg)
+		_, resumeErr := admin.Resume(ctx, conn, c.cfg)
+		if released > 0 && errors.Is(resumeErr, admin.ErrNoPause) {
 			resumeErr = nil // there was no pause to end
 		}
 		if err = errors.Join(err, resumeErr); err == nil {

@@ -10,6 +10,7 @@ import (
 
 	"revoker/config"
 	"revoker/events"
+	"revoker/events/admin"
 )
 
 const (
@@ -31,7 +32,7 @@ type State struct {
 	Working   bool                `json:"working"`
 	Worker    *events.WorkerState `json:"worker"`
 	// Fleet is the state of the whole fleet, as JetStream knows it; absent until it was read.
-	Fleet *events.Status `json:"fleet"`
+	Fleet *admin.Status `json:"fleet"`
 	// FleetError says why it could not be read.
 	FleetError string `json:"fleetError,omitempty"`
 	// CanAct tells whether there is a console token, SignedIn whether this reader gave it.
@@ -54,22 +55,22 @@ type fleet struct {
 	running sync.WaitGroup
 
 	mu     sync.Mutex
-	reader *events.StatusReader
+	reader *admin.StatusReader
 	asking bool
 	asked  time.Time
-	status *events.Status
+	status *admin.Status
 	err    error
 }
 
 // latest returns what was read last, and reads again in the background if that is old.
-func (f *fleet) latest(conn *events.Conn) (*events.Status, error) {
+func (f *fleet) latest(conn *events.Conn) (*admin.Status, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if conn == nil {
 		return nil, nil
 	}
 	if f.reader == nil {
-		f.reader = events.NewStatusReader(conn, f.cfg)
+		f.reader = admin.NewStatusReader(conn, f.cfg)
 	}
 	if !f.asking && time.Since(f.asked) >= statusInterval {
 		f.asking = true

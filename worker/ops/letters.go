@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 
 	"revoker/config"
-	"revoker/events"
+	"revoker/events/dlq"
 )
 
 const (
@@ -45,13 +45,13 @@ func (s selection) check() error {
 	return nil
 }
 
-func (s selection) events() events.Selection {
-	chosen := events.Selection{Reason: s.Reason, ResultCode: s.ResultCode, Since: s.Since, Until: s.Until, Session: s.Session}
+func (s selection) events() dlq.Selection {
+	chosen := dlq.Selection{Reason: s.Reason, ResultCode: s.ResultCode, Since: s.Since, Until: s.Until, Session: s.Session}
 	for _, sequence := range s.Sequences {
-		chosen.Sequences = append(chosen.Sequences, events.SequenceRange{First: sequence, Last: sequence})
+		chosen.Sequences = append(chosen.Sequences, dlq.SequenceRange{First: sequence, Last: sequence})
 	}
 	if len(s.Sequences) == 0 && s.Last > 0 {
-		chosen.Sequences = []events.SequenceRange{{First: max(s.First, 1), Last: s.Last}}
+		chosen.Sequences = []dlq.SequenceRange{{First: max(s.First, 1), Last: s.Last}}
 	}
 	return chosen
 }
@@ -69,7 +69,7 @@ type letterRow struct {
 }
 
 // rowOf is the same for all who read it, signed in or not.
-func rowOf(l events.StoredLetter, cfg config.Config) letterRow {
+func rowOf(l dlq.StoredLetter, cfg config.Config) letterRow {
 	return letterRow{
 		Sequence: l.Sequence, Stored: l.Stored, Reason: publicReason(l.Reason), ResultCode: publicCode(l.ResultCode), HTTPStatus: l.HTTPStatus,
 		Session: mask(l.SessionID), Error: publicError(l, cfg), ReplayOf: l.ReplayOf,
@@ -130,16 +130,16 @@ func (c *console) letters(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (c *console) store(ctx context.Context) (*events.LetterStore, error) {
+func (c *console) store(ctx context.Context) (*dlq.LetterStore, error) {
 	conn, _ := c.server.parts()
 	if conn == nil || !conn.Connected() {
 		return nil, errors.New("not connected to NATS")
 	}
-	return events.OpenLetters(ctx, conn, c.cfg)
+	return dlq.OpenLetters(ctx, conn, c.cfg)
 }
 
-func (c *console) listLetters(ctx context.Context, store *events.LetterStore, chosen events.Selection) (letterList, error) {
-	var groups events.LetterGroups
+func (c *console) listLetters(ctx context.Context, store *dlq.LetterStore, chosen dlq.Selection) (letterList, error) {
+	var groups dlq.LetterGroups
 	list := letterList{Groups: []groupRow{}, Newest: []letterRow{}}
 	var newest [lettersShown]letterRow
 	for l, err := range store.All(ctx, chosen, nil) {
@@ -165,7 +165,7 @@ type letterDetail struct {
 	letterRow
 	Event    *publicEvent        `json:"event,omitempty"` // absent where it can't be decoded
 	Message  string              `json:"message"`
-	Origin   events.Origin       `json:"origin"`
+	Origin   dlq.Origin          `json:"origin"`
 	Headers  map[string][]string `json:"headers"`
 	Payload  string              `json:"payload"`
 	Encoding string              `json:"encoding"` // text, base64 or hidden
@@ -200,7 +200,7 @@ func (c *console) letter(w http.ResponseWriter, r *http.Request) {
 	}
 	l, err := store.Get(ctx, sequence)
 	switch {
-	case errors.Is(err, events.ErrNoLetter):
+	case errors.Is(err, dlq.ErrNoLetter):
 		answer(w, http.StatusNotFound, failure{"This dead letter is gone: somebody replayed or discarded it, or it reached its age."})
 		return
 	case err != nil:
@@ -217,7 +217,7 @@ func (c *console) letter(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, publicLetter(l, c.cfg))
 }
 
-func publicLetter(l events.StoredLetter, cfg config.Config) letterDetail {
+func publicLetter(l dlq.StoredLetter, cfg config.Config) letterDetail {
 	return letterDetail{
 		letterRow: rowOf(l, cfg), Event: publicEventOf(l, cfg), Origin: publicOrigin(l.Origin, cfg), Headers: map[string][]string{},
 		Encoding: "hidden", Omitted: l.PayloadOmitted, Masked: true,
@@ -225,7 +225,7 @@ func publicLetter(l events.StoredLetter, cfg config.Config) letterDetail {
 }
 
 // fullDetail has all that is in the letter, the session ID among it.
-func fullDetail(l events.StoredLetter, cfg config.Config) letterDetail {
+func fullDetail(l dlq.StoredLetter, cfg config.Config) letterDetail {
 	d := letterDetail{
 		letterRow: rowOf(l, cfg), Event: publicEventOf(l, cfg), Message: l.ResultMessage, Origin: l.Origin, Headers: l.OwnHeader(),
 		Encoding: "text", Omitted: l.PayloadOmitted,

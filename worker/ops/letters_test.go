@@ -54,7 +54,7 @@ func newDesk(t *testing.T) *desk {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	consumer, _, err := events.Setup(d.deadline(), conn, d.cfg)
+	consumer, _, err := events.Ensure(d.deadline(), conn, d.cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

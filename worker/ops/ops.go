@@ -16,6 +16,7 @@ import (
 
 	"revoker/config"
 	"revoker/events"
+	"revoker/events/admin"
 	"revoker/worker"
 )
 
@@ -114,7 +115,7 @@ func (s *Server) Serve(w *worker.Worker) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.worker = w
-	s.queue = newQueue(events.NewStatusReader(s.conn, s.cfg).ReadQueue)
+	s.queue = newQueue(admin.NewStatusReader(s.conn, s.cfg).ReadQueue)
 	s.served.Go(func() { s.queue.run(s.ctx) })
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"revoker/config"
 	"revoker/events"
+	"revoker/events/admin"
 	"revoker/worker"
 )
 
@@ -126,7 +127,7 @@ func TestWhatIsThereNow(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	f := sound(now)
-	f.queue.status.DeadLetters = &events.DeadLetterCount{Total: 7}
+	f.queue.status.DeadLetters = &admin.DeadLetterCount{Total: 7}
 	f.state = events.WorkerState{InFlight: 3, InHand: 4, Breaker: "half-open", Reason: "SECRET", Held: []events.HeldService{{Service: "77"}}}
 	f.services, f.counts = []string{"77", "78"}, worker.Counts{OpinionsWorking: 5, OpinionsFailing: 6, OpinionsNone: 7, Bypassed: 8}
 	registry := prometheus.NewRegistry()

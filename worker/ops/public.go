@@ -8,6 +8,7 @@ import (
 
 	"revoker/config"
 	"revoker/events"
+	"revoker/events/dlq"
 	"revoker/worker"
 	"revoker/worker/authlete"
 )
@@ -54,7 +55,7 @@ func publicAnswer(action authlete.Action, status int, code string) string {
 
 // publicError says why an event is a dead letter. What is wrong with an event is found out anew: the errors of events.Decode
 // quote nothing of it.
-func publicError(l events.StoredLetter, cfg config.Config) string {
+func publicError(l dlq.StoredLetter, cfg config.Config) string {
 	switch l.Reason {
 	case events.ReasonCallerError:
 		return publicAnswer(authlete.ActionCallerError, l.HTTPStatus, l.ResultCode)
@@ -93,7 +94,7 @@ type publicEvent struct {
 }
 
 // publicEventOf returns nil for what can't be decoded.
-func publicEventOf(l events.StoredLetter, cfg config.Config) *publicEvent {
+func publicEventOf(l dlq.StoredLetter, cfg config.Config) *publicEvent {
 	event, err := events.Decode(l.Header, l.Payload)
 	if err != nil {
 		return nil
@@ -110,7 +111,7 @@ func publicEventOf(l events.StoredLetter, cfg config.Config) *publicEvent {
 }
 
 // publicOrigin leaves out names that are not the configured ones, and the message ID, which its publisher chose.
-func publicOrigin(o events.Origin, cfg config.Config) events.Origin {
+func publicOrigin(o dlq.Origin, cfg config.Config) dlq.Origin {
 	known := func(text, configured string) string {
 		if text == configured {
 			return text

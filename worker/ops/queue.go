@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"revoker/events"
+	"revoker/events/admin"
 )
 
 const (
@@ -23,7 +23,7 @@ const (
 // reading is what is known of the queue: stream, consumer and dead letters.
 type reading struct {
 	// status is the last one that could be read, at status.Time; the zero Status if there was none.
-	status events.Status
+	status admin.Status
 	// tried is when it was last tried to read it, and err why it failed then.
 	tried time.Time
 	err   error
@@ -34,7 +34,7 @@ func (r reading) known(now time.Time) bool { return now.Sub(r.status.Time) < sta
 
 // queue watches the queue on a goroutine of its own, so that neither a scrape nor a probe ever waits for NATS without end.
 type queue struct {
-	read  func(context.Context) (events.Status, error)
+	read  func(context.Context) (admin.Status, error)
 	asked chan struct{} // somebody wants a new reading; holds one signal
 
 	mu   sync.Mutex
@@ -42,7 +42,7 @@ type queue struct {
 	next chan struct{} // closed by the next reading
 }
 
-func newQueue(read func(context.Context) (events.Status, error)) *queue {
+func newQueue(read func(context.Context) (admin.Status, error)) *queue {
 	return &queue{read: read, asked: make(chan struct{}, 1), next: make(chan struct{})}
 }
 

@@ -8,15 +8,15 @@ import (
 	"testing/synctest"
 	"time"
 
-	"revoker/events"
+	"revoker/events/admin"
 )
 
 // A server that does not answer holds up neither a scrape nor, for long, a probe.
 func TestNobodyWaitsForASilentServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := newQueue(func(ctx context.Context) (events.Status, error) {
+		q := newQueue(func(ctx context.Context) (admin.Status, error) {
 			<-ctx.Done()
-			return events.Status{}, errors.New("no answer")
+			return admin.Status{}, errors.New("no answer")
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		go q.run(ctx)
@@ -40,12 +40,12 @@ func TestTheQueueIsReadNowAndThenAndWhenAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var reads atomic.Int64
 		var failing atomic.Bool
-		q := newQueue(func(context.Context) (events.Status, error) {
+		q := newQueue(func(context.Context) (admin.Status, error) {
 			n := reads.Add(1)
 			if failing.Load() {
-				return events.Status{}, errors.New("no such consumer")
+				return admin.Status{}, errors.New("no such consumer")
 			}
-			return events.Status{Time: time.Now(), Backlog: int(n)}, nil
+			return admin.Status{Time: time.Now(), Backlog: int(n)}, nil
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		go q.run(ctx)

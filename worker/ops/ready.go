@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"revoker/events"
+	"revoker/events/admin"
 	"revoker/worker"
 	"revoker/worker/admission"
 )
@@ -156,7 +157,7 @@ func warnings(f facts) []Warning {
 	return list
 }
 
-func oldestAge(s events.Status, now time.Time) time.Duration {
+func oldestAge(s admin.Status, now time.Time) time.Duration {
 	if s.Oldest == nil {
 		return 0
 	}

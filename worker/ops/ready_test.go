@@ -8,15 +8,16 @@ import (
 	"time"
 
 	"revoker/events"
+	"revoker/events/admin"
 )
 
 // sound is what a worker without any trouble goes by.
 func sound(now time.Time) facts {
 	return facts{
 		now: now, connected: true, setUp: true, slots: 64, state: events.WorkerState{Breaker: "closed"},
-		queue: reading{tried: now, status: events.Status{
+		queue: reading{tried: now, status: admin.Status{
 			Time: now, Stream: "SESSIONS", MaxAckPending: 1000, MaxAge: 1000, Unsettled: 799,
-			Oldest: &events.Oldest{Published: now.Add(-500 * time.Second)},
+			Oldest: &admin.Oldest{Published: now.Add(-500 * time.Second)},
 		}},
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"revoker/events"
+	"revoker/events/dlq"
 )
 
 const (
@@ -35,8 +35,8 @@ var (
 // letters came or went; and those who are not signed in get a part of the time and a place in a short queue.
 type scans struct {
 	ctx  context.Context // ends with the server
-	open func(context.Context) (*events.LetterStore, error)
-	read func(context.Context, *events.LetterStore, events.Selection) (letterList, error)
+	open func(context.Context) (*dlq.LetterStore, error)
+	read func(context.Context, *dlq.LetterStore, dlq.Selection) (letterList, error)
 
 	lane     chan struct{} // held while a scan runs
 	visitors chan struct{} // held by the visitor who is next
@@ -63,12 +63,12 @@ type flight struct {
 
 type knownList struct {
 	list  letterList
-	state events.LetterState
+	state dlq.LetterState
 	asked time.Time // when the state was last what it is
 }
 
-func newScans(ctx context.Context, open func(context.Context) (*events.LetterStore, error),
-	read func(context.Context, *events.LetterStore, events.Selection) (letterList, error)) *scans {
+func newScans(ctx context.Context, open func(context.Context) (*dlq.LetterStore, error),
+	read func(context.Context, *dlq.LetterStore, dlq.Selection) (letterList, error)) *scans {
 	return &scans{
 		ctx: ctx, open: open, read: read, lane: make(chan struct{}, 1), visitors: make(chan struct{}, 1),
 		flights: map[scanKey]*flight{}, known: map[scanKey]knownList{},
@@ -216,7 +216,7 @@ func (s *scans) scan(key scanKey, chosen selection, exact bool) (letterList, err
 }
 
 // bounded reads the newest letters alone, and of those no sequence beyond the state that was asked for.
-func (s *scans) bounded(ctx context.Context, store *events.LetterStore, chosen selection, most uint64) (letterList, error) {
+func (s *scans) bounded(ctx context.Context, store *dlq.LetterStore, chosen selection, most uint64) (letterList, error) {
 	state := store.State()
 	if chosen.First = max(chosen.First, state.First); state.Messages > most && len(chosen.Sequences) == 0 {
 		chosen.First = max(chosen.First, state.Last-most+1)

@@ -1,0 +1,174 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+
+	"revoker/config"
+	"revoker/events"
+	"revoker/events/internal/conn"
+)
+
+// Check looks at all that the worker needs of NATS: server, JetStream, streams, consumer and permissions. It delivers nothing, and
+// stores nothing unless store asks for one dead letter. Only that tells whether the server can write.
+func Check(ctx context.Context, conn *events.Conn, cfg config.Config, store bool) Findings {
+	c := &check{conn: conn, cfg: cfg}
+	c.run(ctx, store)
+	return c.Findings
+}
+
+// check is one run of Check.
+type check struct {
+	Findings
+	conn *events.Conn
+	cfg  config.Config
+}
+
+func (c *check) run(ctx context.Context, store bool) {
+	c.checkServer()
+	if !c.checkJetStream(ctx) {
+		c.Add(Skipped, "streams, consumer, permissions", "JetStream can't be asked", "")
+		return
+	}
+	plan, err := events.MakePlan(ctx, c.conn, c.cfg)
+	if err != nil {
+		c.Add(Failed, "streams and consumer", err.Error(), "see the README for the permissions that the account needs")
+		return
+	}
+	exists := map[string]bool{}
+	for _, o := range plan.Objects {
+		c.Findings = append(c.Findings, c.checkObject(ctx, o))
+		exists[o.Kind+" "+o.Name] = !o.Missing
+	}
+	c.checkConsumerState(ctx)
+	c.checkPulling(ctx, exists["consumer "+c.cfg.Consumer])
+	c.checkAcknowledging(ctx)
+	c.checkDeadLetters(ctx, exists["stream "+c.cfg.DeadLetterStream])
+	if store {
+		c.Findings = append(c.Findings, c.checkStoring(ctx))
+	}
+}
+
+// checkServer looks at the server's version and at the connection's encryption.
+func (c *check) checkServer() {
+	const name, oldest, pausing = "NATS server version", "2.9.0", "2.11.0"
+	switch version := c.conn.NC().ConnectedServerVersion(); {
+	case !c.conn.ServerAtLeast(2, 9, 0):
+		c.Add(Failed, name, version+" is too old for revoker", "install "+oldest+" or later")
+	case !c.conn.ServerAtLeast(2, 11, 0):
+		c.Add(Warning, name, version+" can't pause a consumer", "`revoker pause` needs "+pausing+" or later")
+	default:
+		c.Add(OK, name, version, "")
+	}
+	const encryption = "NATS encryption"
+	if _, err := c.conn.NC().TLSConnectionState(); err == nil {
+		c.Add(OK, encryption, "TLS", "")
+	} else if server, err := url.Parse(c.conn.NC().ConnectedUrlRedacted()); err == nil && loopback(server.Hostname()) {
+		c.Add(OK, encryption, "none, on this machine alone", "")
+	} else {
+		c.Add(Warning, encryption, "session IDs travel in clear", "use tls:// in NATS_URL, or a network that is encrypted itself")
+	}
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// checkJetStream asks for the event stream, and reports whether JetStream answers.
+func (c *check) checkJetStream(ctx context.Context) bool {
+	const name = "JetStream"
+	for _, request := range []string{
+		"STREAM.INFO." + c.cfg.Stream, "STREAM.INFO." + c.cfg.DeadLetterStream, "CONSUMER.INFO." + c.cfg.Stream + "." + c.cfg.Consumer,
+	} {
+		answer, err := c.conn.ProbeAPI(ctx, request, nil)
+		switch {
+		case errors.Is(err, nats.ErrNoResponders):
+			c.Add(Failed, name, c.conn.NoJetStream(), "enable JetStream on the server and for the account, and set NATS_JS_DOMAIN to its domain, if it has one")
+			return false
+		case errors.Is(err, conn.ErrDenied):
+			c.Add(Failed, "permission to look at streams and consumer", err.Error(), "allow it in the account's permissions")
+			return false
+		case err != nil:
+			c.Add(Failed, name, err.Error(), "look at the server's log; a cluster may have no leader")
+			return false
+		}
+		if failure := conn.APIError(answer.Data); failure != nil && failure.Code == 503 {
+			c.Add(Failed, name, failure.Description, "enable JetStream on the server and for the account, or wait until it is ready")
+			return false
+		}
+	}
+	c.Add(OK, name, "it answers", "")
+	return true
+}
+
+// checkObject says how a stream or consumer differs, or whether a missing one can be created.
+func (c *check) checkObject(ctx context.Context, o events.Object) Finding {
+	f := Finding{Name: o.Kind + " " + o.Name, State: OK, Detail: "as configured"}
+	if o.Missing {
+		return c.checkCreating(ctx, o, f)
+	}
+	var details, remedies []string
+	for _, d := range o.Differences {
+		if f.State != Failed {
+			f.State = Warning
+		}
+		if d.Fault {
+			f.State = Failed
+		}
+		details = append(details, d.String())
+		if d.Remedy != "" {
+			remedies = append(remedies, d.Setting+": "+d.Remedy)
+		} else if !strings.HasPrefix(strings.Join(remedies, ""), "`revoker setup`") {
+			remedies = append([]string{"`revoker setup` changes what can be changed"}, remedies...)
+		}
+	}
+	if len(details) > 0 {
+		f.Detail, f.Remedy = strings.Join(details, "; "), strings.Join(remedies, "; ")
+	}
+	return f
+}
+
+// checkConsumerState warns of what stops delivery.
+func (c *check) checkConsumerState(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, conn.RequestTimeout)
+	defer cancel()
+	info, err := c.conn.ConsumerInfo(ctx, c.cfg.Stream, c.cfg.Consumer)
+	if err != nil {
+		return // it is missing, which is reported already
+	}
+	const name = "delivery"
+	limit := info.Config.MaxAckPending
+	switch {
+	case info.Paused:
+		c.Add(Warning, name, "the consumer is paused", "`revoker resume` ends the pause")
+	case limit > 0 && info.NumAckPending >= limit*8/10:
+		c.Add(Warning, name,
+			fmt.Sprintf("%d events are in work or wait for their retry; at %d no further ones are delivered", info.NumAckPending, limit),
+			"find out why so many fail: `revoker status`, the workers' log; then raise REVOKER_MAX_ACK_PENDING and run `revoker setup`")
+	default:
+		c.Add(OK, name, fmt.Sprintf("%d of at most %d events are in work or wait for their retry", info.NumAckPending, limit), "")
+	}
+}
+
+// checkCreating tries the permission to create an object, with a request that every server refuses.
+func (c *check) checkCreating(ctx context.Context, o events.Object, f Finding) Finding {
+	request := "STREAM.CREATE." + o.Name
+	if o.Kind == "consumer" {
+		request = "CONSUMER.CREATE." + c.cfg.Stream + "." + o.Name + "." + c.cfg.Subject
+	}
+	_, err := c.conn.ProbeAPI(ctx, request, []byte(`{"no request":`))
+	if errors.Is(err, conn.ErrDenied) {
+		f.State, f.Detail = Failed, "it is missing, and the account may not create it"
+		f.Remedy = "run `revoker setup` with an account that may, or allow this one to publish to " + c.conn.API(request)
+		return f
+	}
+	f.State, f.Detail, f.Remedy = Warning, "it is missing", "`revoker setup` creates it, and so does `revoker run`"
+	return f
+}

@@ -1,0 +1,58 @@
+package admin_test
+
+import (
+	"testing"
+
+	"revoker/events"
+	"revoker/events/admin"
+	"revoker/events/dlq"
+	"revoker/events/internal/eventstest"
+)
+
+// A count goes on from the last one when letters came and none went, so that watching a drain does not slow it.
+func TestLettersThatCameAreAddedToTheCount(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.Ensure(t)
+	store, err := dlq.OpenLetters(eventstest.Deadline(t), h.Conn, h.Cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const most, more = 10_000, 5
+	for i := range most {
+		if i%1000 == 0 {
+			<-h.JS.PublishAsyncComplete() // it does not take them all at once
+		}
+		if _, err := h.JS.PublishAsync(h.Cfg.DeadLetterSubject, []byte(`{"sessionId":"x"}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-h.JS.PublishAsyncComplete()
+	reader := admin.NewStatusReader(h.Conn, h.Cfg)
+	counted := func() admin.DeadLetterCount {
+		status, err := reader.Read(eventstest.Deadline(t))
+		if err != nil || status.DeadLetters == nil {
+			t.Fatalf("%+v, %v", status, err)
+		}
+		return *status.DeadLetters
+	}
+	if c := counted(); c.Counted != most || c.Total != most || c.FirstSequence != 1 || c.LastSequence != most {
+		t.Errorf("%+v", c)
+	}
+	for range more {
+		h.Bury(t, map[string][]string{"Revoker-Reason": {events.ReasonInvalidEvent}}, "x")
+	}
+	if c := counted(); c.Counted != most+more || c.Reasons[events.ReasonInvalidEvent] != more || c.LastSequence != most+more {
+		t.Errorf("after %d more: %+v", more, c)
+	}
+	letter, err := store.Get(eventstest.Deadline(t), most+1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Delete(eventstest.Deadline(t), letter); err != nil {
+		t.Fatal(err)
+	}
+	if c := counted(); c.Reasons[events.ReasonInvalidEvent] != more-1 || c.Total != most+more-1 {
+		t.Errorf("after one went: %+v", c)
+	}
+}

@@ -1,0 +1,191 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"revoker/config"
+	"revoker/events"
+	"revoker/events/internal/conn"
+)
+
+// oldestTimeout is for the look at the oldest event.
+const oldestTimeout = 2 * time.Second
+
+// Status is how far the workers are with the events.
+type Status struct {
+	Time     time.Time `json:"time"`
+	Stream   string    `json:"stream"`
+	Consumer string    `json:"consumer"`
+	// Backlog is the number of events that were never delivered.
+	Backlog int `json:"backlog"`
+	// Unsettled is the number of events that were delivered and not settled. JetStream does not tell those that a worker holds
+	// from those that wait for their retry. The two are known only if every worker answered.
+	Unsettled int  `json:"unsettled"`
+	InFlight  *int `json:"inFlight,omitempty"`
+	Retrying  *int `json:"waitingForRetry,omitempty"`
+	// Redelivered is how many of the unsettled were delivered more than once.
+	Redelivered   int `json:"redelivered"`
+	MaxAckPending int `json:"maxAckPending"`
+	// Oldest is the oldest event that is not settled; nil if there is none or it is not known.
+	Oldest *Oldest `json:"oldest,omitempty"`
+	// MaxAge is the age at which the stream drops events, in seconds; 0 for never.
+	MaxAge int  `json:"maxAgeSeconds"`
+	Paused bool `json:"paused"`
+	// PausedUntil is when the pause ends; nil for a pause that lasts until it is resumed.
+	PausedUntil *time.Time `json:"pausedUntil,omitempty"`
+	// OpenPulls is how many workers wait for events right now.
+	OpenPulls int `json:"openPulls"`
+	// Workers are those that answered; there may be more.
+	Workers     []events.WorkerState `json:"workers"`
+	DeadLetters *DeadLetterCount     `json:"deadLetters,omitempty"`
+	// LastSequence is the stream's. If the stream has no other subjects (Alone), it counts what is published.
+	LastSequence uint64 `json:"lastSequence"`
+	Alone        bool   `json:"-"`
+	// Unknown says what could not be found out, and why.
+	Unknown []string `json:"unknown,omitempty"`
+}
+
+// Oldest is an event's place and age.
+type Oldest struct {
+	Sequence  uint64    `json:"sequence"`
+	Published time.Time `json:"published"`
+	Age       int       `json:"ageSeconds"`
+}
+
+// Left is how many events are not settled.
+func (s Status) Left() int { return s.Backlog + s.Unsettled }
+
+// StatusReader reads the status again and again. It is for one goroutine.
+type StatusReader struct {
+	conn    *events.Conn
+	cfg     config.Config
+	letters reasonCounter
+	denied  error // why the account may not read the oldest event; it is not tried again
+}
+
+// NewStatusReader returns one for the configured stream and consumer.
+func NewStatusReader(c *events.Conn, cfg config.Config) *StatusReader {
+	return &StatusReader{conn: c, cfg: cfg}
+}
+
+// Read asks for the state of streams, consumer and workers. What the account may not read is left out and named in Unknown.
+// Without the consumer's state there is an error.
+func (r *StatusReader) Read(ctx context.Context) (Status, error) {
+	if !r.conn.Connected() {
+		return Status{}, errors.New("not connected to NATS")
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*conn.RequestTimeout)
+	defer cancel()
+	s := Status{Time: time.Now(), Stream: r.cfg.Stream, Consumer: r.cfg.Consumer}
+	var asking sync.WaitGroup
+	var workers []events.WorkerState
+	var refused error
+	asking.Go(func() { workers, refused = Workers(ctx, r.conn, r.cfg) })
+	err := r.read(ctx, &s)
+	var lettersErr error
+	if err == nil {
+		s.DeadLetters, lettersErr = r.letters.read(ctx, r.conn, r.cfg)
+	}
+	asking.Wait()
+	if err != nil {
+		return Status{}, err
+	}
+	s.unknown("dead letters", lettersErr)
+	s.Workers = workers
+	if refused != nil {
+		s.Unknown = append(s.Unknown, refused.Error())
+	}
+	s.split()
+	return s, nil
+}
+
+// ReadQueue reads what a worker watches every few seconds for as long as it runs. It does not ask the other workers, and reads
+// only the number of the dead letters. It makes three or four requests.
+func (r *StatusReader) ReadQueue(ctx context.Context) (Status, error) {
+	if !r.conn.Connected() {
+		return Status{}, errors.New("not connected to NATS")
+	}
+	s := Status{Time: time.Now(), Stream: r.cfg.Stream, Consumer: r.cfg.Consumer}
+	if err := r.read(ctx, &s); err != nil {
+		return Status{}, err
+	}
+	letters, err := r.conn.JetStream().Stream(ctx, r.cfg.DeadLetterStream)
+	if err != nil {
+		s.unknown("dead letters", r.conn.ExplainMissing("looking up stream "+r.cfg.DeadLetterStream, "STREAM.INFO."+r.cfg.DeadLetterStream, err))
+		return s, nil
+	}
+	s.DeadLetters = &DeadLetterCount{Total: int(letters.CachedInfo().State.Msgs)}
+	return s, nil
+}
+
+func (r *StatusReader) read(ctx context.Context, s *Status) error {
+	stream, err := r.conn.JetStream().Stream(ctx, r.cfg.Stream)
+	if err != nil {
+		return r.conn.ExplainMissing("looking up stream "+r.cfg.Stream, "STREAM.INFO."+r.cfg.Stream, err)
+	}
+	info := stream.CachedInfo()
+	s.MaxAge = int(info.Config.MaxAge.Seconds())
+	s.LastSequence = info.State.LastSeq
+	s.Alone = len(info.Config.Subjects) == 1 && info.Config.Subjects[0] == r.cfg.Subject
+	consumer, err := stream.Consumer(ctx, r.cfg.Consumer)
+	if err != nil {
+		return r.conn.ExplainMissing("looking up consumer "+r.cfg.Consumer, "CONSUMER.INFO."+r.cfg.Stream+"."+r.cfg.Consumer, err)
+	}
+	state := consumer.CachedInfo()
+	s.Backlog, s.Unsettled, s.Redelivered = int(state.NumPending), state.NumAckPending, state.NumRedelivered
+	s.MaxAckPending, s.OpenPulls, s.Paused = state.Config.MaxAckPending, state.NumWaiting, state.Paused
+	if s.Paused && state.Config.PauseUntil != nil {
+		if until := pauseEnd(*state.Config.PauseUntil); !until.IsZero() {
+			s.PausedUntil = &until
+		}
+	}
+	if s.Left() > 0 {
+		if err = r.denied; err == nil {
+			s.Oldest, err = r.oldest(ctx, state.AckFloor.Stream+1, s.Time)
+		}
+		if errors.Is(err, conn.ErrDenied) {
+			r.denied = err
+		}
+		s.unknown("the oldest event", err)
+	}
+	return nil
+}
+
+// oldest finds the first event that is stored at or after the sequence. All before the ack floor are settled.
+func (r *StatusReader) oldest(ctx context.Context, sequence uint64, now time.Time) (*Oldest, error) {
+	ctx, cancel := context.WithTimeout(ctx, oldestTimeout)
+	defer cancel()
+	found, err := r.conn.Message(ctx, r.cfg.Stream, conn.Place{Sequence: sequence, NextOn: r.cfg.Subject})
+	switch {
+	case errors.Is(err, events.ErrNoEvent): // settled in the meantime
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return &Oldest{Sequence: found.Sequence, Published: found.Published, Age: int(max(now.Sub(found.Published), 0).Seconds())}, nil
+}
+
+// split tells what workers hold from what waits for its retry, if at least as many workers answered as wait for events.
+func (s *Status) split() {
+	if s.Unsettled > 0 && (len(s.Workers) == 0 || len(s.Workers) < s.OpenPulls) {
+		return
+	}
+	held := 0
+	for _, w := range s.Workers {
+		held += w.InHand
+	}
+	held = min(held, s.Unsettled) // they were not asked in the same instant
+	waiting := s.Unsettled - held
+	s.InFlight, s.Retrying = &held, &waiting
+}
+
+// unknown notes why something is not known. A nil error notes nothing.
+func (s *Status) unknown(what string, err error) {
+	if err != nil {
+		s.Unknown = append(s.Unknown, fmt.Sprintf("%s: %v", what, err))
+	}
+}

@@ -1,0 +1,93 @@
+package admin_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"revoker/events/admin"
+	"revoker/events/dlq"
+	"revoker/events/internal/eventstest"
+)
+
+// Anybody may have published to the dead-letter subject: what is no reason of revoker's does not become one.
+func TestStatusCountsForeignDeadLetters(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.Ensure(t)
+	for i, reason := range []string{"CALLER_ERROR", "CALLER_ERROR", "INVALID_EVENT", "\x1b[2J", "", "404"} {
+		msg := &nats.Msg{Subject: "dlq.session.ended", Header: nats.Header{"Revoker-Reason": {reason}, "Status": {"404"}}}
+		if seq := h.Publish(t, msg); seq != uint64(i+1) {
+			t.Fatalf("sequence %d", seq)
+		}
+	}
+	reader := admin.NewStatusReader(h.Conn, h.Cfg)
+	for range 2 { // the second time nothing has changed
+		status, err := reader.Read(eventstest.Deadline(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		letters := status.DeadLetters
+		if letters.Total != 6 || letters.Counted != 6 || letters.Reasons["CALLER_ERROR"] != 2 || letters.Reasons["INVALID_EVENT"] != 1 ||
+			letters.Reasons[dlq.OtherGroups] != 3 {
+			t.Errorf("%+v", letters)
+		}
+	}
+	h.Publish(t, &nats.Msg{Subject: "dlq.session.ended", Header: nats.Header{"Revoker-Reason": {"CALLER_ERROR"}}})
+	if status, err := reader.Read(eventstest.Deadline(t)); err != nil || status.DeadLetters.Reasons["CALLER_ERROR"] != 3 {
+		t.Errorf("%v %+v", err, status.DeadLetters)
+	}
+}
+
+// Whoever reads dead letters, `revoker status` for one, leaves no consumer behind. An account that may not delete it is not
+// warned of that.
+func TestReadingLeavesNoConsumer(t *testing.T) {
+	t.Parallel()
+	for name, deny := range map[string][]string{"allowed": nil, "denied": {"$JS.API.CONSUMER.DELETE.>"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := eventstest.Secured(t, &server.User{Username: "operator", Password: "pw", Permissions: &server.Permissions{Publish: &server.SubjectPermission{Deny: deny}}},
+				&server.User{Username: "test", Password: "pw"})
+			h := unconnected()
+			h.Cfg.NATS = eventstest.As(s, "operator")
+			h.Conn = h.Connect(t, true)
+			var err error
+			if h.NC, err = nats.Connect(s.ClientURL(), nats.UserInfo("test", "pw")); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(h.NC.Close)
+			if h.JS, err = jetstream.New(h.NC); err != nil {
+				t.Fatal(err)
+			}
+			h.Ensure(t)
+			h.Bury(t, nil, "{}")
+			deletions, err := h.NC.SubscribeSync("$JS.API.CONSUMER.DELETE.SESSIONS_DLQ.*")
+			if err = errors.Join(err, h.NC.Flush()); err != nil {
+				t.Fatal(err)
+			}
+			before := len(h.Log.Lines())
+			if got, err := admin.NewStatusReader(h.Conn, h.Cfg).Read(eventstest.Deadline(t)); err != nil || got.DeadLetters.Counted != 1 {
+				t.Fatalf("%+v, %v", got, err)
+			}
+			if err := h.Conn.Flush(eventstest.Timeout); err != nil {
+				t.Fatal(err)
+			}
+			if deny != nil {
+				if said := h.Log.Lines()[before:]; len(said) != 0 {
+					t.Errorf("it says %q", said)
+				}
+				return
+			}
+			if _, err := deletions.NextMsg(eventstest.Timeout); err != nil {
+				t.Error("nobody deletes the consumer")
+			}
+			eventstest.WaitFor(t, "end of the consumer", func() bool {
+				stream, err := h.JS.Stream(eventstest.Deadline(t), "SESSIONS_DLQ")
+				return err == nil && stream.CachedInfo().State.Consumers == 0
+			})
+		})
+	}
+}

@@ -1,0 +1,80 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"revoker/config"
+	"revoker/events"
+	"revoker/events/internal/conn"
+)
+
+const (
+	answerSilence = 250 * time.Millisecond // after the last answer, nobody else is expected
+	answerWait    = time.Second            // for the first one
+	maxWorkers    = 1000                   // that are listened to
+)
+
+// Workers asks the workers of the configured consumer for their state. Not all of them may answer.
+func Workers(ctx context.Context, c *events.Conn, cfg config.Config) ([]events.WorkerState, error) {
+	return askWorkers(ctx, c, cfg, "")
+}
+
+// LetGo tells the workers to let the events go on that CALLER_ERROR for many sessions in a row holds back. It returns how many
+// workers held some.
+func LetGo(ctx context.Context, c *events.Conn, cfg config.Config) (released int, err error) {
+	workers, err := askWorkers(ctx, c, cfg, events.LetGo)
+	for _, worker := range workers {
+		if worker.Released {
+			released++
+		}
+	}
+	return released, err
+}
+
+func askWorkers(ctx context.Context, c *events.Conn, cfg config.Config, request string) ([]events.WorkerState, error) {
+	ctx, cancel := context.WithTimeout(ctx, conn.RequestTimeout)
+	defer cancel()
+	question := &nats.Msg{Subject: events.WorkersSubject(cfg), Reply: c.NC().NewInbox(), Data: []byte(request)}
+	sub, err := c.NC().SubscribeSync(question.Reply)
+	if err != nil {
+		return []events.WorkerState{}, fmt.Errorf("subscribing for the workers' answers: %w", err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := c.Send(ctx, question); err != nil {
+		return []events.WorkerState{}, fmt.Errorf("asking the workers: %w", err)
+	}
+	workers := []events.WorkerState{}
+	wait := answerWait
+	for len(workers) < maxWorkers {
+		msg, err := sub.NextMsg(wait)
+		if errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders) {
+			break
+		}
+		if err != nil {
+			return workers, fmt.Errorf("awaiting the workers' answers: %w", err)
+		}
+		var state events.WorkerState
+		if json.Unmarshal(msg.Data, &state) == nil && state.Breaker != "" {
+			clean(&state)
+			workers = append(workers, state)
+			wait = answerSilence
+		}
+	}
+	return workers, nil
+}
+
+// clean makes text from the network fit for a terminal.
+func clean(s *events.WorkerState) {
+	for _, text := range []*string{&s.Name, &s.Version, &s.Breaker, &s.Reason} {
+		*text = events.OneLine(*text)
+	}
+	for i := range s.Held {
+		s.Held[i].Service, s.Held[i].Reason = events.OneLine(s.Held[i].Service), events.OneLine(s.Held[i].Reason)
+	}
+}

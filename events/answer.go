@@ -1,0 +1,107 @@
+package events
+
+import (
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"revoker/config"
+	"revoker/events/internal/conn"
+)
+
+// WorkerState is what a worker answers over NATS when it is asked for its state.
+type WorkerState struct {
+	// Name is the host's, Version the worker's.
+	Name    string    `json:"name"`
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	// InFlight is the number of API calls being made. InHand is the number of events that the worker holds, including those.
+	InFlight int `json:"inFlight"`
+	InHand   int `json:"inHand"`
+	// Breaker is the circuit breaker's state, and Reason why it is not closed.
+	Breaker string `json:"breaker"`
+	Reason  string `json:"reason,omitempty"`
+	// Held are the services whose events are held back because the API refuses them or asks for time.
+	Held []HeldService `json:"held,omitempty"`
+	// Braked tells that CALLER_ERROR for many sessions in a row holds the other events back.
+	Braked bool `json:"braked,omitempty"`
+	// Released answers a [LetGo] request: they were held back until then.
+	Released bool `json:"released,omitempty"`
+}
+
+// HeldService is a service that events name, and why its events are held back.
+type HeldService struct {
+	Service string    `json:"service"`
+	Reason  string    `json:"reason"`
+	Since   time.Time `json:"since"`
+}
+
+// LetGo is the payload of a request to a worker to let the events go on that CALLER_ERROR holds back. A worker that does not know
+// it only answers with its state.
+const LetGo = "let-go"
+
+// WorkersSubject is where the workers of a consumer can be asked.
+func WorkersSubject(cfg config.Config) string {
+	return "revoker.workers." + cfg.Stream + "." + cfg.Consumer
+}
+
+// Answer lets `revoker status` ask this worker for its state, and `revoker resume` tell it to let events go on. The account must be
+// allowed to subscribe to the subject and to publish the answer. If it is not, the worker just can't be asked; that is not
+// logged as a fault.
+func Answer(c *Conn, cfg config.Config, state func() WorkerState, letGo func() (was bool)) {
+	answers := &answers{subject: WorkersSubject(cfg)}
+	c.Ignore("answers of this worker", func(violation error) bool {
+		concerned := answers.concern(violation)
+		if concerned {
+			c.Log().Debug("this worker can't be asked for its state: its account is not allowed to answer")
+		}
+		return concerned
+	})
+	_, err := c.NC().Subscribe(answers.subject, func(msg *nats.Msg) {
+		if !answers.begin(msg.Reply) {
+			return
+		}
+		released := string(msg.Data) == LetGo && letGo()
+		now := state()
+		now.Released = released
+		if answer, err := json.Marshal(now); err == nil {
+			_ = msg.Respond(answer)
+		}
+	})
+	if err != nil {
+		c.Log().Debug("this worker can't be asked for its state", "error", err)
+	}
+}
+
+// answers knows which permissions violations only mean that a worker can't be asked for its state.
+type answers struct {
+	subject string
+
+	mu      sync.Mutex
+	replies [8]string // the last ones
+	count   int
+	denied  bool // the account may not answer; it is not tried again
+}
+
+// begin notes that a request is about to be answered. It reports false if the account may not answer.
+func (a *answers) begin(reply string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.replies[a.count%len(a.replies)] = reply
+	a.count++
+	return !a.denied
+}
+
+func (a *answers) concern(violation error) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, reply := range a.replies {
+		if reply != "" && conn.Violates(violation, reply) {
+			a.denied = true
+			return true
+		}
+	}
+	return conn.Violates(violation, a.subject)
+}
