@@ -229,7 +229,7 @@ func (w *Worker) Misconfigured() (reason string, misconfigured bool) {
 // State says how the worker is: its work, and its circuit breaker.
 func (w *Worker) State() events.WorkerState {
 	breaker, reason := w.admission.state()
-	state := events.WorkerState{InFlight: w.admission.inFlight(), InHand: w.renewer.count(), Breaker: string(breaker), Reason: reason}
+	state := events.WorkerState{InFlight: w.admission.inFlight(), InHand: w.renewer.count(), Breaker: string(breaker), Reason: reason, Braked: w.admission.braked()}
 	for _, held := range w.admission.held() {
 		state.Held = append(state.Held, events.HeldService{Service: held.Service, Reason: held.Reason, Since: held.Since})
 	}

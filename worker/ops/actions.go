@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -45,12 +46,12 @@ func (c *console) sweep(w http.ResponseWriter, r *http.Request, log *slog.Logger
 		return
 	}
 	chosen := request.Selection.events()
-	store, do, err := c.deed(r.Context(), request.Action)
+	store, do, err := c.begin(r.Context(), request)
 	if err != nil {
-		answer(w, http.StatusBadGateway, failure{err.Error()})
+		answer(w, statusOf(err), failure{err.Error()})
 		return
 	}
-	log = log.With("action", request.Action, "reason", request.Selection.Reason, "code", request.Selection.ResultCode, "sequences", len(request.Selection.Sequences))
+	log = log.With("action", request.Action, "reason", request.Selection.Reason, "result_code", request.Selection.ResultCode, "sequences", len(request.Selection.Sequences))
 	log.Info("an operator acts on dead letters")
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	progress := sweepProgress{Refused: map[string]int{}}
@@ -80,7 +81,7 @@ func (s sweepRequest) check() error {
 	switch {
 	case s.Action != "replay" && s.Action != "discard":
 		return errors.New("no such action")
-	case len(s.Selection.Sequences) == 0 && s.Selection.Last == 0:
+	case s.Selection.Created.IsZero() || len(s.Selection.Sequences) == 0 && s.Selection.Last == 0:
 		return errors.New("count the dead letters first")
 	case filter.events().IsZero() && !s.All:
 		return errors.New("choose dead letters first")
@@ -88,13 +89,16 @@ func (s sweepRequest) check() error {
 	return nil
 }
 
-// deed is what is to be done to one letter.
-func (c *console) deed(ctx context.Context, action string) (*events.LetterStore, func(context.Context, events.StoredLetter) error, error) {
+// begin opens the store in which the letters were counted, and returns what the request asks to do to each of them.
+func (c *console) begin(ctx context.Context, request sweepRequest) (*events.LetterStore, func(context.Context, events.StoredLetter) error, error) {
 	store, err := c.store(ctx)
+	if err == nil {
+		err = request.Selection.on(store)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
-	if action == "discard" {
+	if request.Action == "discard" {
 		return store, store.Delete, nil
 	}
 	replayer, err := store.Replayer(ctx)
@@ -149,11 +153,17 @@ func (c *console) pause(w http.ResponseWriter, r *http.Request, log *slog.Logger
 	})
 }
 
+// resume ends a pause, and lets the events go on that CALLER_ERROR holds back: at this worker, then at the others.
 func (c *console) resume(w http.ResponseWriter, r *http.Request, log *slog.Logger) {
 	c.act(w, r, func(ctx context.Context, conn *events.Conn) error {
-		released, err := conn.LetGo(ctx, c.cfg)
+		_, own := c.server.parts()
+		released := own != nil && own.LetGo()
+		others, err := conn.LetGo(ctx, c.cfg)
+		if err != nil {
+			err = fmt.Errorf("the other workers could not be told to let held events go on: %w", err)
+		}
 		_, resumeErr := conn.Resume(ctx, c.cfg)
-		if released > 0 && errors.Is(resumeErr, events.ErrNoPause) {
+		if (released || others > 0) && errors.Is(resumeErr, events.ErrNoPause) {
 			resumeErr = nil // there was no pause to end
 		}
 		if err = errors.Join(err, resumeErr); err == nil {

@@ -138,7 +138,9 @@ type failure struct {
 func understand(w http.ResponseWriter, r *http.Request, request any) bool {
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(request)
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	decoder.DisallowUnknownFields() // an older page's filter must not be taken for none
+	err := decoder.Decode(request)
 	_ = control.SetReadDeadline(time.Time{})
 	if err != nil {
 		answer(w, http.StatusBadRequest, failure{"The request can't be read."})

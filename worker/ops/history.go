@@ -120,8 +120,8 @@ type Settled struct {
 	Outcome    string  `json:"outcome"`
 	Sequence   uint64  `json:"sequence"`
 	Deliveries int     `json:"deliveries"`
-	Status     int     `json:"status"`
-	ResultCode string  `json:"code"`
+	HTTPStatus int     `json:"httpStatus"`
+	ResultCode string  `json:"resultCode"`
 	Detail     string  `json:"detail"`
 	Took       float64 `json:"ms"`
 	Age        float64 `json:"age"` // seconds
@@ -136,7 +136,7 @@ func (h *History) Recent(after int) []Settled {
 		s := h.recent[(n-1)%recentSettled]
 		list = append(list, Settled{
 			Number: n, Time: s.at.UnixMilli(), Session: mask(s.Session), Outcome: string(s.Outcome), Sequence: s.Sequence, Deliveries: s.Deliveries,
-			Status: s.Status, ResultCode: publicCode(s.ResultCode), Detail: publicDetail(s.Settlement), Took: milliseconds(s.Took), Age: s.Age.Seconds(),
+			HTTPStatus: s.Status, ResultCode: publicCode(s.ResultCode), Detail: publicDetail(s.Settlement), Took: milliseconds(s.Took), Age: s.Age.Seconds(),
 		})
 	}
 	return list

@@ -27,7 +27,7 @@ const (
 // selection is a choice of dead letters, as the page sends it.
 type selection struct {
 	Reason     string    `json:"reason"`
-	ResultCode string    `json:"code"`
+	ResultCode string    `json:"resultCode"`
 	Since      time.Time `json:"since"`
 	Until      time.Time `json:"until"`
 	Session    string    `json:"session"`
@@ -35,6 +35,8 @@ type selection struct {
 	// First and Last bound the choice to what was counted; 0 does not.
 	First uint64 `json:"first"`
 	Last  uint64 `json:"last"`
+	// Created is when the stream was created whose letters were listed or counted. The zero time fits any.
+	Created time.Time `json:"created"`
 }
 
 // check refuses a choice that is too long.
@@ -61,8 +63,8 @@ type letterRow struct {
 	Sequence   uint64    `json:"sequence"`
 	Stored     time.Time `json:"stored"`
 	Reason     string    `json:"reason"`
-	ResultCode string    `json:"code"`
-	HTTPStatus int       `json:"status"`
+	ResultCode string    `json:"resultCode"`
+	HTTPStatus int       `json:"httpStatus"`
 	Session    string    `json:"session"`
 	Error      string    `json:"error"`
 	ReplayOf   string    `json:"replayOf,omitempty"`
@@ -79,7 +81,7 @@ func rowOf(l events.StoredLetter, cfg config.Config) letterRow {
 // groupRow is the letters of one reason and result code.
 type groupRow struct {
 	Reason     string    `json:"reason"`
-	ResultCode string    `json:"code"`
+	ResultCode string    `json:"resultCode"`
 	Count      int       `json:"count"`
 	Oldest     time.Time `json:"oldest"`
 	Newest     time.Time `json:"newest"`
@@ -89,9 +91,11 @@ type groupRow struct {
 type letterList struct {
 	Total int `json:"total"`
 	// First and Last are the sequences between which was counted. Partial tells that there are letters before First.
-	First   uint64      `json:"first"`
-	Last    uint64      `json:"last"`
-	Partial bool        `json:"partial"`
+	First   uint64 `json:"first"`
+	Last    uint64 `json:"last"`
+	Partial bool   `json:"partial"`
+	// Created is when the stream was created. An action on these letters sends it back.
+	Created time.Time   `json:"created"`
 	Groups  []groupRow  `json:"groups"`
 	Newest  []letterRow `json:"letters"`
 }
@@ -124,10 +128,29 @@ func (c *console) letters(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "5")
 		answer(w, http.StatusServiceUnavailable, failure{err.Error()})
 	case err != nil:
-		answer(w, http.StatusBadGateway, failure{err.Error()})
+		answer(w, statusOf(err), failure{err.Error()})
 	default:
 		answer(w, http.StatusOK, list)
 	}
+}
+
+// errRecreated refuses what was chosen on a stream that is not there any more: its sequences name other letters now.
+var errRecreated = errors.New("the dead-letter stream was deleted and created anew since you looked; refresh the list and choose again")
+
+// on refuses a store of another stream than the one that the choice was made on.
+func (s selection) on(store *events.LetterStore) error {
+	if !s.Created.IsZero() && !s.Created.Equal(store.Created()) {
+		return errRecreated
+	}
+	return nil
+}
+
+// statusOf is the status of the answer to a request that failed for this reason.
+func statusOf(err error) int {
+	if errors.Is(err, errRecreated) {
+		return http.StatusConflict
+	}
+	return http.StatusBadGateway
 }
 
 func (c *console) store(ctx context.Context) (*events.LetterStore, error) {
@@ -164,7 +187,7 @@ func (c *console) listLetters(ctx context.Context, store *events.LetterStore, ch
 type letterDetail struct {
 	letterRow
 	Event    *publicEvent        `json:"event,omitempty"` // absent where it can't be decoded
-	Message  string              `json:"message"`
+	Message  string              `json:"resultMessage"`
 	Origin   events.Origin       `json:"origin"`
 	Headers  map[string][]string `json:"headers"`
 	Payload  string              `json:"payload"`
@@ -172,6 +195,7 @@ type letterDetail struct {
 	Cut      int                 `json:"cut"`      // bytes of payload that are not shown
 	Omitted  int                 `json:"omitted"`  // bytes of payload that did not fit into the letter
 	Masked   bool                `json:"masked"`
+	Created  time.Time           `json:"created"` // of the stream
 }
 
 func (c *console) letter(w http.ResponseWriter, r *http.Request) {
@@ -210,11 +234,12 @@ func (c *console) letter(w http.ResponseWriter, r *http.Request) {
 	if signedIn {
 		c.gate.log.Info("an operator looked at a dead letter", "operator", operator, "from", r.RemoteAddr, "sequence", sequence)
 	}
+	detail := publicLetter(l, c.cfg)
 	if signedIn {
-		answer(w, http.StatusOK, fullDetail(l, c.cfg))
-		return
+		detail = fullDetail(l, c.cfg)
 	}
-	answer(w, http.StatusOK, publicLetter(l, c.cfg))
+	detail.Created = store.Created()
+	answer(w, http.StatusOK, detail)
 }
 
 func publicLetter(l events.StoredLetter, cfg config.Config) letterDetail {

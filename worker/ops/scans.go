@@ -196,6 +196,9 @@ func (s *scans) scan(key scanKey, chosen selection, exact bool) (letterList, err
 	if err != nil {
 		return letterList{}, err
 	}
+	if err := chosen.on(store); err != nil {
+		return letterList{}, err
+	}
 	state, now := store.State(), time.Now()
 	s.mu.Lock()
 	known, ok := s.known[key]
@@ -225,7 +228,7 @@ func (s *scans) bounded(ctx context.Context, store *events.LetterStore, chosen s
 		chosen.Last = state.Last
 	}
 	list, err := s.read(ctx, store, chosen.events())
-	list.First, list.Last = chosen.First, chosen.Last
+	list.First, list.Last, list.Created = chosen.First, chosen.Last, state.Created
 	list.Partial = chosen.First > state.First
 	return list, err
 }
