@@ -25,20 +25,20 @@ type sweepRequest struct {
 	All       bool      `json:"all"` // must be set where the selection chooses every letter
 }
 
-// sweepProgress is a line of the answer: how far it is. The last one has Over set.
+// sweepProgress is one line of the answer: how far the sweep is. The last line has Over set.
 type sweepProgress struct {
 	Over    bool           `json:"over"`
 	Done    int            `json:"done"`
-	Gone    int            `json:"gone"`    // somebody else was faster
+	Gone    int            `json:"gone"`    // deleted by somebody else first
 	Refused map[string]int `json:"refused"` // by reason
 	Error   string         `json:"error,omitempty"`
 }
 
-// sweep replays or discards the chosen letters, and says how far it is, a line of JSON at a time. It ends with the request, so
-// that closing the page stops it; what it has done stays done.
+// sweep replays or discards the chosen letters. It writes its progress as lines of JSON. It ends with the request, so closing
+// the page stops it. What is done by then stays done.
 func (c *console) sweep(w http.ResponseWriter, r *http.Request, log *slog.Logger) {
 	var request sweepRequest
-	if !understand(w, r, &request) {
+	if !decode(w, r, &request) {
 		return
 	}
 	if err := request.check(); err != nil {
@@ -55,23 +55,23 @@ func (c *console) sweep(w http.ResponseWriter, r *http.Request, log *slog.Logger
 	log.Info("an operator acts on dead letters")
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	progress := sweepProgress{Refused: map[string]int{}}
-	said := time.Now()
+	written := time.Now()
 	err = events.Sweep(r.Context(), store.All(r.Context(), chosen, nil), 0, do, func(_ events.StoredLetter, err error) {
 		progress.count(err)
-		if now := time.Now(); now.Sub(said) >= progressEvery {
-			said = now
-			say(w, progress)
+		if now := time.Now(); now.Sub(written) >= progressEvery {
+			written = now
+			writeProgress(w, progress)
 		}
 	})
 	if progress.Over = true; err != nil && progress.Error == "" {
 		progress.Error = err.Error()
 	}
-	c.scans.forget() // before the page is told, and asks for the list
-	say(w, progress)
+	c.scans.forget() // before the page hears of the end and asks for the list
+	writeProgress(w, progress)
 	log.Info("an operator acted on dead letters", "done", progress.Done, "gone", progress.Gone, "refused", len(progress.Refused), "error", progress.Error)
 }
 
-// check refuses what would do more than was confirmed.
+// check refuses a request that would do more than the operator confirmed.
 func (s sweepRequest) check() error {
 	if err := s.Selection.check(); err != nil {
 		return err
@@ -125,23 +125,23 @@ func (p *sweepProgress) count(err error) {
 	}
 }
 
-func say(w http.ResponseWriter, p sweepProgress) {
+func writeProgress(w http.ResponseWriter, p sweepProgress) {
 	control := http.NewResponseController(w)
 	_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
 	_ = json.NewEncoder(w).Encode(p)
 	_ = control.Flush()
 }
 
-// pause stops delivery to the whole fleet, for some seconds or until it is resumed.
+// pause stops delivery to all workers, for some seconds or until somebody resumes it.
 func (c *console) pause(w http.ResponseWriter, r *http.Request, log *slog.Logger) {
 	var request struct {
-		Seconds int `json:"seconds"` // 0: until it is resumed
+		Seconds int `json:"seconds"` // 0: until somebody resumes it
 	}
-	if !understand(w, r, &request) {
+	if !decode(w, r, &request) {
 		return
 	}
 	if request.Seconds < 0 || request.Seconds > int(maxPause.Seconds()) {
-		answer(w, http.StatusBadRequest, failure{"A pause lasts 30 days at the most."})
+		answer(w, http.StatusBadRequest, failure{"A pause lasts at most 30 days."})
 		return
 	}
 	c.act(w, r, func(ctx context.Context, conn *events.Conn) error {

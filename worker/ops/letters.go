@@ -15,13 +15,13 @@ import (
 )
 
 const (
-	listTimeout  = time.Minute      // of a list of dead letters, the wait for its turn among it
-	readTimeout  = 10 * time.Second // of one letter
+	listTimeout  = time.Minute      // for a list of dead letters, the wait for its turn included
+	readTimeout  = 10 * time.Second // for one letter
 	lettersShown = 100              // the newest
-	// maxSequences is how many letters can be chosen one by one: those that are shown.
-	maxSequences = lettersShown
-	payloadShown = 64 << 10
-	lookers      = 4 // single letters that are read at a time for those who are not signed in
+	// maxSequences is how many letters can be chosen one by one: as many as the page shows.
+	maxSequences   = lettersShown
+	payloadShown   = 64 << 10
+	visitorLookups = 4 // letters that are read at a time for those who are not signed in
 )
 
 // selection is a choice of dead letters, as the page sends it.
@@ -32,10 +32,10 @@ type selection struct {
 	Until      time.Time `json:"until"`
 	Session    string    `json:"session"`
 	Sequences  []uint64  `json:"sequences"`
-	// First and Last bound the choice to what was counted; 0 does not.
+	// First and Last bound the choice to what was counted. 0 means no bound.
 	First uint64 `json:"first"`
 	Last  uint64 `json:"last"`
-	// Created is when the stream was created whose letters were listed or counted. The zero time fits any.
+	// Created is when the stream was created whose letters were listed or counted. The zero time matches any stream.
 	Created time.Time `json:"created"`
 }
 
@@ -70,7 +70,7 @@ type letterRow struct {
 	ReplayOf   string    `json:"replayOf,omitempty"`
 }
 
-// rowOf is the same for all who read it, signed in or not.
+// rowOf returns the same row for everybody, signed in or not.
 func rowOf(l events.StoredLetter, cfg config.Config) letterRow {
 	return letterRow{
 		Sequence: l.Sequence, Stored: l.Stored, Reason: publicReason(l.Reason), ResultCode: publicCode(l.ResultCode), HTTPStatus: l.HTTPStatus,
@@ -78,7 +78,7 @@ func rowOf(l events.StoredLetter, cfg config.Config) letterRow {
 	}
 }
 
-// groupRow is the letters of one reason and result code.
+// groupRow counts the letters of one reason and result code.
 type groupRow struct {
 	Reason     string    `json:"reason"`
 	ResultCode string    `json:"resultCode"`
@@ -87,10 +87,10 @@ type groupRow struct {
 	Newest     time.Time `json:"newest"`
 }
 
-// letterList is what a choice of dead letters comes to.
+// letterList describes the chosen dead letters.
 type letterList struct {
 	Total int `json:"total"`
-	// First and Last are the sequences between which was counted. Partial tells that there are letters before First.
+	// First and Last are the sequences between which letters were counted. Partial tells that there are letters before First.
 	First   uint64 `json:"first"`
 	Last    uint64 `json:"last"`
 	Partial bool   `json:"partial"`
@@ -100,14 +100,14 @@ type letterList struct {
 	Newest  []letterRow `json:"letters"`
 }
 
-// letters counts the chosen dead letters and lists the newest. It changes nothing; it is a POST so that no session ID gets into
-// an address.
+// letters counts the chosen dead letters and lists the newest. It changes nothing. It is a POST so that no session ID gets into
+// a URL.
 func (c *console) letters(w http.ResponseWriter, r *http.Request) {
 	var request struct {
 		selection
-		Exact bool `json:"exact"` // the count is to be acted on
+		Exact bool `json:"exact"` // an operator is about to act on the count
 	}
-	if !understand(w, r, &request) {
+	if !decode(w, r, &request) {
 		return
 	}
 	_, operator := c.gate.who(r)
@@ -137,7 +137,7 @@ func (c *console) letters(w http.ResponseWriter, r *http.Request) {
 // errRecreated refuses what was chosen on a stream that is not there any more: its sequences name other letters now.
 var errRecreated = errors.New("the dead-letter stream was deleted and created anew since you looked; refresh the list and choose again")
 
-// on refuses a store of another stream than the one that the choice was made on.
+// on returns an error if the store's stream is not the one that the choice was made on.
 func (s selection) on(store *events.LetterStore) error {
 	if !s.Created.IsZero() && !s.Created.Equal(store.Created()) {
 		return errRecreated
@@ -145,7 +145,7 @@ func (s selection) on(store *events.LetterStore) error {
 	return nil
 }
 
-// statusOf is the status of the answer to a request that failed for this reason.
+// statusOf returns the HTTP status of the answer to a request that failed with err.
 func statusOf(err error) int {
 	if errors.Is(err, errRecreated) {
 		return http.StatusConflict
@@ -183,10 +183,10 @@ func (c *console) listLetters(ctx context.Context, store *events.LetterStore, ch
 	return list, nil
 }
 
-// letterDetail is one dead letter with all its facts. Those who are not signed in get the known ones alone.
+// letterDetail is one dead letter with all its facts. A visitor gets only the facts whose form is known.
 type letterDetail struct {
 	letterRow
-	Event    *publicEvent        `json:"event,omitempty"` // absent where it can't be decoded
+	Event    *publicEvent        `json:"event,omitempty"` // absent if it can't be decoded
 	Message  string              `json:"resultMessage"`
 	Origin   events.Origin       `json:"origin"`
 	Headers  map[string][]string `json:"headers"`
@@ -210,10 +210,10 @@ func (c *console) letter(w http.ResponseWriter, r *http.Request) {
 	operator, signedIn := c.gate.who(r)
 	if !signedIn {
 		select {
-		case c.looking <- struct{}{}:
-			defer func() { <-c.looking }()
+		case c.lookups <- struct{}{}:
+			defer func() { <-c.lookups }()
 		case <-ctx.Done():
-			answer(w, http.StatusServiceUnavailable, failure{"Many dead letters are being looked at; try again in a moment."})
+			answer(w, http.StatusServiceUnavailable, failure{"Too many dead letters are being read. Try again in a moment."})
 			return
 		}
 	}
@@ -225,7 +225,7 @@ func (c *console) letter(w http.ResponseWriter, r *http.Request) {
 	l, err := store.Get(ctx, sequence)
 	switch {
 	case errors.Is(err, events.ErrNoLetter):
-		answer(w, http.StatusNotFound, failure{"This dead letter is gone: somebody replayed or discarded it, or it reached its age."})
+		answer(w, http.StatusNotFound, failure{"This dead letter is gone. Somebody replayed or discarded it, or it reached the stream's max age."})
 		return
 	case err != nil:
 		answer(w, http.StatusBadGateway, failure{err.Error()})
@@ -249,7 +249,7 @@ func publicLetter(l events.StoredLetter, cfg config.Config) letterDetail {
 	}
 }
 
-// fullDetail has all that is in the letter, the session ID among it.
+// fullDetail has everything that is in the letter, the session ID included.
 func fullDetail(l events.StoredLetter, cfg config.Config) letterDetail {
 	d := letterDetail{
 		letterRow: rowOf(l, cfg), Event: publicEventOf(l, cfg), Message: l.ResultMessage, Origin: l.Origin, Headers: l.OwnHeader(),
