@@ -233,7 +233,7 @@ func (w *Worker) Misconfigured() (reason string, misconfigured bool) {
 // State says how the worker is: its work, and its circuit breaker.
 func (w *Worker) State() events.WorkerState {
 	breaker, reason := w.admission.State()
-	state := events.WorkerState{InFlight: w.admission.InFlight(), InHand: w.renewer.count(), Breaker: string(breaker), Reason: reason}
+	state := events.WorkerState{InFlight: w.admission.InFlight(), InHand: w.renewer.count(), Breaker: string(breaker), Reason: reason, Braked: w.admission.Braked()}
 	for _, held := range w.admission.Held() {
 		state.Held = append(state.Held, events.HeldService{Service: held.Service, Reason: held.Reason, Since: held.Since})
 	}

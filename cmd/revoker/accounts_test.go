@@ -103,7 +103,7 @@ func TestEachIdentityCanDoItsWork(t *testing.T) {
 	}
 }
 
-// With the lines for the console page, the worker can show dead letters.
+// With the lines for the console page, the worker can show dead letters, and resume.
 func TestTheConsolesPermissions(t *testing.T) {
 	t.Parallel()
 	s := newAccountsSite(t, simulator{Bad: 100})
@@ -111,7 +111,7 @@ func TestTheConsolesPermissions(t *testing.T) {
 	s.startOne()
 	s.says(0, identity("operator"), []string{"setup"})
 	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
-	w := s.startWorker(append(identity("worker"), "REVOKER_OPS_ADDR="+address)...)
+	w := s.startWorker(append(identity("worker"), "REVOKER_OPS_ADDR="+address, "REVOKER_CONSOLE_TOKEN="+consoleToken)...)
 	s.publishAs("publisher", 0, 3)
 	s.waitDone()
 	response, err := http.Post("http://"+address+"/console/letters", "application/json", strings.NewReader("{}"))
@@ -122,6 +122,13 @@ func TestTheConsolesPermissions(t *testing.T) {
 	var list struct{ Total int }
 	if err := json.NewDecoder(response.Body).Decode(&list); err != nil || list.Total != 3 {
 		t.Errorf("%s: %v, %+v", response.Status, err, list)
+	}
+	b := newBrowser(t, "http://"+address)
+	b.signIn()
+	for _, path := range []string{"/console/pause", "/console/resume"} {
+		if status, text := b.do("POST", path, map[string]any{}); status != http.StatusOK {
+			t.Errorf("%s: %d %s", path, status, text)
+		}
 	}
 	if log := strings.ToLower(w.stderr.String()); strings.Contains(log, "permission") {
 		t.Errorf("the worker lacks a permission:\n%s", log)

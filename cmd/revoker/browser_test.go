@@ -275,6 +275,38 @@ func TestThePageTellsWhatIsWrong(t *testing.T) {
 	b.audit("disconnected")
 }
 
+// The page lists a service that is held back. While CALLER_ERROR holds events back, an operator has a button that lets them go.
+func TestThePageShowsWhatIsHeldBack(t *testing.T) {
+	s := newSite(t, simulator{Bad: 100})
+	s.startNATS()
+	_, page := s.pageOf("REVOKER_CALLER_ERROR_BRAKE=5", "REVOKER_ALLOWED_SERVICE_IDS=77", "REVOKER_CONCURRENCY=2")
+	b := openTab(t, page, 1400, 1000)
+	if b.eval(`document.querySelector('#held').hidden && document.querySelector('#let-go').hidden`) != true {
+		t.Error("something is shown as held back before anything is")
+	}
+	if _, err := s.js.Publish(s.deadline(), "session.ended", []byte(`{"sessionId":"SECRET-foreign-1","serviceId":"77"}`)); err != nil {
+		t.Fatal(err)
+	}
+	b.run(chromedp.WaitVisible("#held", chromedp.ByQuery))
+	b.waitText("#held-table tbody", "REVOKER_ALLOWED_SERVICE_IDS")
+	if text := b.text("#held-table tbody"); !strings.HasPrefix(text, "77") || strings.Contains(text, "SECRET") {
+		t.Errorf("the service: %s", text)
+	}
+	b.audit("held service")
+	s.publish(0, 50)
+	b.waitText("#notice", "CALLER_ERROR for many sessions in a row")
+	if b.eval(`document.querySelector('#let-go').hidden`) != true {
+		t.Error("the button is offered to somebody who is not signed in")
+	}
+	b.signIn()
+	b.run(chromedp.WaitVisible("#let-go", chromedp.ByQuery))
+	b.picture("held")
+	b.audit("braked")
+	b.click("#let-go")
+	waitFor(t, "all dead letters", func() bool { return len(s.deadLetters("CALLER_ERROR")) == 50 })
+	b.run(chromedp.WaitNotVisible("#let-go", chromedp.ByQuery))
+}
+
 func encoded(t *testing.T, value any) []byte {
 	t.Helper()
 	text, err := json.Marshal(value)

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -114,6 +115,7 @@ func withLetters(t *testing.T, n int) (*site, *process, *browser) {
 func (b *browser) list(selection map[string]any) (list struct {
 	Total   int
 	Last    uint64
+	Created time.Time
 	Letters []struct{ Sequence uint64 }
 }) {
 	b.t.Helper()
@@ -136,8 +138,8 @@ func TestTheConsoleActsOnDeadLetters(t *testing.T) {
 	if everything.Total != 10 || everything.Last != 10 || len(everything.Letters) != 10 || everything.Letters[0].Sequence != 10 {
 		t.Fatalf("the list: %+v", everything)
 	}
-	one := map[string]any{"action": "discard", "selection": map[string]any{"sequences": []int{3}}}
-	all := map[string]any{"action": "replay", "all": true, "selection": map[string]any{"last": 10}}
+	one := map[string]any{"action": "discard", "selection": map[string]any{"sequences": []int{3}, "created": everything.Created}}
+	all := map[string]any{"action": "replay", "all": true, "selection": map[string]any{"last": 10, "created": everything.Created}}
 	for _, path := range []string{"/console/sweep", "/console/pause", "/console/resume"} {
 		if status, _ := b.do("POST", path, one); status != http.StatusUnauthorized {
 			t.Errorf("%s without the token: %d", path, status)
@@ -147,7 +149,7 @@ func TestTheConsoleActsOnDeadLetters(t *testing.T) {
 		t.Errorf("a wrong token: %d", status)
 	}
 	b.signIn()
-	if status, text := b.do("POST", "/console/sweep", map[string]any{"action": "replay", "selection": map[string]any{"last": 10}}); status != http.StatusBadRequest {
+	if status, text := b.do("POST", "/console/sweep", map[string]any{"action": "replay", "selection": map[string]any{"last": 10, "created": everything.Created}}); status != http.StatusBadRequest {
 		t.Errorf("all letters without saying so: %d %s", status, text)
 	}
 	if status, text := b.do("POST", "/console/sweep", one, "Sec-Fetch-Site", "cross-site"); status != http.StatusForbidden {
@@ -224,6 +226,36 @@ func TestTheConsolePausesTheFleet(t *testing.T) {
 	waitFor(t, "word of it", func() bool { return strings.Contains(b.first(), `"paused":true`) })
 	if status, text := b.do("POST", "/console/resume", nil); status != http.StatusOK || s.info().Paused {
 		t.Errorf("resuming: %d %s", status, text)
+	}
+}
+
+// With a brake at few sessions, CALLER_ERROR for all of them holds the rest back. The page says so, and an operator lets them
+// go on. It names a service that is held back, too.
+func TestTheConsoleShowsWhatIsHeldBack(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, simulator{Bad: 100})
+	s.startNATS()
+	_, page := s.pageOf("REVOKER_CALLER_ERROR_BRAKE=5", "REVOKER_ALLOWED_SERVICE_IDS=77", "REVOKER_CONCURRENCY=2")
+	b := newBrowser(t, page)
+	if _, err := s.js.Publish(s.deadline(), "session.ended", []byte(`{"sessionId":"SECRET-foreign-1","serviceId":"77"}`)); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "word of the service", func() bool { return strings.Contains(b.first(), `"held":[{"service":"77","reason":"`) })
+	s.publish(0, 50)
+	waitFor(t, "the brake", func() bool { return strings.Contains(b.first(), `"braked":true`) })
+	if status, _ := b.do("POST", "/console/resume", nil); status != http.StatusUnauthorized {
+		t.Errorf("resuming without the token: %d", status)
+	}
+	if n := len(s.deadLetters("CALLER_ERROR")); n == 50 {
+		t.Error("the brake held nothing back")
+	}
+	b.signIn()
+	if status, text := b.do("POST", "/console/resume", nil); status != http.StatusOK {
+		t.Fatalf("resuming: %d %s", status, text)
+	}
+	waitFor(t, "all dead letters", func() bool { return len(s.deadLetters("CALLER_ERROR")) == 50 })
+	if text := b.first(); strings.Contains(text, `"braked":true`) || strings.Contains(text, "SECRET") {
+		t.Errorf("afterwards: %s", text)
 	}
 }
 

@@ -200,14 +200,11 @@ func (a *Admission) tell(change func(*Breaker)) {
 	}
 	switch {
 	case state == Open && (!opened || why != reason):
-		a.log.Warn("circuit breaker opened: no events are pulled", "reason", why, "next_probe_in", seconds(time.Until(until)))
+		a.log.Warn("circuit breaker opened: no events are pulled", "reason", why, "next_probe_in", time.Until(until).Round(time.Millisecond))
 	case opened && !isOpened:
 		a.log.Info("circuit breaker closed: the logout API works again")
 	}
 }
-
-// seconds makes a duration readable in a JSON log, where slog would write nanoseconds.
-func seconds(d time.Duration) string { return d.Round(time.Millisecond).String() }
 
 // Enter lets a delivery that was admitted in generation pass to its call, and returns the generation in which the call
 // begins; leave must follow. Where calls are paused by now, of its service or of all, it returns how long the delivery must

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -26,20 +27,20 @@ type sweepRequest struct {
 	All       bool      `json:"all"` // must be set where the selection chooses every letter
 }
 
-// sweepProgress is a line of the answer: how far it is. The last one has Over set.
+// sweepProgress is one line of the answer: how far the sweep is. The last line has Over set.
 type sweepProgress struct {
 	Over    bool           `json:"over"`
 	Done    int            `json:"done"`
-	Gone    int            `json:"gone"`    // somebody else was faster
+	Gone    int            `json:"gone"`    // deleted by somebody else first
 	Refused map[string]int `json:"refused"` // by reason
 	Error   string         `json:"error,omitempty"`
 }
 
-// sweep replays or discards the chosen letters, and says how far it is, a line of JSON at a time. It ends with the request, so
-// that closing the page stops it; what it has done stays done.
+// sweep replays or discards the chosen letters. It writes its progress as lines of JSON. It ends with the request, so closing
+// the page stops it. What is done by then stays done.
 func (c *console) sweep(w http.ResponseWriter, r *http.Request, log *slog.Logger) {
 	var request sweepRequest
-	if !understand(w, r, &request) {
+	if !decode(w, r, &request) {
 		return
 	}
 	if err := request.check(); err != nil {
@@ -47,32 +48,32 @@ func (c *console) sweep(w http.ResponseWriter, r *http.Request, log *slog.Logger
 		return
 	}
 	chosen := request.Selection.events()
-	store, do, err := c.deed(r.Context(), request.Action)
+	store, do, err := c.begin(r.Context(), request)
 	if err != nil {
-		answer(w, http.StatusBadGateway, failure{err.Error()})
+		answer(w, statusOf(err), failure{err.Error()})
 		return
 	}
-	log = log.With("action", request.Action, "reason", request.Selection.Reason, "code", request.Selection.ResultCode, "sequences", len(request.Selection.Sequences))
+	log = log.With("action", request.Action, "reason", request.Selection.Reason, "result_code", request.Selection.ResultCode, "sequences", len(request.Selection.Sequences))
 	log.Info("an operator acts on dead letters")
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	progress := sweepProgress{Refused: map[string]int{}}
-	said := time.Now()
+	written := time.Now()
 	err = dlq.Sweep(r.Context(), store.All(r.Context(), chosen, nil), 0, do, func(_ dlq.StoredLetter, err error) {
 		progress.count(err)
-		if now := time.Now(); now.Sub(said) >= progressEvery {
-			said = now
-			say(w, progress)
+		if now := time.Now(); now.Sub(written) >= progressEvery {
+			written = now
+			writeProgress(w, progress)
 		}
 	})
 	if progress.Over = true; err != nil && progress.Error == "" {
 		progress.Error = err.Error()
 	}
-	c.scans.forget() // before the page is told, and asks for the list
-	say(w, progress)
+	c.scans.forget() // before the page hears of the end and asks for the list
+	writeProgress(w, progress)
 	log.Info("an operator acted on dead letters", "done", progress.Done, "gone", progress.Gone, "refused", len(progress.Refused), "error", progress.Error)
 }
 
-// check refuses what would do more than was confirmed.
+// check refuses a request that would do more than the operator confirmed.
 func (s sweepRequest) check() error {
 	if err := s.Selection.check(); err != nil {
 		return err
@@ -82,7 +83,7 @@ func (s sweepRequest) check() error {
 	switch {
 	case s.Action != "replay" && s.Action != "discard":
 		return errors.New("no such action")
-	case len(s.Selection.Sequences) == 0 && s.Selection.Last == 0:
+	case s.Selection.Created.IsZero() || len(s.Selection.Sequences) == 0 && s.Selection.Last == 0:
 		return errors.New("count the dead letters first")
 	case filter.events().IsZero() && !s.All:
 		return errors.New("choose dead letters first")
@@ -90,13 +91,16 @@ func (s sweepRequest) check() error {
 	return nil
 }
 
-// deed is what is to be done to one letter.
-func (c *console) deed(ctx context.Context, action string) (*dlq.LetterStore, func(context.Context, dlq.StoredLetter) error, error) {
+// begin opens the store in which the letters were counted, and returns what the request asks to do to each of them.
+func (c *console) begin(ctx context.Context, request sweepRequest) (*dlq.LetterStore, func(context.Context, dlq.StoredLetter) error, error) {
 	store, err := c.store(ctx)
+	if err == nil {
+		err = request.Selection.on(store)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
-	if action == "discard" {
+	if request.Action == "discard" {
 		return store, store.Delete, nil
 	}
 	replayer, err := store.Replayer(ctx)
@@ -123,23 +127,23 @@ func (p *sweepProgress) count(err error) {
 	}
 }
 
-func say(w http.ResponseWriter, p sweepProgress) {
+func writeProgress(w http.ResponseWriter, p sweepProgress) {
 	control := http.NewResponseController(w)
 	_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
 	_ = json.NewEncoder(w).Encode(p)
 	_ = control.Flush()
 }
 
-// pause stops delivery to the whole fleet, for some seconds or until it is resumed.
+// pause stops delivery to all workers, for some seconds or until somebody resumes it.
 func (c *console) pause(w http.ResponseWriter, r *http.Request, log *slog.Logger) {
 	var request struct {
-		Seconds int `json:"seconds"` // 0: until it is resumed
+		Seconds int `json:"seconds"` // 0: until somebody resumes it
 	}
-	if !understand(w, r, &request) {
+	if !decode(w, r, &request) {
 		return
 	}
 	if request.Seconds < 0 || request.Seconds > int(maxPause.Seconds()) {
-		answer(w, http.StatusBadRequest, failure{"A pause lasts 30 days at the most."})
+		answer(w, http.StatusBadRequest, failure{"A pause lasts at most 30 days."})
 		return
 	}
 	c.act(w, r, func(ctx context.Context, conn *events.Conn) error {
@@ -151,11 +155,17 @@ func (c *console) pause(w http.ResponseWriter, r *http.Request, log *slog.Logger
 	})
 }
 
+// resume ends a pause, and lets the events go on that CALLER_ERROR holds back: at this worker, then at the others.
 func (c *console) resume(w http.ResponseWriter, r *http.Request, log *slog.Logger) {
 	c.act(w, r, func(ctx context.Context, conn *events.Conn) error {
-		released, err := admin.LetGo(ctx, conn, c.cfg)
+		_, own := c.server.parts()
+		released := own != nil && own.LetGo()
+		others, err := admin.LetGo(ctx, conn, c.cfg)
+		if err != nil {
+			err = fmt.Errorf("the other workers could not be told to let held events go on: %w", err)
+		}
 		_, resumeErr := admin.Resume(ctx, conn, c.cfg)
-		if released > 0 && errors.Is(resumeErr, admin.ErrNoPause) {
+		if (released || others > 0) && errors.Is(resumeErr, admin.ErrNoPause) {
 			resumeErr = nil // there was no pause to end
 		}
 		if err = errors.Join(err, resumeErr); err == nil {

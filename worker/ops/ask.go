@@ -21,7 +21,7 @@ func AskReady(ctx context.Context, addr string) (Readiness, error) {
 	}
 	var r Readiness
 	if err := json.Unmarshal(body, &r); err != nil || len(r.Conditions) == 0 || r.Ready != (status == http.StatusOK) {
-		return Readiness{}, fmt.Errorf("what answers on %s is no revoker (HTTP %d)", addr, status)
+		return Readiness{}, fmt.Errorf("what answers on %s is not a revoker worker (HTTP %d)", addr, status)
 	}
 	return r, nil
 }
@@ -44,7 +44,7 @@ func ask(ctx context.Context, addr, path string) (status int, body []byte, err e
 	if err != nil {
 		return 0, nil, err
 	}
-	transport := &http.Transport{DisableKeepAlives: true} // and no proxy, for it is this machine
+	transport := &http.Transport{DisableKeepAlives: true} // no proxy: the address is on this machine
 	response, err := transport.RoundTrip(request)
 	if err != nil {
 		return 0, nil, fmt.Errorf("asking %s: %w", host, err)
@@ -56,16 +56,16 @@ func ask(ctx context.Context, addr, path string) (status int, body []byte, err e
 	return response.StatusCode, body, nil
 }
 
-// reachable turns an address that is listened on into one that can be asked: every interface becomes the loopback.
+// reachable turns a listening address into one to connect to: all interfaces becomes loopback.
 func reachable(addr string) (string, error) {
 	host, port, err := net.SplitHostPort(addr)
 	switch {
 	case addr == "":
-		return "", errors.New("REVOKER_OPS_ADDR is empty: there is no address to ask")
+		return "", errors.New("REVOKER_OPS_ADDR is empty, so there is no address to ask")
 	case err != nil:
 		return "", errors.New("REVOKER_OPS_ADDR: not an address such as 127.0.0.1:8080")
 	case port == "0" || port == "":
-		return "", errors.New("REVOKER_OPS_ADDR has no port that could be asked")
+		return "", errors.New("REVOKER_OPS_ADDR has no port to ask")
 	}
 	switch ip := net.ParseIP(host); {
 	case host == "" || ip.Equal(net.IPv4zero):

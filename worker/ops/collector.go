@@ -11,7 +11,7 @@ import (
 	"revoker/worker/admission"
 )
 
-// collector shows what is there at the moment. It waits for nothing.
+// collector reports the present state. It waits for nothing.
 type collector struct {
 	version string
 	facts   func() facts
@@ -24,7 +24,7 @@ var (
 
 	buildInfo     = describe("revoker_build_info", "1, with the version of revoker and of Go.", "version", "goversion")
 	connected     = describe("revoker_nats_connected", "Whether this worker is connected to NATS.")
-	slots         = describe("revoker_concurrency_limit", "Calls that this worker makes at a time at the most.")
+	slots         = describe("revoker_concurrency_limit", "Largest number of calls that this worker makes at a time.")
 	inFlight      = describe("revoker_calls_in_flight", "Calls being made.")
 	inHand        = describe("revoker_events_in_hand", "Events that this worker holds.")
 	breaker       = describe("revoker_breaker_state", "1 for the circuit breaker's state, 0 for the others.", "state")
@@ -34,7 +34,7 @@ var (
 	bypassed    = describe("revoker_bypassed_revocations_total", "Sessions that were revoked while their events waited behind a full consumer.")
 	serviceHeld = describe("revoker_service_held", "Whether the events that name this service are held back, because the API refuses it or asks for time.", "service")
 
-	// Of the queue, and the same for all its workers. They are left out while they are not known.
+	// These describe the queue, so all workers report the same values. They are absent while the queue can't be read.
 	backlog       = describe("revoker_backlog_events", "Events that were never delivered, to any worker.")
 	ackPending    = describe("revoker_ack_pending_events", "Events in work or waiting for their retry, over all workers.")
 	maxAckPending = describe("revoker_ack_pending_limit", "Events in work or waiting at which nothing new is delivered.")
@@ -67,11 +67,11 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
 	gauge(buildInfo, 1, c.version, runtime.Version())
-	gauge(connected, truth(f.connected))
+	gauge(connected, oneIf(f.connected))
 	gauge(slots, float64(f.slots))
 	gauge(inFlight, float64(f.state.InFlight))
 	gauge(inHand, float64(f.state.InHand))
-	gauge(misconfigured, truth(f.misconfig))
+	gauge(misconfigured, oneIf(f.misconfig))
 	count := func(d *prometheus.Desc, value int64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
 	}
@@ -81,10 +81,10 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	count(bypassed, f.counts.Bypassed)
 	for _, service := range f.services {
 		held := slices.ContainsFunc(f.state.Held, func(h events.HeldService) bool { return h.Service == service })
-		gauge(serviceHeld, truth(held), service)
+		gauge(serviceHeld, oneIf(held), service)
 	}
 	for _, state := range breakerStates {
-		gauge(breaker, truth(f.state.Breaker == string(state) || !f.setUp && state == admission.Closed), string(state))
+		gauge(breaker, oneIf(f.state.Breaker == string(state) || !f.setUp && state == admission.Closed), string(state))
 	}
 	if !f.queue.known(f.now) {
 		return
@@ -94,7 +94,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	gauge(ackPending, float64(s.Unsettled))
 	gauge(maxAckPending, float64(max(s.MaxAckPending, 0)))
 	gauge(maxAge, float64(s.MaxAge))
-	gauge(paused, truth(s.Paused))
+	gauge(paused, oneIf(s.Paused))
 	if s.Oldest != nil || s.Left() == 0 {
 		gauge(oldest, oldestAge(s, f.now).Seconds())
 	}
@@ -103,7 +103,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-func truth(holds bool) float64 {
+func oneIf(holds bool) float64 {
 	if holds {
 		return 1
 	}

@@ -11,17 +11,17 @@ import (
 	"revoker/config"
 )
 
-// page is the console page: what a browser loads, with nothing from anywhere else. uplot.js and uplot.css are uPlot 1.6.32 as
+// page holds the files of the console page. The browser loads nothing from elsewhere. uplot.js and uplot.css are uPlot 1.6.32 as
 // published (MIT, https://github.com/leeoniya/uPlot).
 //
 //go:embed page
 var page embed.FS
 
-// policy lets the page run what comes with it and talk to where it came from, and nothing else.
+// policy lets the page run its own scripts and talk to its own origin, and nothing else.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// console is the page for operators: what goes on now and went on in the last 15 minutes, the dead letters, and the few
-// things that can be done about them.
+// console serves the page for operators. It shows the present state, the last 15 minutes and the dead letters, and lets
+// operators act on them.
 type console struct {
 	cfg     config.Config
 	version string
@@ -29,7 +29,7 @@ type console struct {
 	gate    *gate
 	fleet   *fleet
 	scans   *scans
-	looking chan struct{} // held while a letter is read for somebody who is not signed in
+	lookups chan struct{} // one place for each letter that is being read for a visitor
 	closing <-chan struct{}
 
 	mu      sync.Mutex
@@ -40,16 +40,16 @@ func newConsole(ctx context.Context, cfg config.Config, version string, server *
 	c := &console{
 		cfg: cfg, version: version, server: server,
 		gate:  newGate(cfg.ConsoleToken, log),
-		fleet: &fleet{cfg: cfg, ctx: ctx}, looking: make(chan struct{}, lookers), closing: ctx.Done(),
+		fleet: &fleet{cfg: cfg, ctx: ctx}, lookups: make(chan struct{}, visitorLookups), closing: ctx.Done(),
 	}
 	c.scans = newScans(ctx, c.store, c.listLetters)
 	return c
 }
 
-// handler serves the page and what it asks for. Everything that changes something is a POST, which a page of another origin
-// can't send.
+// handler serves the page and its data. Whatever changes something is a POST, and the protection refuses those from the pages
+// of other origins.
 func (c *console) handler() http.Handler {
-	files, _ := fs.Sub(page, "page") // it is embedded
+	files, _ := fs.Sub(page, "page") // embedded, so it exists
 	mux := http.NewServeMux()
 	mux.Handle("GET /", http.FileServerFS(files))
 	mux.HandleFunc("GET /console/feed", c.feed)

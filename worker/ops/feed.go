@@ -15,40 +15,40 @@ import (
 
 const (
 	tickInterval   = time.Second
-	statusInterval = 2 * time.Second // of asking JetStream, while somebody looks
-	writeTimeout   = 5 * time.Second // of one message to one reader
+	statusInterval = 2 * time.Second // between two readings from JetStream, while a page is open
+	writeTimeout   = 5 * time.Second // for one message to one reader
 	maxReaders     = 50
 )
 
-// State is what the console page shows beside the past: now, once a second.
+// State is the present state that the console page shows. The feed sends it once a second.
 type State struct {
 	Time        int64  `json:"t"` // Unix milliseconds
 	Version     string `json:"version"`
 	Stream      string `json:"stream"`
 	Consumer    string `json:"consumer"`
 	Concurrency int    `json:"concurrency"`
-	// Connected is whether this worker is connected to NATS, and Working whether its consumer is set up.
+	// Connected tells whether this worker is connected to NATS, and Working whether its consumer is set up.
 	Connected bool                `json:"connected"`
 	Working   bool                `json:"working"`
 	Worker    *events.WorkerState `json:"worker"`
-	// Fleet is the state of the whole fleet, as JetStream knows it; absent until it was read.
+	// Fleet is the state of all workers together, as JetStream knows it. It is absent until the first reading.
 	Fleet *admin.Status `json:"fleet"`
 	// FleetError says why it could not be read.
 	FleetError string `json:"fleetError,omitempty"`
-	// CanAct tells whether there is a console token, SignedIn whether this reader gave it.
+	// CanAct tells whether a console token is configured, and SignedIn whether this reader gave it.
 	CanAct   bool   `json:"canAct"`
 	SignedIn bool   `json:"signedIn"`
 	Operator string `json:"operator,omitempty"`
 }
 
-// message is one event of the feed. The first one has all the past.
+// message is one event of the feed. The first one brings the last 15 minutes.
 type message struct {
 	State   State     `json:"state"`
 	Seconds []Second  `json:"seconds"`
 	Settled []Settled `json:"settled"`
 }
 
-// fleet reads JetStream's state for all readers together, and only while somebody reads.
+// fleet reads JetStream's state once for all readers, and only while a page is open.
 type fleet struct {
 	cfg     config.Config
 	ctx     context.Context // ends with the server
@@ -62,7 +62,7 @@ type fleet struct {
 	err    error
 }
 
-// latest returns what was read last, and reads again in the background if that is old.
+// latest returns the last reading. If that is old, it starts another in the background.
 func (f *fleet) latest(conn *events.Conn) (*admin.Status, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -98,7 +98,7 @@ func (c *console) feed(w http.ResponseWriter, r *http.Request) {
 	defer c.leave()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Accel-Buffering", "no") // a proxy must not hold it back
+	w.Header().Set("X-Accel-Buffering", "no") // tells nginx not to buffer
 	control := http.NewResponseController(w)
 	ticker := time.NewTicker(tickInterval)
 	defer ticker.Stop()

@@ -21,8 +21,8 @@ const (
 	bodyTimeout = 5 * time.Second
 )
 
-// gate lets those act who know REVOKER_CONSOLE_TOKEN. A browser gets a cookie for it that no script can read and no other
-// site's page can send.
+// gate lets those act who know REVOKER_CONSOLE_TOKEN. In exchange for the token a browser gets a cookie. No script can read the
+// cookie, and pages of other sites can't send it.
 type gate struct {
 	token   config.Secret
 	log     *slog.Logger
@@ -41,10 +41,10 @@ func newGate(token config.Secret, log *slog.Logger) *gate {
 	return &gate{token: token, log: log, guesses: newGuesses(), sessions: map[[sha256.Size]byte]signedIn{}}
 }
 
-// open reports whether there is a token at all; without one nobody can act.
+// open reports whether a token is configured. Without one nobody can act.
 func (g *gate) open() bool { return !g.token.IsZero() }
 
-// who returns the name by which the log knows the request's sender, if signed in.
+// who returns the sender's name in the log, if the sender is signed in.
 func (g *gate) who(r *http.Request) (name string, ok bool) {
 	cookie, err := r.Cookie(cookieName)
 	if err != nil || !g.open() {
@@ -56,7 +56,7 @@ func (g *gate) who(r *http.Request) (name string, ok bool) {
 	return s.name, ok && time.Now().Before(s.until)
 }
 
-// acting wraps a handler that changes something: it is only for those who are signed in, and the log says who did what.
+// acting wraps a handler that changes something. Only those who are signed in reach it. The log says who did what.
 func (g *gate) acting(do func(w http.ResponseWriter, r *http.Request, log *slog.Logger)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		name, ok := g.who(r)
@@ -76,18 +76,18 @@ func (g *gate) refuse(w http.ResponseWriter) {
 	answer(w, http.StatusUnauthorized, failure{"Sign in with the console token first."})
 }
 
-// signIn takes the token and gives the cookie. Guessing is slowed down for each client address.
+// signIn exchanges the token for the cookie. It limits the guesses of each client address.
 func (g *gate) signIn(w http.ResponseWriter, r *http.Request) {
 	if !g.open() {
 		g.refuse(w)
 		return
 	}
 	var request struct{ Token, Name string }
-	if !understand(w, r, &request) {
+	if !decode(w, r, &request) {
 		return
 	}
 	if !g.guesses.allow(r.RemoteAddr) {
-		answer(w, http.StatusTooManyRequests, failure{"Too many attempts; wait a few seconds."})
+		answer(w, http.StatusTooManyRequests, failure{"Too many attempts. Wait a few seconds."})
 		return
 	}
 	given, want := sha256.Sum256([]byte(request.Token)), sha256.Sum256([]byte(g.token.Reveal()))
@@ -129,19 +129,21 @@ func (g *gate) signOut(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, struct{}{})
 }
 
-// failure is the body of an answer that refuses something: a sentence for the operator.
+// failure is the body of an answer that refuses a request. Error is for the operator to read.
 type failure struct {
 	Error string `json:"error"`
 }
 
-// understand reads a request's body, or answers that it can't be read.
-func understand(w http.ResponseWriter, r *http.Request, request any) bool {
+// decode reads a request's body into request. If it can't, it answers so and returns false.
+func decode(w http.ResponseWriter, r *http.Request, request any) bool {
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(request)
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	decoder.DisallowUnknownFields() // ignoring a filter that an older page sends would choose too many letters
+	err := decoder.Decode(request)
 	_ = control.SetReadDeadline(time.Time{})
 	if err != nil {
-		answer(w, http.StatusBadRequest, failure{"The request can't be read."})
+		answer(w, http.StatusBadRequest, failure{"The request can't be read. If this page was open during an upgrade, load it again."})
 	}
 	return err == nil
 }

@@ -9,16 +9,16 @@ import (
 )
 
 const (
-	guessesEvery = 2 * time.Second // on average; a few may come at once
+	guessesEvery = 2 * time.Second // on average; guessesBurst may come at once
 	guessesBurst = 5
-	// maxGuessers bounds the addresses that are remembered.
+	// maxGuessers bounds the addresses to remember.
 	maxGuessers = 4096
-	ipv6Site    = 64 // bits of an IPv6 address that one customer has at least
+	ipv6Site    = 64 // prefix length of the smallest IPv6 network that one customer gets
 )
 
-// guesses limits how often a token may be guessed, for each client address by itself, so that nobody who guesses keeps an
-// operator out. An IPv6 client can choose among all addresses of its /64, so they count as one. Behind a proxy all clients
-// have the proxy's address and share one limit: what a header says of the client could be made up.
+// guesses limits how often each client address may guess the token. One limit for all would let anybody lock operators out.
+// An IPv6 client can use every address of its /64, so these count as one. Behind a proxy all clients share the proxy's address
+// and its limit, because a header that names the client can be forged.
 type guesses struct {
 	now func() time.Time
 
@@ -49,9 +49,9 @@ func (g *guesses) allow(remote string) bool {
 	return known.limit.AllowN(now, 1)
 }
 
-// makeRoom forgets whose budget is whole again, and if all are busy, the one that was silent for longest. Whoever has
-// thousands of addresses gets more guesses that way, of a token that has 16 characters; nobody else gets fewer. The caller
-// holds mu.
+// makeRoom forgets the clients whose budget is full again. If there are none, it forgets the one that was silent for longest.
+// Somebody with thousands of addresses gets more guesses that way, but the token has at least 16 characters. Nobody else gets
+// fewer guesses. The caller holds mu.
 func (g *guesses) makeRoom(now time.Time) {
 	if len(g.clients) < maxGuessers {
 		return
@@ -70,7 +70,7 @@ func (g *guesses) makeRoom(now time.Time) {
 	}
 }
 
-// clientOf is whom a remote address belongs to. What is not an address, a Unix socket's for example, is one client.
+// clientOf returns the client that a remote address belongs to. Whatever is not an IP address counts as one client.
 func clientOf(remote string) netip.Prefix {
 	at, err := netip.ParseAddrPort(remote)
 	if err != nil {

@@ -12,16 +12,16 @@ import (
 
 const (
 	historySeconds = 15 * 60
-	recentSettled  = 50 // of which the console page shows each by itself
+	recentSettled  = 50 // settlements that the console page lists one by one
 )
 
-// History is what the worker settled in the last 15 minutes, second by second, for the console page. It is safe for
+// History holds what the worker settled in the last 15 minutes, second by second, for the console page. It is safe for
 // concurrent use.
 type History struct {
 	mu      sync.Mutex
 	now     func() time.Time
 	second  int64 // the current one
-	current tally
+	current counts
 	past    [historySeconds]Second // by second modulo its length
 	recent  [recentSettled]settled
 	settled int
@@ -33,47 +33,47 @@ type Second struct {
 	Revoked     int   `json:"revoked"`
 	Retried     int   `json:"retried"`
 	DeadLetters int   `json:"dead"`
-	// P50 and P99 are how long calls took, in milliseconds, to within a tenth; absent without a call.
+	// P50 and P99 are quantiles of the call durations in milliseconds, to within a tenth. They are null without a call.
 	P50 *float64 `json:"p50"`
 	P99 *float64 `json:"p99"`
 }
 
-// tally is the second that goes on.
-type tally struct {
+// counts are those of the current second.
+type counts struct {
 	revoked, retried, dead int
 	calls                  int
 	took                   [durationBuckets]uint32
 }
 
-// settled is one settlement, for the list of the last.
+// settled is one settlement of the list of recent ones.
 type settled struct {
 	at time.Time
 	worker.Settlement
 }
 
-// NewHistory returns an empty one.
+// NewHistory returns an empty History.
 func NewHistory() *History { return &History{now: time.Now} }
 
-// Observe takes a settlement in. It is called for each, so it is cheap: no allocation, and no hash of the session.
+// Observe records a settlement. It is called for each one, so it allocates nothing and hashes no session.
 func (h *History) Observe(s worker.Settlement) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.now()
 	h.advance(now.Unix())
-	t := &h.current
+	c := &h.current
 	switch {
 	case s.Outcome == worker.Revoked:
-		t.revoked++
+		c.revoked++
 	case s.Outcome.Reason() != "":
-		t.dead++
+		c.dead++
 	case s.Outcome == worker.Retry || s.Outcome == worker.Misconfigured:
-		t.retried++
+		c.retried++
 	default: // handed back without a call
 		return
 	}
 	if s.Took > 0 {
-		t.calls++
-		t.took[bucketOf(s.Took)]++
+		c.calls++
+		c.took[bucketOf(s.Took)]++
 	}
 	h.recent[h.settled%recentSettled] = settled{now, s}
 	h.settled++
@@ -87,18 +87,18 @@ func (h *History) advance(second int64) {
 	for ; h.second < second; h.second++ {
 		if second-h.second > historySeconds {
 			h.second = second - historySeconds
-			h.current = tally{}
+			h.current = counts{}
 		}
 		h.past[h.second%historySeconds] = h.current.close(h.second)
-		h.current = tally{}
+		h.current = counts{}
 	}
 }
 
-func (t *tally) close(second int64) Second {
-	return Second{Time: second, Revoked: t.revoked, Retried: t.retried, DeadLetters: t.dead, P50: t.quantile(0.5), P99: t.quantile(0.99)}
+func (c *counts) close(second int64) Second {
+	return Second{Time: second, Revoked: c.revoked, Retried: c.retried, DeadLetters: c.dead, P50: c.quantile(0.5), P99: c.quantile(0.99)}
 }
 
-// Since returns the closed seconds after the one given, oldest first.
+// Since returns the complete seconds that follow after, oldest first.
 func (h *History) Since(after int64) []Second {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -120,14 +120,14 @@ type Settled struct {
 	Outcome    string  `json:"outcome"`
 	Sequence   uint64  `json:"sequence"`
 	Deliveries int     `json:"deliveries"`
-	Status     int     `json:"status"`
-	ResultCode string  `json:"code"`
+	HTTPStatus int     `json:"httpStatus"`
+	ResultCode string  `json:"resultCode"`
 	Detail     string  `json:"detail"`
 	Took       float64 `json:"ms"`
 	Age        float64 `json:"age"` // seconds
 }
 
-// Recent returns the last settlements after number, newest first, with their sessions masked and no text of the API's.
+// Recent returns the settlements that follow number after, newest first. Sessions are masked, and no text of the API is in it.
 func (h *History) Recent(after int) []Settled {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -136,7 +136,7 @@ func (h *History) Recent(after int) []Settled {
 		s := h.recent[(n-1)%recentSettled]
 		list = append(list, Settled{
 			Number: n, Time: s.at.UnixMilli(), Session: mask(s.Session), Outcome: string(s.Outcome), Sequence: s.Sequence, Deliveries: s.Deliveries,
-			Status: s.Status, ResultCode: publicCode(s.ResultCode), Detail: publicDetail(s.Settlement), Took: milliseconds(s.Took), Age: s.Age.Seconds(),
+			HTTPStatus: s.Status, ResultCode: publicCode(s.ResultCode), Detail: publicDetail(s.Settlement), Took: milliseconds(s.Took), Age: s.Age.Seconds(),
 		})
 	}
 	return list
@@ -151,7 +151,7 @@ func mask(id events.SessionID) string {
 
 func milliseconds(d time.Duration) float64 { return math.Round(float64(d.Microseconds())) / 1000 }
 
-// Durations fall into buckets, eight for each doubling from a microsecond on, up to half an hour.
+// Durations are counted in buckets: eight for each doubling, from one microsecond to half an hour.
 const (
 	perDoubling     = 8
 	durationBuckets = 31 * perDoubling
@@ -164,18 +164,18 @@ func bucketOf(d time.Duration) int {
 	return min(doubling*perDoubling+within, durationBuckets-1)
 }
 
-// middleOf is a bucket's middle in milliseconds.
+// middleOf returns the middle of a bucket in milliseconds.
 func middleOf(bucket int) float64 {
 	low := math.Exp2(float64(bucket/perDoubling)) * (1 + float64(bucket%perDoubling)/perDoubling)
 	return low * (1 + 0.5/perDoubling) / 1000
 }
 
-func (t *tally) quantile(q float64) *float64 {
-	if t.calls == 0 {
+func (c *counts) quantile(q float64) *float64 {
+	if c.calls == 0 {
 		return nil
 	}
-	left := int(math.Ceil(q * float64(t.calls)))
-	for bucket, n := range t.took {
+	left := int(math.Ceil(q * float64(c.calls)))
+	for bucket, n := range c.took {
 		if left -= int(n); left <= 0 {
 			value := math.Round(middleOf(bucket)*100) / 100
 			return &value

@@ -9,20 +9,20 @@ import (
 	"strings"
 )
 
-// hosts are the names under which browsers may open the console page. Without them a page of evil.example could read the
-// console: its owner lets evil.example resolve to this listener's address (DNS rebinding), and then the browser takes the
-// console for a part of that page's own site. All that such a browser can't change is the name in the Host header.
+// hosts holds the names under which browsers may open the console page. Without this check a page of evil.example could read
+// the console. Its owner makes evil.example resolve to this listener's address (DNS rebinding). The browser then takes the
+// console for a part of that site. The Host header still says evil.example.
 //
-// Only what is meant for a browser is guarded: the page, its data and Go's profiles. The addresses /livez, /readyz and
-// /metrics answer to any name. Kubelets and Prometheus ask for them by pod addresses and Service names that the worker does
-// not know, and they tell no session, no payload and no token.
+// The check guards what browsers open: the page, its data and Go's profiles. The paths /livez, /readyz and /metrics answer to
+// any name. Kubelets and Prometheus use pod addresses and Service names that the worker does not know. These paths reveal no
+// session, no payload and no token.
 type hosts struct {
-	loopbackOnly bool // the listener is reached from this machine alone
+	loopbackOnly bool // only this machine can reach the listener
 	names        []string
 	addresses    []netip.Addr
 }
 
-// newHosts returns those of a listener: configured are the values of REVOKER_OPS_HOSTS.
+// newHosts returns the hosts of a listener. configured are the values of REVOKER_OPS_HOSTS.
 func newHosts(listener net.Addr, configured []string) *hosts {
 	h := &hosts{names: []string{"localhost"}}
 	if at, err := netip.ParseAddrPort(listener.String()); err == nil {
@@ -50,14 +50,14 @@ func (h *hosts) add(host string) {
 func (h *hosts) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !h.allows(r.Host) {
-			answer(w, http.StatusMisdirectedRequest, failure{"This worker does not know the name by which it was asked. If that name is right, add it to REVOKER_OPS_HOSTS."})
+			answer(w, http.StatusMisdirectedRequest, failure{"This worker does not answer under this name. If the name is right, add it to REVOKER_OPS_HOSTS."})
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// allows reports whether a Host header names this listener. Its port says nothing: a forwarded one is another.
+// allows reports whether a Host header names this listener. It ignores the port, because port forwarding changes it.
 func (h *hosts) allows(header string) bool {
 	name, address := parseHost(header)
 	if !address.IsValid() {
@@ -66,7 +66,7 @@ func (h *hosts) allows(header string) bool {
 	return address.IsLoopback() || slices.Contains(h.addresses, address) || !h.loopbackOnly && ownAddress(address)
 }
 
-// ownAddress reports whether an interface of this machine has the address. They are asked for each time, for they change.
+// ownAddress reports whether an interface of this machine has the address. It asks each time, because addresses change.
 func ownAddress(address netip.Addr) bool {
 	interfaces, err := net.InterfaceAddrs()
 	return err == nil && slices.ContainsFunc(interfaces, func(a net.Addr) bool {
@@ -75,8 +75,8 @@ func ownAddress(address netip.Addr) bool {
 	})
 }
 
-// parseHost splits a Host header into the name in lower case, without its last dot, or the address, without its zone.
-// Neither is valid where the header has none.
+// parseHost returns the name in a Host header, in lower case and without a final dot, or the address without its zone. If the
+// header has neither, the name is empty and the address invalid.
 func parseHost(header string) (name string, address netip.Addr) {
 	host := header
 	if h, _, err := net.SplitHostPort(header); err == nil {

@@ -15,26 +15,28 @@ import (
 )
 
 const (
-	listTimeout  = time.Minute      // of a list of dead letters, the wait for its turn among it
-	readTimeout  = 10 * time.Second // of one letter
+	listTimeout  = time.Minute      // for a list of dead letters, the wait for its turn included
+	readTimeout  = 10 * time.Second // for one letter
 	lettersShown = 100              // the newest
-	// maxSequences is how many letters can be chosen one by one: those that are shown.
-	maxSequences = lettersShown
-	payloadShown = 64 << 10
-	lookers      = 4 // single letters that are read at a time for those who are not signed in
+	// maxSequences is how many letters can be chosen one by one: as many as the page shows.
+	maxSequences   = lettersShown
+	payloadShown   = 64 << 10
+	visitorLookups = 4 // letters that are read at a time for those who are not signed in
 )
 
 // selection is a choice of dead letters, as the page sends it.
 type selection struct {
 	Reason     string    `json:"reason"`
-	ResultCode string    `json:"code"`
+	ResultCode string    `json:"resultCode"`
 	Since      time.Time `json:"since"`
 	Until      time.Time `json:"until"`
 	Session    string    `json:"session"`
 	Sequences  []uint64  `json:"sequences"`
-	// First and Last bound the choice to what was counted; 0 does not.
+	// First and Last bound the choice to what was counted. 0 means no bound.
 	First uint64 `json:"first"`
 	Last  uint64 `json:"last"`
+	// Created is when the stream was created whose letters were listed or counted. The zero time matches any stream.
+	Created time.Time `json:"created"`
 }
 
 // check refuses a choice that is too long.
@@ -61,14 +63,14 @@ type letterRow struct {
 	Sequence   uint64    `json:"sequence"`
 	Stored     time.Time `json:"stored"`
 	Reason     string    `json:"reason"`
-	ResultCode string    `json:"code"`
-	HTTPStatus int       `json:"status"`
+	ResultCode string    `json:"resultCode"`
+	HTTPStatus int       `json:"httpStatus"`
 	Session    string    `json:"session"`
 	Error      string    `json:"error"`
 	ReplayOf   string    `json:"replayOf,omitempty"`
 }
 
-// rowOf is the same for all who read it, signed in or not.
+// rowOf returns the same row for everybody, signed in or not.
 func rowOf(l dlq.StoredLetter, cfg config.Config) letterRow {
 	return letterRow{
 		Sequence: l.Sequence, Stored: l.Stored, Reason: publicReason(l.Reason), ResultCode: publicCode(l.ResultCode), HTTPStatus: l.HTTPStatus,
@@ -76,34 +78,36 @@ func rowOf(l dlq.StoredLetter, cfg config.Config) letterRow {
 	}
 }
 
-// groupRow is the letters of one reason and result code.
+// groupRow counts the letters of one reason and result code.
 type groupRow struct {
 	Reason     string    `json:"reason"`
-	ResultCode string    `json:"code"`
+	ResultCode string    `json:"resultCode"`
 	Count      int       `json:"count"`
 	Oldest     time.Time `json:"oldest"`
 	Newest     time.Time `json:"newest"`
 }
 
-// letterList is what a choice of dead letters comes to.
+// letterList describes the chosen dead letters.
 type letterList struct {
 	Total int `json:"total"`
-	// First and Last are the sequences between which was counted. Partial tells that there are letters before First.
-	First   uint64      `json:"first"`
-	Last    uint64      `json:"last"`
-	Partial bool        `json:"partial"`
+	// First and Last are the sequences between which letters were counted. Partial tells that there are letters before First.
+	First   uint64 `json:"first"`
+	Last    uint64 `json:"last"`
+	Partial bool   `json:"partial"`
+	// Created is when the stream was created. An action on these letters sends it back.
+	Created time.Time   `json:"created"`
 	Groups  []groupRow  `json:"groups"`
 	Newest  []letterRow `json:"letters"`
 }
 
-// letters counts the chosen dead letters and lists the newest. It changes nothing; it is a POST so that no session ID gets into
-// an address.
+// letters counts the chosen dead letters and lists the newest. It changes nothing. It is a POST so that no session ID gets into
+// a URL.
 func (c *console) letters(w http.ResponseWriter, r *http.Request) {
 	var request struct {
 		selection
-		Exact bool `json:"exact"` // the count is to be acted on
+		Exact bool `json:"exact"` // an operator is about to act on the count
 	}
-	if !understand(w, r, &request) {
+	if !decode(w, r, &request) {
 		return
 	}
 	_, operator := c.gate.who(r)
@@ -124,10 +128,29 @@ func (c *console) letters(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "5")
 		answer(w, http.StatusServiceUnavailable, failure{err.Error()})
 	case err != nil:
-		answer(w, http.StatusBadGateway, failure{err.Error()})
+		answer(w, statusOf(err), failure{err.Error()})
 	default:
 		answer(w, http.StatusOK, list)
 	}
+}
+
+// errRecreated refuses what was chosen on a stream that is not there any more: its sequences name other letters now.
+var errRecreated = errors.New("the dead-letter stream was deleted and created anew since you looked; refresh the list and choose again")
+
+// on returns an error if the store's stream is not the one that the choice was made on.
+func (s selection) on(store *dlq.LetterStore) error {
+	if !s.Created.IsZero() && !s.Created.Equal(store.Created()) {
+		return errRecreated
+	}
+	return nil
+}
+
+// statusOf returns the HTTP status of the answer to a request that failed with err.
+func statusOf(err error) int {
+	if errors.Is(err, errRecreated) {
+		return http.StatusConflict
+	}
+	return http.StatusBadGateway
 }
 
 func (c *console) store(ctx context.Context) (*dlq.LetterStore, error) {
@@ -160,11 +183,11 @@ func (c *console) listLetters(ctx context.Context, store *dlq.LetterStore, chose
 	return list, nil
 }
 
-// letterDetail is one dead letter with all its facts. Those who are not signed in get the known ones alone.
+// letterDetail is one dead letter with all its facts. A visitor gets only the facts whose form is known.
 type letterDetail struct {
 	letterRow
-	Event    *publicEvent        `json:"event,omitempty"` // absent where it can't be decoded
-	Message  string              `json:"message"`
+	Event    *publicEvent        `json:"event,omitempty"` // absent if it can't be decoded
+	Message  string              `json:"resultMessage"`
 	Origin   dlq.Origin          `json:"origin"`
 	Headers  map[string][]string `json:"headers"`
 	Payload  string              `json:"payload"`
@@ -172,6 +195,7 @@ type letterDetail struct {
 	Cut      int                 `json:"cut"`      // bytes of payload that are not shown
 	Omitted  int                 `json:"omitted"`  // bytes of payload that did not fit into the letter
 	Masked   bool                `json:"masked"`
+	Created  time.Time           `json:"created"` // of the stream
 }
 
 func (c *console) letter(w http.ResponseWriter, r *http.Request) {
@@ -186,10 +210,10 @@ func (c *console) letter(w http.ResponseWriter, r *http.Request) {
 	operator, signedIn := c.gate.who(r)
 	if !signedIn {
 		select {
-		case c.looking <- struct{}{}:
-			defer func() { <-c.looking }()
+		case c.lookups <- struct{}{}:
+			defer func() { <-c.lookups }()
 		case <-ctx.Done():
-			answer(w, http.StatusServiceUnavailable, failure{"Many dead letters are being looked at; try again in a moment."})
+			answer(w, http.StatusServiceUnavailable, failure{"Too many dead letters are being read. Try again in a moment."})
 			return
 		}
 	}
@@ -201,7 +225,7 @@ func (c *console) letter(w http.ResponseWriter, r *http.Request) {
 	l, err := store.Get(ctx, sequence)
 	switch {
 	case errors.Is(err, dlq.ErrNoLetter):
-		answer(w, http.StatusNotFound, failure{"This dead letter is gone: somebody replayed or discarded it, or it reached its age."})
+		answer(w, http.StatusNotFound, failure{"This dead letter is gone. Somebody replayed or discarded it, or it reached the stream's max age."})
 		return
 	case err != nil:
 		answer(w, http.StatusBadGateway, failure{err.Error()})
@@ -210,11 +234,12 @@ func (c *console) letter(w http.ResponseWriter, r *http.Request) {
 	if signedIn {
 		c.gate.log.Info("an operator looked at a dead letter", "operator", operator, "from", r.RemoteAddr, "sequence", sequence)
 	}
+	detail := publicLetter(l, c.cfg)
 	if signedIn {
-		answer(w, http.StatusOK, fullDetail(l, c.cfg))
-		return
+		detail = fullDetail(l, c.cfg)
 	}
-	answer(w, http.StatusOK, publicLetter(l, c.cfg))
+	detail.Created = store.Created()
+	answer(w, http.StatusOK, detail)
 }
 
 func publicLetter(l dlq.StoredLetter, cfg config.Config) letterDetail {
@@ -224,7 +249,7 @@ func publicLetter(l dlq.StoredLetter, cfg config.Config) letterDetail {
 	}
 }
 
-// fullDetail has all that is in the letter, the session ID among it.
+// fullDetail has everything that is in the letter, the session ID included.
 func fullDetail(l dlq.StoredLetter, cfg config.Config) letterDetail {
 	d := letterDetail{
 		letterRow: rowOf(l, cfg), Event: publicEventOf(l, cfg), Message: l.ResultMessage, Origin: l.Origin, Headers: l.OwnHeader(),

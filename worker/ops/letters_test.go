@@ -174,8 +174,8 @@ func TestAVisitorSeesNoTextOfALetter(t *testing.T) {
 		"in the subject":       {caller("Revoker-Subject", "session.ended.Secret"), plain, `"Subject":""`},
 		"in the stream's name": {caller("Revoker-Stream", "Secret", "Revoker-Consumer", "Secret"), plain, `"Stream":"","Sequence":0`},
 		"in the error":         {caller("Revoker-Error", "about "+escaped), plain, `"error":"the logout API answered CALLER_ERROR (HTTP 400, A503201)"`},
-		"in the API's message": {caller("Revoker-Result-Message", "[A1] "+escaped), plain, `"message":""`},
-		"in the result code":   {caller("Revoker-Result-Code", escaped), plain, `"code":"(other)"`},
+		"in the API's message": {caller("Revoker-Result-Message", "[A1] "+escaped), plain, `"resultMessage":""`},
+		"in the result code":   {caller("Revoker-Result-Code", escaped), plain, `"resultCode":"(other)"`},
 		"in the letter reason": {nats.Header{"Revoker-Reason": {escaped}}, plain, `"reason":"(other)"`},
 		"not an event":         {nats.Header{"Revoker-Reason": {"INVALID_EVENT"}, "Revoker-Error": {"Secret"}}, `{"sid":"` + id + `"}`, `"error":"the payload has no sessionId"`},
 		"known members":        {caller(), `{"sessionId":"` + id + `","serviceId":"555","endedAt":"2026-01-02T03:04:05+01:00"}`, `"serviceId":"555","endedAt":"2026-01-02T02:04:05Z"`},
@@ -233,7 +233,7 @@ func TestVisitorsMakeFewConsumers(t *testing.T) {
 	statuses := make(chan int, flood)
 	for i := range flood {
 		go func() {
-			status, _ := d.ask(d.visitor, "POST", "/console/letters", map[string]any{"code": fmt.Sprint("A", i)})
+			status, _ := d.ask(d.visitor, "POST", "/console/letters", map[string]any{"resultCode": fmt.Sprint("A", i)})
 			statuses <- status
 		}()
 	}
@@ -244,7 +244,7 @@ func TestVisitorsMakeFewConsumers(t *testing.T) {
 	}
 	const operators = 10 // whose lists come in between
 	for i := range operators {
-		if list := d.list(d.operator, map[string]any{"code": fmt.Sprint("B", i)}); list.Total != 0 || list.Partial {
+		if list := d.list(d.operator, map[string]any{"resultCode": fmt.Sprint("B", i)}); list.Total != 0 || list.Partial {
 			t.Errorf("an operator meanwhile: %+v", list)
 		}
 	}
@@ -286,7 +286,7 @@ func TestUnchangedLettersAreNotReadAgain(t *testing.T) {
 	if list := d.list(d.visitor, nil); list.Total != 2 {
 		t.Errorf("after another letter: %+v", list)
 	}
-	discard := map[string]any{"action": "discard", "selection": map[string]any{"sequences": []int{1}}}
+	discard := map[string]any{"action": "discard", "selection": map[string]any{"sequences": []int{1}, "created": d.list(d.visitor, nil).Created}}
 	if _, text := d.ask(d.operator, "POST", "/console/sweep", discard); !strings.Contains(text, `"over":true,"done":1`) {
 		t.Fatalf("discarding: %s", text)
 	}
@@ -333,5 +333,61 @@ func TestAListIsBounded(t *testing.T) {
 	}
 	if status, text := d.ask(d.visitor, "POST", "/console/letters", map[string]any{"exact": true}); status != http.StatusUnauthorized {
 		t.Errorf("an exact one for a visitor: %d %s", status, text)
+	}
+}
+
+// What was listed or counted on a stream that was deleted and created anew since is not acted on: the same sequences are
+// other letters now.
+func TestARecreatedStreamIsNotActedOn(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.bury(nil, `{"sessionId":"old"}`)
+	list := d.list(d.operator, map[string]any{"exact": true})
+	var shown letterDetail
+	if _, text := d.ask(d.operator, "GET", "/console/letters/1", nil); json.Unmarshal([]byte(text), &shown) != nil || !shown.Created.Equal(list.Created) || list.Created.IsZero() {
+		t.Fatalf("the letter: %s; the list's stream: %s", text, list.Created)
+	}
+	stream, err := d.js.Stream(d.deadline(), d.cfg.DeadLetterStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.js.DeleteStream(d.deadline(), d.cfg.DeadLetterStream); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.js.CreateStream(d.deadline(), stream.CachedInfo().Config); err != nil {
+		t.Fatal(err)
+	}
+	d.bury(nil, `{"sessionId":"new"}`)
+	one := map[string]any{"sequences": []int{1}, "created": list.Created}
+	all := map[string]any{"first": list.First, "last": list.Last, "created": list.Created}
+	for _, action := range []string{"discard", "replay"} {
+		for _, chosen := range []map[string]any{one, all} {
+			status, text := d.ask(d.operator, "POST", "/console/sweep", map[string]any{"action": action, "all": true, "selection": chosen})
+			if status != http.StatusConflict || !strings.Contains(text, "created anew") {
+				t.Errorf("to %s %v: %d %s", action, chosen, status, text)
+			}
+		}
+	}
+	if status, text := d.ask(d.operator, "POST", "/console/letters", map[string]any{"exact": true, "sequences": []int{1}, "created": list.Created}); status != http.StatusConflict {
+		t.Errorf("counting: %d %s", status, text)
+	}
+	if status, text := d.ask(d.operator, "POST", "/console/sweep", map[string]any{"action": "discard", "selection": map[string]any{"sequences": []int{1}}}); status != http.StatusBadRequest {
+		t.Errorf("without a count: %d %s", status, text)
+	}
+	if list = d.list(d.operator, map[string]any{"exact": true}); list.Total != 1 {
+		t.Fatalf("%d letters are left, want 1", list.Total)
+	}
+	one["created"] = list.Created
+	if _, text := d.ask(d.operator, "POST", "/console/sweep", map[string]any{"action": "discard", "selection": one}); !strings.Contains(text, `"done":1`) {
+		t.Errorf("discarding the new one: %s", text)
+	}
+}
+
+// A member that is not known may be a filter. It must not be ignored.
+func TestAnUnknownFilterIsRefused(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	if status, text := d.ask(d.operator, "POST", "/console/letters", map[string]any{"code": "A503201"}); status != http.StatusBadRequest {
+		t.Errorf("%d %s", status, text)
 	}
 }

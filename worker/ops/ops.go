@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	requestTimeout = 5 * time.Second // of reading a request, and of writing what is no stream
+	requestTimeout = 5 * time.Second // for reading a request, and for writing an answer that is not a stream
 	idleTimeout    = time.Minute
 	maxHeader      = 64 << 10 // bytes
 )
@@ -33,7 +33,7 @@ type Server struct {
 	registry *prometheus.Registry
 	http     *http.Server
 	served   sync.WaitGroup
-	ctx      context.Context // of what runs beside requests
+	ctx      context.Context // for what runs beside requests
 	cancel   context.CancelFunc
 	address  string
 	history  *History
@@ -46,8 +46,8 @@ type Server struct {
 	queue  *queue
 }
 
-// Listen listens on cfg.OpsAddr and serves; it returns nil where that is empty. Metrics are those of the registry, to which
-// it adds its own. The caller ends it with Close.
+// Listen listens on cfg.OpsAddr and serves. It returns nil if that is empty. It serves the metrics of the registry, and registers
+// its own there. The caller ends it with Close.
 func Listen(cfg config.Config, version string, registry *prometheus.Registry, log *slog.Logger) (*Server, error) {
 	if cfg.OpsAddr == "" {
 		return nil, nil
@@ -70,8 +70,8 @@ func Listen(cfg config.Config, version string, registry *prometheus.Registry, lo
 	return s, nil
 }
 
-// routes is all that is served. What streams has to set its own write deadline. All but /livez, /readyz and /metrics is only
-// for those who ask by a known name; see [hosts].
+// routes returns everything that is served. A handler that streams must set its own write deadline. Only /livez, /readyz and
+// /metrics answer to any name; see [hosts].
 func (s *Server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("/", s.hosts.guard(s.console.handler()))
@@ -96,7 +96,7 @@ func profiles() http.Handler {
 	return mux
 }
 
-// Watch names the connection whose state readiness depends on.
+// Watch sets the connection that readiness depends on.
 func (s *Server) Watch(conn *events.Conn) {
 	if s == nil {
 		return
@@ -106,8 +106,7 @@ func (s *Server) Watch(conn *events.Conn) {
 	s.conn = conn
 }
 
-// Serve names the worker; until then readiness fails, for streams and consumer are not there. From then on the queue is
-// watched.
+// Serve sets the worker, and begins to watch the queue. Until then readiness fails, because streams and consumer are not set up.
 func (s *Server) Serve(w *worker.Worker) {
 	if s == nil {
 		return
@@ -131,21 +130,21 @@ func (s *Server) Close() {
 	s.console.scans.close()
 }
 
-// Observe is to be told of each settlement, for the console page. Of a nil Server it is nothing.
+// Observe records a settlement for the console page. A nil Server ignores it.
 func (s *Server) Observe(settlement worker.Settlement) {
 	if s != nil {
 		s.history.Observe(settlement)
 	}
 }
 
-// parts are what the page shows; each is nil until it is there.
+// parts returns the connection and the worker. Each is nil until it is set.
 func (s *Server) parts() (*events.Conn, *worker.Worker) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.conn, s.worker
 }
 
-// Address is where the server listens, host and port; empty for a nil Server.
+// Address returns the host and port where the server listens. It is empty for a nil Server.
 func (s *Server) Address() string {
 	if s == nil {
 		return ""

@@ -192,7 +192,7 @@ func TestAskingWhatIsNoRevoker(t *testing.T) {
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"ready":true}`) })}
 	go func() { _ = server.Serve(listener) }()
 	defer server.Close()
-	if _, err := AskReady(context.Background(), listener.Addr().String()); err == nil || !strings.Contains(err.Error(), "is no revoker") {
+	if _, err := AskReady(context.Background(), listener.Addr().String()); err == nil || !strings.Contains(err.Error(), "is not a revoker worker") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -13,14 +13,14 @@ import (
 	"revoker/worker/authlete"
 )
 
-// What anybody may see of a dead letter, without signing in, is put together here from facts whose form is known. No text of
-// the letter's own is shown, masked or not: a session ID can stand in any of it, in JSON's escapes, in base64, in another
-// member or in a header, and a search for the ID would miss it.
+// This file builds what a visitor sees of a dead letter, from facts whose form is known. A visitor is somebody who is not signed
+// in. Nothing is copied from the letter's text, not even masked. A session ID can stand anywhere in it: escaped in JSON, in
+// base64, in another member or in a header. A search for the ID would miss it.
 
-// otherText stands for a reason or a result code whose form is not known.
+// otherText replaces a reason or a result code whose form is not known.
 const otherText = "(other)"
 
-// codeForm is that of the API's result codes, A503001 for example.
+// codeForm is the form of the API's result codes, A503001 for example.
 var codeForm = regexp.MustCompile(`^[A-Z]{1,3}[0-9]{1,9}$`)
 
 func publicCode(code string) string {
@@ -38,7 +38,7 @@ func publicReason(reason string) string {
 	return otherText
 }
 
-// publicAnswer says what the API answered.
+// publicAnswer describes the API's answer.
 func publicAnswer(action authlete.Action, status int, code string) string {
 	answer := fmt.Sprintf("HTTP %d", status)
 	if code = publicCode(code); code != "" {
@@ -53,17 +53,17 @@ func publicAnswer(action authlete.Action, status int, code string) string {
 	return fmt.Sprintf("the logout API answered an unknown action (%s)", answer)
 }
 
-// publicError says why an event is a dead letter. What is wrong with an event is found out anew: the errors of events.Decode
-// quote nothing of it.
+// publicError says why an event is a dead letter. For an invalid event it decodes the event again, because the errors of
+// events.Decode quote nothing of it.
 func publicError(l dlq.StoredLetter, cfg config.Config) string {
 	switch l.Reason {
 	case events.ReasonCallerError:
 		return publicAnswer(authlete.ActionCallerError, l.HTTPStatus, l.ResultCode)
 	case events.ReasonRetriesExhausted:
 		if l.HTTPStatus == 0 {
-			return "each attempt failed, the last one without an answer"
+			return "every attempt failed, the last one without an answer"
 		}
-		return fmt.Sprintf("each attempt failed, the last one with HTTP %d", l.HTTPStatus)
+		return fmt.Sprintf("every attempt failed, the last one with HTTP %d", l.HTTPStatus)
 	case events.ReasonInvalidEvent:
 	default:
 		return ""
@@ -81,19 +81,19 @@ func publicError(l dlq.StoredLetter, cfg config.Config) string {
 	return "this worker would take the event"
 }
 
-// ownService reports whether an event may name the service; an event that names none is of AUTHLETE_SERVICE_ID.
+// ownService reports whether an event may name the service. An event that names none belongs to AUTHLETE_SERVICE_ID.
 func ownService(id string, cfg config.Config) bool {
 	return id == "" || id == cfg.API.ServiceID || slices.Contains(cfg.API.AllowedServiceIDs, id)
 }
 
-// publicEvent is the known members of an event.
+// publicEvent holds the known members of an event.
 type publicEvent struct {
 	Session   string     `json:"session"`             // masked
-	ServiceID string     `json:"serviceId,omitempty"` // if it is configured
+	ServiceID string     `json:"serviceId,omitempty"` // only if it is configured
 	EndedAt   *time.Time `json:"endedAt,omitempty"`
 }
 
-// publicEventOf returns nil for what can't be decoded.
+// publicEventOf returns nil if the event can't be decoded.
 func publicEventOf(l dlq.StoredLetter, cfg config.Config) *publicEvent {
 	event, err := events.Decode(l.Header, l.Payload)
 	if err != nil {
@@ -110,7 +110,7 @@ func publicEventOf(l dlq.StoredLetter, cfg config.Config) *publicEvent {
 	return shown
 }
 
-// publicOrigin leaves out names that are not the configured ones, and the message ID, which its publisher chose.
+// publicOrigin leaves out the message ID, which the publisher chose, and names that are not the configured ones.
 func publicOrigin(o dlq.Origin, cfg config.Config) dlq.Origin {
 	known := func(text, configured string) string {
 		if text == configured {
@@ -123,8 +123,8 @@ func publicOrigin(o dlq.Origin, cfg config.Config) dlq.Origin {
 	return o
 }
 
-// publicDetail says what went wrong with one settlement. The words are revoker's own where no answer came, and where the
-// letter could not be stored.
+// publicDetail says what went wrong with one settlement. If no answer came, or if the letter could not be stored, the text is
+// revoker's own.
 func publicDetail(s worker.Settlement) string {
 	if s.Status == 0 || s.LetterFailed || s.Detail == "" {
 		return s.Detail

@@ -9,33 +9,33 @@ import (
 )
 
 const (
-	// pollInterval is how often the queue is looked at when nobody asks.
+	// pollInterval is how often the queue is read when nobody asks.
 	pollInterval = 10 * time.Second
 	pollTimeout  = 5 * time.Second
-	// askInterval is how often it is looked at however many ask.
+	// askInterval is the shortest time between two readings, however many ask.
 	askInterval = time.Second
-	// askPatience is how long one who asks waits for an answer; Kubernetes gives a probe one second.
-	askPatience = 600 * time.Millisecond
-	// staleAfter is how old a reading may be and still be shown.
+	// askWait is how long a caller of ask waits for a new reading. Kubernetes gives a probe one second.
+	askWait = 600 * time.Millisecond
+	// staleAfter is the age from which a reading is not used any more.
 	staleAfter = 3 * pollInterval
 )
 
-// reading is what is known of the queue: stream, consumer and dead letters.
+// reading is the state of the queue: of its stream, consumer and dead letters.
 type reading struct {
-	// status is the last one that could be read, at status.Time; the zero Status if there was none.
+	// status is the last successful reading, taken at status.Time. It is the zero Status before the first.
 	status admin.Status
-	// tried is when it was last tried to read it, and err why it failed then.
+	// tried is the time of the last attempt, and err its failure.
 	tried time.Time
 	err   error
 }
 
-// known reports whether the status is recent enough to go by.
+// known reports whether the status is recent enough to use.
 func (r reading) known(now time.Time) bool { return now.Sub(r.status.Time) < staleAfter }
 
-// queue watches the queue on a goroutine of its own, so that neither a scrape nor a probe ever waits for NATS without end.
+// queue reads the queue's state on its own goroutine, so that no scrape and no probe hangs on NATS.
 type queue struct {
 	read  func(context.Context) (admin.Status, error)
-	asked chan struct{} // somebody wants a new reading; holds one signal
+	asked chan struct{} // requests a new reading; holds one signal
 
 	mu   sync.Mutex
 	last reading
@@ -75,15 +75,14 @@ func (q *queue) poll(ctx context.Context) {
 	q.next = make(chan struct{})
 }
 
-// latest returns the last reading, at once.
+// latest returns the last reading without waiting.
 func (q *queue) latest() reading {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.last
 }
 
-// ask returns a reading that is no older than askInterval, or else the last one, if a new one takes longer than
-// askPatience.
+// ask returns a reading that is at most askInterval old. If a new one takes longer than askWait, it returns the last one.
 func (q *queue) ask(ctx context.Context) reading {
 	q.mu.Lock()
 	last, next := q.last, q.next
@@ -95,11 +94,11 @@ func (q *queue) ask(ctx context.Context) reading {
 	case q.asked <- struct{}{}:
 	default:
 	}
-	patience := time.NewTimer(askPatience)
-	defer patience.Stop()
+	timer := time.NewTimer(askWait)
+	defer timer.Stop()
 	select {
 	case <-next:
-	case <-patience.C:
+	case <-timer.C:
 	case <-ctx.Done():
 	}
 	return q.latest()

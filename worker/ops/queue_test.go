@@ -24,7 +24,7 @@ func TestNobodyWaitsForASilentServer(t *testing.T) {
 		if r := q.latest(); r.err != nil || time.Since(began) != 0 {
 			t.Errorf("%+v after %s", r, time.Since(began))
 		}
-		if q.ask(ctx); time.Since(began) != askPatience {
+		if q.ask(ctx); time.Since(began) != askWait {
 			t.Errorf("asking took %s", time.Since(began))
 		}
 		time.Sleep(pollTimeout)

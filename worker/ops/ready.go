@@ -19,7 +19,7 @@ type Condition struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// Warning is something that an operator should look at, though the worker is ready.
+// Warning is something that an operator should look at although the worker is ready.
 type Warning struct {
 	Name   string `json:"name"`
 	Reason string `json:"reason"`
@@ -32,22 +32,22 @@ type Readiness struct {
 	Warnings   []Warning   `json:"warnings"`
 }
 
-// facts is what readiness and the gauges go by.
+// facts is what readiness and the gauges are computed from.
 type facts struct {
 	now       time.Time
 	connected bool // to NATS
-	setUp     bool // streams and consumer are, and the worker is there
+	setUp     bool // streams and consumer exist, and the worker runs
 
 	state     events.WorkerState
-	misconfig bool   // the API refuses every call because of the configuration, for state.Reason
+	misconfig bool   // the configuration keeps every call from being made; state.Reason says why
 	unserved  string // why pulls are not served
 	queue     reading
 	slots     int
-	services  []string // that events may name
+	services  []string // further services that events may name
 	counts    worker.Counts
 }
 
-// facts gathers them, without waiting for anything.
+// facts collects the facts without waiting for anything.
 func (s *Server) facts() facts {
 	s.mu.Lock()
 	conn, w, q := s.conn, s.worker, s.queue
@@ -62,8 +62,8 @@ func (s *Server) facts() facts {
 	return f
 }
 
-// live answers 200 unless one of the worker's own loops stands still. It depends on nothing outside, for a restart would
-// mend none of that.
+// live answers 200 unless one of the worker's own loops stands still. It depends on nothing outside the process, because a
+// restart would not fix that.
 func (s *Server) live(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	working := s.worker
@@ -94,18 +94,18 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(readiness)
 }
 
-// judge decides. An open circuit breaker alone is no reason: the worker is sound and waits; a misconfigured one needs its
-// operator.
+// judge decides whether the worker is ready. A worker whose circuit breaker is open is ready: it works and waits. A misconfigured
+// worker is not ready: it needs its operator.
 func judge(f facts) Readiness {
 	r := Readiness{Warnings: warnings(f)}
 	consumer := ""
 	switch {
 	case !f.setUp:
-		consumer = "streams and consumer are not set up yet"
+		consumer = "the streams and the consumer are not set up yet"
 	case f.unserved != "":
 		consumer = "events are not served: " + f.unserved
 	case !f.queue.known(f.now) && f.queue.err != nil:
-		consumer = "its state is not known: " + f.queue.err.Error()
+		consumer = "the state of the consumer is not known: " + f.queue.err.Error()
 	}
 	nats, configuration := "", ""
 	if !f.connected {
@@ -123,10 +123,10 @@ func judge(f facts) Readiness {
 	return r
 }
 
-// ackPendingWarning is the share of max ack pending from which it is warned of: beyond the limit nothing new is delivered.
+// ackPendingWarning is the share of max ack pending at which a warning begins. At the limit nothing new is delivered.
 const ackPendingWarning = 0.8
 
-// warnings lists what does not keep the worker from working yet.
+// warnings lists problems that do not keep the worker from working yet.
 func warnings(f facts) []Warning {
 	list := []Warning{}
 	warn := func(name, format string, args ...any) {
@@ -136,20 +136,20 @@ func warnings(f facts) []Warning {
 		warn("circuit breaker", "%s: %s", f.state.Breaker, f.state.Reason)
 	}
 	for _, held := range f.state.Held {
-		warn("held service", "the events of service %s are held back since %s: %s", held.Service, held.Since.UTC().Format(time.RFC3339), held.Reason)
+		warn("held service", "events of service %s have been held back since %s: %s", held.Service, held.Since.UTC().Format(time.RFC3339), held.Reason)
 	}
 	if !f.queue.known(f.now) {
 		return list
 	}
 	s := f.queue.status
 	if s.MaxAckPending > 0 && float64(s.Unsettled) >= ackPendingWarning*float64(s.MaxAckPending) {
-		warn("ack pending", "%d events are in work or wait for their retry; at %d nothing new is delivered (REVOKER_MAX_ACK_PENDING)", s.Unsettled, s.MaxAckPending)
+		warn("ack pending", "%d events are in work or wait for their retry; from %d on nothing new is delivered (REVOKER_MAX_ACK_PENDING)", s.Unsettled, s.MaxAckPending)
 	}
 	if age, most := oldestAge(s, f.now), time.Duration(s.MaxAge)*time.Second; s.Oldest != nil && most > 0 && age > most/2 {
 		warn("max age", "the oldest event is %s old; stream %s drops events after %s", age.Round(time.Minute), s.Stream, most)
 	}
 	if s.Paused {
-		warn("paused", "the consumer is paused: no worker gets events; `revoker resume` ends it")
+		warn("paused", "the consumer is paused, so no worker gets events; `revoker resume` ends the pause")
 	}
 	for _, unknown := range s.Unknown {
 		warn("unknown", "%s", unknown)

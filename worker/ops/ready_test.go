@@ -40,7 +40,7 @@ func TestReadiness(t *testing.T) {
 		}, warnings: []string{"max age"}},
 		"the queue can't be read": {change: func(f *facts) {
 			f.queue.err, f.now = errors.New("slow"), now.Add(staleAfter)
-		}, fails: "consumer", reason: "its state is not known: slow"},
+		}, fails: "consumer", reason: "the state of the consumer is not known: slow"},
 		"no reading yet": {change: func(f *facts) { f.queue = reading{} }},
 		"misconfigured": {change: func(f *facts) {
 			f.misconfig, f.state = true, events.WorkerState{Breaker: "open", Reason: "look at AUTHLETE_BEARER"}

@@ -13,50 +13,50 @@ import (
 )
 
 const (
-	scanTimeout   = 10 * time.Second // of one scan
-	exactTimeout  = 30 * time.Second // of one whose count an operator acts on
-	scanLetters   = 20_000           // the newest that a scan reads
+	scanTimeout   = 10 * time.Second // for one scan
+	exactTimeout  = 30 * time.Second // for a scan whose count an operator acts on
+	scanLetters   = 20_000           // how many of the newest letters a scan reads
 	exactLetters  = 1_000_000
-	listFresh     = 2 * time.Second // for which a list is shown again without asking NATS
+	listFresh     = 2 * time.Second // how long a list is reused without asking NATS
 	listsKept     = 32
-	visitorsMost  = 16 // scans that wait for those who are not signed in
+	visitorsMost  = 16 // scans for visitors that may wait
 	visitorsPause = time.Second
-	// A scan for somebody who is not signed in begins no sooner after the last one than so many times what that took.
+	// After a scan, visitors wait this many times its duration for the next.
 	visitorsShare = 4
 )
 
 var (
-	errBusy   = errors.New("many lists of dead letters are being asked for; try again in a moment")
+	errBusy   = errors.New("too many lists of dead letters were requested; try again in a moment")
 	errClosed = errors.New("the worker is stopping")
 )
 
-// scans read the dead letters for the console, which shares the worker's connection and its processor. So they go one after
-// another, each bounded in letters and in time; whoever asks for the same shares its list; a list is read again only when
-// letters came or went; and those who are not signed in get a part of the time and a place in a short queue.
+// scans reads the dead letters for the console, which shares the worker's connection and processor. To spare the worker, scans
+// run one at a time, and each is bounded in letters and time. Requests for the same list share one scan. A list is read again only
+// after letters came or went. Visitors (who are not signed in) get a share of the time and a place in a short queue.
 type scans struct {
 	ctx  context.Context // ends with the server
 	open func(context.Context) (*dlq.LetterStore, error)
 	read func(context.Context, *dlq.LetterStore, dlq.Selection) (letterList, error)
 
 	lane     chan struct{} // held while a scan runs
-	visitors chan struct{} // held by the visitor who is next
+	visitors chan struct{} // held by the visitor whose scan is next
 
 	mu      sync.Mutex
-	running sync.WaitGroup // begun under mu
+	running sync.WaitGroup // added to under mu
 	closed  bool
 	flights map[scanKey]*flight
 	known   map[scanKey]knownList
-	version int       // of the letters, as far as this worker changes them
-	waiting int       // visitors
-	next    time.Time // for a visitor's scan
+	version int       // grows when this worker changes letters
+	waiting int       // visitors' scans
+	next    time.Time // when a visitor's scan may begin
 }
 
-// scanKey is the hash of what is asked for, which may have a session ID in it.
+// scanKey is the hash of a request, which may hold a session ID.
 type scanKey [sha256.Size]byte
 
-// flight is one scan for all who ask for its list while it goes on.
+// flight is a running scan, shared by all who ask for its list meanwhile.
 type flight struct {
-	done chan struct{} // closed at its end
+	done chan struct{} // closed when the scan ends
 	list letterList
 	err  error
 }
@@ -64,7 +64,7 @@ type flight struct {
 type knownList struct {
 	list  letterList
 	state dlq.LetterState
-	asked time.Time // when the state was last what it is
+	asked time.Time // when the stream last had this state
 }
 
 func newScans(ctx context.Context, open func(context.Context) (*dlq.LetterStore, error),
@@ -75,12 +75,12 @@ func newScans(ctx context.Context, open func(context.Context) (*dlq.LetterStore,
 	}
 }
 
-// list returns what the selection comes to. A visitor is somebody who is not signed in. exact is for a count that an operator
-// acts on: it is never an old one.
+// list returns the selected letters. visitor tells that the reader is not signed in. exact asks for a count that an operator may
+// act on, so it is never a cached one.
 func (s *scans) list(ctx context.Context, chosen selection, visitor, exact bool) (letterList, error) {
 	text, err := json.Marshal(struct {
 		Selection      selection
-		Visitor, Exact bool // an operator does not wait for a visitor's turn
+		Visitor, Exact bool // an operator must not wait for a visitor's scan
 	}{chosen, visitor, exact})
 	if err != nil {
 		return letterList{}, err
@@ -98,7 +98,7 @@ func (s *scans) list(ctx context.Context, chosen selection, visitor, exact bool)
 	}
 }
 
-// flight returns the scan that goes on, one that is over already, or a new one.
+// flight returns a finished scan if its list is fresh, a running one, or a new one.
 func (s *scans) flight(key scanKey, chosen selection, visitor, exact bool) (*flight, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,7 +136,7 @@ func (s *scans) flight(key scanKey, chosen selection, visitor, exact bool) (*fli
 	return f, nil
 }
 
-// inTurn scans when it is this scan's turn.
+// inTurn waits for this scan's turn, then scans.
 func (s *scans) inTurn(key scanKey, chosen selection, visitor, exact bool) (letterList, error) {
 	if visitor {
 		if err := s.await(s.visitors); err != nil {
@@ -169,7 +169,7 @@ func (s *scans) await(turn chan struct{}) error {
 	}
 }
 
-// pause leaves the worker its time between two scans.
+// pause waits until a visitor's scan may begin.
 func (s *scans) pause() error {
 	s.mu.Lock()
 	next := s.next
@@ -184,7 +184,7 @@ func (s *scans) pause() error {
 	}
 }
 
-// scan reads the letters, unless none came or went since they were read.
+// scan reads the letters, or returns the known list if no letters came or went since.
 func (s *scans) scan(key scanKey, chosen selection, exact bool) (letterList, error) {
 	timeout, most := scanTimeout, uint64(scanLetters)
 	if exact {
@@ -196,6 +196,9 @@ func (s *scans) scan(key scanKey, chosen selection, exact bool) (letterList, err
 	if err != nil {
 		return letterList{}, err
 	}
+	if err := chosen.on(store); err != nil {
+		return letterList{}, err
+	}
 	state, now := store.State(), time.Now()
 	s.mu.Lock()
 	known, ok := s.known[key]
@@ -204,7 +207,7 @@ func (s *scans) scan(key scanKey, chosen selection, exact bool) (letterList, err
 	if !ok || known.state != state {
 		if known.list, err = s.bounded(ctx, store, chosen, most); err != nil {
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				err = fmt.Errorf("reading the dead letters took more than %s; revoker dlq has no such limit", timeout)
+				err = fmt.Errorf("reading the dead letters took longer than %s; `revoker dlq` has no such limit", timeout)
 			}
 			return letterList{}, err
 		}
@@ -215,7 +218,7 @@ func (s *scans) scan(key scanKey, chosen selection, exact bool) (letterList, err
 	return known.list, nil
 }
 
-// bounded reads the newest letters alone, and of those no sequence beyond the state that was asked for.
+// bounded reads only the newest letters, and none that arrived after the store was opened.
 func (s *scans) bounded(ctx context.Context, store *dlq.LetterStore, chosen selection, most uint64) (letterList, error) {
 	state := store.State()
 	if chosen.First = max(chosen.First, state.First); state.Messages > most && len(chosen.Sequences) == 0 {
@@ -225,12 +228,13 @@ func (s *scans) bounded(ctx context.Context, store *dlq.LetterStore, chosen sele
 		chosen.Last = state.Last
 	}
 	list, err := s.read(ctx, store, chosen.events())
-	list.First, list.Last = chosen.First, chosen.Last
+	list.First, list.Last, list.Created = chosen.First, chosen.Last, state.Created
 	list.Partial = chosen.First > state.First
 	return list, err
 }
 
-// keep remembers a list, unless the letters were changed since the scan began. It forgets the oldest where there are too many.
+// keep remembers a list, unless this worker changed letters since the scan began. If there are too many lists, it drops the
+// oldest.
 func (s *scans) keep(key scanKey, list knownList, version int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -250,16 +254,16 @@ func (s *scans) keep(key scanKey, list knownList, version int) {
 	delete(s.known, oldest)
 }
 
-// forget makes the next lists new ones: this worker itself changed the letters.
+// forget drops all known lists, because this worker changed letters.
 func (s *scans) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.version++
 	clear(s.known)
-	clear(s.flights) // they end for those who wait for them
+	clear(s.flights) // those who wait for them still get their lists
 }
 
-// close waits for the scans, which end with the server.
+// close waits for the running scans. They end with the server.
 func (s *scans) close() {
 	s.mu.Lock()
 	s.closed = true

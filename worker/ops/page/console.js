@@ -59,6 +59,7 @@ function showState() {
   if (!state.connected) notice('This worker is not connected to NATS. Events wait in the stream.');
   else if (!state.working) notice('Streams and consumer are not set up yet; the log says what is missing.', 'warning');
   else if (fleet && fleet.paused) notice(`The whole fleet is paused ${fleet.pausedUntil ? 'until ' + time(fleet.pausedUntil) : 'until it is resumed'}. Logged-out sessions keep their tokens meanwhile.`, 'warning');
+  else if (worker && worker.braked) notice('The API answered CALLER_ERROR for many sessions in a row. This worker holds its other events back until a session is revoked. If the answers are right, Resume lets such events go to the dead letters.', 'warning');
   else if (state.fleetError) notice('The state of the streams is not known: ' + state.fleetError, 'warning');
   else notice('');
 
@@ -66,6 +67,9 @@ function showState() {
   $('card-breaker').dataset.state = breaker;
   const said = {closed: 'the logout API works', 'half-open': 'probing the API: ' + (worker && worker.reason), open: (worker && worker.reason) || ''};
   set('breaker', worker ? breaker : 'not working yet', said[breaker] || '');
+
+  $('let-go').hidden = !(state.signedIn && worker && worker.braked);
+  showHeld(worker && worker.held || []);
 
   set('inflight', worker ? count(worker.inFlight) : '…', `of ${count(state.concurrency)} in this worker`);
   if (!fleet) return;
@@ -82,6 +86,13 @@ function showState() {
   $('pause').hidden = !state.signedIn;
   $('pause').textContent = fleet.paused ? 'Resume' : 'Pause';
   showActions();
+}
+
+// showHeld lists the services whose events this worker holds back.
+function showHeld(services) {
+  $('held').hidden = services.length === 0;
+  $('held-table').tBodies[0].replaceChildren(...services.map(s =>
+    el('tr', {}, el('td', {className: 'id'}, s.service), el('td', {}, time(s.since)), el('td', {className: 'text'}, s.reason))));
 }
 
 function reasons(byReason) {
@@ -151,9 +162,21 @@ $('sign-in-form').onsubmit = async e => {
   } catch (err) { fail('sign-in-error', err); }
 };
 
-$('pause').onclick = async () => {
-  if (!state.fleet.paused) { $('pause-error').hidden = true; $('pausing').showModal(); return; }
-  try { await post('console/resume', {}); state.fleet.paused = false; showState(); } catch (err) { notice(err.message); }
+// resume ends a pause, and lets the events go on that CALLER_ERROR holds back.
+async function resume() {
+  try {
+    await post('console/resume', {});
+    if (state.fleet) state.fleet.paused = false;
+    if (state.worker) state.worker.braked = false;
+    showState();
+  } catch (err) { notice(err.message); }
+}
+
+$('let-go').onclick = resume;
+$('pause').onclick = () => {
+  if (state.fleet && state.fleet.paused) { resume(); return; }
+  $('pause-error').hidden = true;
+  $('pausing').showModal();
 };
 
 $('pause-form').onsubmit = async e => {

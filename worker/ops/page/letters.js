@@ -31,7 +31,7 @@ function filter() {
   const form = $('filter');
   const chosen = {};
   if (form.reason.value) chosen.reason = form.reason.value;
-  if (form.code.value.trim()) chosen.code = form.code.value.trim();
+  if (form.code.value.trim()) chosen.resultCode = form.code.value.trim();
   if (form.session.value.trim()) chosen.session = form.session.value.trim();
   if (form.since.value) chosen.since = new Date(Date.now() - 1000 * form.since.value).toISOString();
   return chosen;
@@ -57,7 +57,11 @@ async function loadLetters() {
   wanted = filter();
   try {
     const answer = await (await post('console/letters', wanted)).json();
-    if (mine === loading) { listed = answer; showLetters(); }
+    if (mine !== loading) return;
+    // In a stream that was created anew the same sequences are other letters.
+    const kept = listed && listed.created === answer.created ? chosen() : [];
+    listed = answer;
+    showLetters(kept);
   } catch (err) {
     if (mine === loading) $('letters-count').textContent = 'The dead letters can\u2019t be read: ' + err.message;
   } finally {
@@ -65,11 +69,11 @@ async function loadLetters() {
   }
 }
 
-function showLetters() {
+// showLetters shows the list; the letters with the sequences in kept stay chosen.
+function showLetters(kept) {
   showGroups();
   const body = $('letters-table').tBodies[0];
-  const kept = new Set(chosen());
-  body.replaceChildren(...listed.letters.map(l => row(l, kept)));
+  body.replaceChildren(...listed.letters.map(l => row(l, kept.includes(l.sequence))));
   $('choose-all').checked = false;
   $('letters-table').hidden = listed.total === 0;
   $('letters-empty').hidden = listed.total !== 0;
@@ -83,8 +87,8 @@ function showGroups() {
   $('groups').replaceChildren(...listed.groups.map(g => {
     const form = $('filter');
     const button = el('button', {type: 'button', title: `oldest ${time(g.oldest)}, newest ${time(g.newest)}`},
-      el('span', {}, el('b', {}, count(g.count)), ' ' + (g.reason || 'no reason')), el('small', {}, (g.code || 'no result code') + ' · newest ' + time(g.newest)));
-    const code = g.code === '(other)' ? '' : g.code || '-';
+      el('span', {}, el('b', {}, count(g.count)), ' ' + (g.reason || 'no reason')), el('small', {}, (g.resultCode || 'no result code') + ' · newest ' + time(g.newest)));
+    const code = g.resultCode === '(other)' ? '' : g.resultCode || '-';
     const reason = g.reason === '(other)' ? '' : g.reason;
     button.setAttribute('aria-pressed', (reason || code) !== '' && form.reason.value === reason && form.code.value === code);
     button.onclick = () => {
@@ -97,14 +101,14 @@ function showGroups() {
   }));
 }
 
-function row(l, kept) {
-  const box = el('input', {type: 'checkbox', value: l.sequence, checked: kept.has(l.sequence)});
+function row(l, checked) {
+  const box = el('input', {type: 'checkbox', value: l.sequence, checked});
   box.setAttribute('aria-label', `Choose ${l.sequence}`);
   box.onchange = showActions;
   const open = el('button', {type: 'button', className: 'open', onclick: e => { e.stopPropagation(); showDetail(l.sequence); }}, String(l.sequence));
   open.setAttribute('aria-label', `Show dead letter ${l.sequence}`);
   const tr = el('tr', {className: 'pick'}, el('td', {onclick: e => e.stopPropagation()}, box), el('td', {}, open), el('td', {}, time(l.stored)), el('td', {}, l.reason || '–'),
-    el('td', {}, l.code || '–'), el('td', {className: 'id'}, l.session || '–'), el('td', {className: 'text wide-only'}, l.error));
+    el('td', {}, l.resultCode || '–'), el('td', {className: 'id'}, l.session || '–'), el('td', {className: 'text wide-only'}, l.error));
   tr.onclick = () => showDetail(l.sequence);
   return tr;
 }
@@ -130,7 +134,7 @@ async function showDetail(sequence) {
     const l = await response.json();
     $('detail-body').replaceChildren(...facts(l));
     $('detail-actions').hidden = !state.signedIn;
-    for (const button of $('detail-actions').children) button.onclick = () => confirmAct(button.dataset.act, {sequences: [sequence]}, false, 1);
+    for (const button of $('detail-actions').children) button.onclick = () => confirmAct(button.dataset.act, {sequences: [sequence], created: l.created}, false, 1);
   } catch (err) {
     $('detail-body').replaceChildren(el('p', {className: 'error'}, err.message));
   }
@@ -141,8 +145,8 @@ function facts(l) {
   const fact = (name, value) => { if (value) list.append(el('dt', {}, name), el('dd', {}, String(value))); };
   fact('Reason', l.reason);
   fact('Error', l.error);
-  fact('API answered', [l.status && 'HTTP ' + l.status, l.code].filter(Boolean).join(', '));
-  fact('Result message', l.message);
+  fact('API answered', [l.httpStatus && 'HTTP ' + l.httpStatus, l.resultCode].filter(Boolean).join(', '));
+  fact('Result message', l.resultMessage);
   fact('Session', l.session && l.session + ' (masked)');
   fact('Service', l.event && l.event.serviceId);
   fact('Ended', l.event && l.event.endedAt && time(l.event.endedAt));
@@ -184,13 +188,13 @@ async function confirmAct(act, selection, all, expected) {
     const dry = await (await post('console/letters', {...selection, exact: true})).json();
     const what = `${count(dry.total)} dead letter${dry.total === 1 ? '' : 's'}`;
     $('confirm-title').textContent = `${verb} ${what}?`;
-    const lines = dry.groups.map(g => el('li', {}, `${count(g.count)} × ${g.reason || 'no reason'}, ${g.code || 'no result code'}`));
+    const lines = dry.groups.map(g => el('li', {}, `${count(g.count)} × ${g.reason || 'no reason'}, ${g.resultCode || 'no result code'}`));
     $('confirm-body').replaceChildren(el('p', {}, meaning), el('ul', {}, ...lines));
     if (dry.total < expected) $('confirm-body').append(el('p', {className: 'note'}, `${count(expected - dry.total)} of those you chose are gone by now.`));
     yes.textContent = `${verb} ${count(dry.total)}`;
     yes.disabled = dry.total === 0;
     if (dry.partial && !selection.sequences) $('confirm-body').append(el('p', {className: 'note'}, `Those before sequence ${count(dry.first)} are not counted, and stay.`));
-    yes.onclick = () => perform(act, {...selection, first: dry.first, last: dry.last}, all, dry.total, done);
+    yes.onclick = () => perform(act, {...selection, first: dry.first, last: dry.last, created: dry.created}, all, dry.total, done);
     yes.focus();
   } catch (err) {
     $('confirm-body').replaceChildren(el('p', {className: 'error'}, err.message));
@@ -250,7 +254,7 @@ $('choose-all').onchange = e => {
 for (const button of $('letters-actions').children) {
   button.onclick = () => {
     if (button.dataset.on === 'all') confirmAct(button.dataset.act, filter(), true, listed.total);
-    else confirmAct(button.dataset.act, {sequences: chosen()}, false, chosen().length);
+    else confirmAct(button.dataset.act, {sequences: chosen(), created: listed.created}, false, chosen().length);
   };
 }
 $('letters-refresh').onclick = () => loadLetters();
