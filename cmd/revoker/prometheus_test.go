@@ -10,9 +10,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // promtool runs Prometheus's checker; input is its standard input.
@@ -85,6 +87,85 @@ func TestPrometheusScrapesARun(t *testing.T) {
 	}
 }
 
+// With exemplars on, Prometheus keeps the traces of the dashboard's panel on the time to revoked.
+func TestPrometheusKeepsTheTraceOfARevocation(t *testing.T) {
+	t.Parallel()
+	c := newCollector(t)
+	s := newSite(t, simulator{})
+	s.startNATS()
+	base := opsURL(t, s.startWorker("AUTHLETE_BASE_URL="+c.api, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.otlp))
+	target := strings.TrimPrefix(base, "http://")
+	servers := []*prometheus{
+		startPrometheus(t, target, "--enable-feature=exemplar-storage"),
+		startPrometheus(t, target, "--enable-feature=exemplar-storage,native-histograms"),
+	}
+	s.revokeTraced(t, base, traceOfGood, "01")
+	s.revokeTraced(t, base, traceOfBad, "00")
+	asked := 0
+	for _, panel := range readDashboard(t).Panels {
+		for _, target := range panel.Targets {
+			for _, server := range servers {
+				if !target.Exemplar {
+					continue
+				}
+				asked++
+				waitFor(t, "an exemplar of "+panel.Title, func() bool { return slices.Contains(server.exemplars(target.Expr), traceOfGood) })
+				if found := server.exemplars(target.Expr); slices.Contains(found, traceOfBad) {
+					t.Errorf("%s: %v", panel.Title, found)
+				}
+			}
+		}
+	}
+	if asked == 0 {
+		t.Error("no panel has exemplars")
+	}
+}
+
+// The dashboard marks the time for which a breaker is open.
+func TestTheDashboardMarksAnOpenBreaker(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, simulator{})
+	s.startNATS()
+	refuses := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
+	p := startPrometheus(t, strings.TrimPrefix(opsURL(t, s.startWorker("AUTHLETE_BASE_URL="+refuses)), "http://"))
+	expr := dashboardVariables.Replace(readDashboard(t).annotation(t, breakerAnnotation).Expr)
+	waitFor(t, "a scrape", func() bool { return p.value("revoker_build_info") == 1 })
+	if n, _ := p.query(expr); n != 0 {
+		t.Errorf("%d breakers are marked before a call", n)
+	}
+	s.publish(0, 1)
+	waitFor(t, "the mark", func() bool { return p.value(expr) == 1 })
+}
+
+// exemplars returns the trace IDs that Prometheus has for a query of the dashboard, asked as Grafana does.
+func (p *prometheus) exemplars(query string) (traces []string) {
+	p.t.Helper()
+	now := time.Now()
+	parameters := url.Values{"query": {dashboardVariables.Replace(query)}, "start": {timestamp(now.Add(-time.Hour))}, "end": {timestamp(now.Add(time.Minute))}}
+	response, err := http.Get(p.base + "/api/v1/query_exemplars?" + parameters.Encode())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var answer struct {
+		Error string
+		Data  []struct {
+			Exemplars []struct{ Labels map[string]string }
+		}
+	}
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || answer.Error != "" {
+		p.t.Fatalf("%s: %v %s", query, err, answer.Error)
+	}
+	for _, series := range answer.Data {
+		for _, exemplar := range series.Exemplars {
+			traces = append(traces, exemplar.Labels["trace_id"])
+		}
+	}
+	return traces
+}
+
+func timestamp(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
+
 // prometheus is a server that scrapes one target every second.
 type prometheus struct {
 	t    *testing.T
@@ -154,25 +235,20 @@ func (p *prometheus) value(query string) float64 {
 // checkDashboard asks every query of the dashboard.
 func (p *prometheus) checkDashboard() {
 	p.t.Helper()
-	content, err := os.ReadFile("../../deploy/grafana/revoker.json")
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	var dashboard struct {
-		Panels []struct {
-			Title   string
-			Targets []struct{ Expr string }
-		}
-	}
-	if err := json.Unmarshal(content, &dashboard); err != nil {
-		p.t.Fatal(err)
-	}
-	variables := strings.NewReplacer("$__rate_interval", "1m", "$job", ".+")
+	dashboard := readDashboard(p.t)
 	for _, panel := range dashboard.Panels {
 		for _, target := range panel.Targets {
-			if n, _ := p.query(variables.Replace(target.Expr)); n == 0 {
+			if n, _ := p.query(dashboardVariables.Replace(target.Expr)); n == 0 {
 				p.t.Errorf("%s: no answer to %s", panel.Title, target.Expr)
 			}
 		}
+	}
+	// Each start of a worker is one mark, at its time in milliseconds.
+	deploys, started := p.query(dashboardVariables.Replace(dashboard.annotation(p.t, deployAnnotation).Expr))
+	if ago := time.Since(time.UnixMilli(int64(started))); deploys != 1 || ago < 0 || ago > time.Hour {
+		p.t.Errorf("%d deploys, %s ago", deploys, ago)
+	}
+	if breakers, _ := p.query(dashboardVariables.Replace(dashboard.annotation(p.t, breakerAnnotation).Expr)); breakers != 0 {
+		p.t.Errorf("%d breakers are marked, none is open", breakers)
 	}
 }

@@ -32,7 +32,7 @@ func compose(t *testing.T, env map[string]string, profiles ...string) *types.Pro
 
 func TestComposeHasWhatBelongsTogether(t *testing.T) {
 	t.Parallel()
-	want := []string{"grafana", "nats", "prometheus", "revoker", "setup"}
+	want := []string{"grafana", "jaeger", "nats", "prometheus", "revoker", "setup"}
 	if got := compose(t, nil).ServiceNames(); !slices.Equal(got, want) {
 		t.Errorf("services %v, want %v", got, want)
 	}
@@ -52,7 +52,7 @@ func TestComposeHasWhatBelongsTogether(t *testing.T) {
 			}
 		}
 		for variable := range s.Environment {
-			if ours := strings.HasPrefix(s.Image, "revoker:"); ours && !isVariable(variable) {
+			if ours := strings.HasPrefix(s.Image, "revoker:"); ours && !isVariable(variable) && !strings.HasPrefix(variable, "OTEL_") {
 				t.Errorf("%s: revoker has no variable %s", name, variable)
 			}
 		}
@@ -82,6 +82,47 @@ func TestComposeDemo(t *testing.T) {
 		if *environment[name] != want {
 			t.Errorf("%s is %s, want %s", name, *environment[name], want)
 		}
+	}
+}
+
+// A dot on the dashboard's time to revoked leads to the trace of that revocation.
+func TestComposeLeadsFromAMetricToItsTrace(t *testing.T) {
+	t.Parallel()
+	project := compose(t, nil)
+	var sources struct {
+		Datasources []struct {
+			UID, Type, URL string
+			JSONData       struct {
+				ExemplarTraceIDDestinations []struct{ Name, DatasourceUID string }
+			}
+		}
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "../compose/grafana-datasource.yaml")), &sources); err != nil {
+		t.Fatal(err)
+	}
+	url := map[string]string{}
+	for _, source := range sources.Datasources {
+		url[source.UID] = source.URL
+	}
+	leads := sources.Datasources[0].JSONData.ExemplarTraceIDDestinations
+	if len(leads) != 1 || !strings.HasPrefix(url[leads[0].DatasourceUID], "http://jaeger:") {
+		t.Fatalf("%+v leads to %v", leads, url)
+	}
+	if !strings.Contains(read(t, root, "worker/metrics.go"), `prometheus.Labels{"`+leads[0].Name+`":`) {
+		t.Errorf("revoker does not put the trace into the label %s", leads[0].Name)
+	}
+	if got := project.Services["revoker"].Environment["OTEL_EXPORTER_OTLP_ENDPOINT"]; got == nil || *got != "http://jaeger:4318" {
+		t.Errorf("traces go to %v", got)
+	}
+	if _, there := project.Services["jaeger"]; !there {
+		t.Error("nothing takes the traces")
+	}
+	if !slices.Contains(project.Services["prometheus"].Command, "--enable-feature=exemplar-storage") {
+		t.Error("Prometheus keeps no exemplars")
+	}
+	off := compose(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": ""})
+	if got := off.Services["revoker"].Environment["OTEL_EXPORTER_OTLP_ENDPOINT"]; *got != "" {
+		t.Errorf("traces can't be turned off: %s", *got)
 	}
 }
 
