@@ -41,9 +41,6 @@ type panel struct {
 	}
 }
 
-// dashboardVariables are what Grafana puts in for the variables of queries.
-var dashboardVariables = strings.NewReplacer("$__rate_interval", "1m", "$job", ".+")
-
 func readDashboard(t *testing.T) (d dashboard) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(readFile(t, "deploy/grafana/revoker.json")), &d); err != nil {
