@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -145,7 +146,7 @@ func TestComposeFitsTheRest(t *testing.T) {
 		if !strings.Contains(accounts, "user: "+user+", password: $"+variable+"\n") || *nats.Environment[variable] != *env["NATS_PASSWORD"] {
 			t.Errorf("%s: %s has another password there", name, user)
 		}
-		if !strings.Contains(accounts, `subscribe: ["`+*env["NATS_INBOX_PREFIX"]+".>") {
+		if !regexp.MustCompile(`subscribe: \[\s*"` + regexp.QuoteMeta(*env["NATS_INBOX_PREFIX"]) + `\.>"`).MatchString(accounts) {
 			t.Errorf("%s: no inbox %s", name, *env["NATS_INBOX_PREFIX"])
 		}
 	}
