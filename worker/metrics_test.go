@@ -1,13 +1,16 @@
 package worker
 
 import (
+	"fmt"
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
+	"go.opentelemetry.io/otel/trace"
 
 	"revoker/events"
 	"revoker/worker/authlete"
@@ -88,6 +91,32 @@ func TestSettlementsAreCounted(t *testing.T) {
 				t.Errorf("got  %v\nwant %v", got, c.want)
 			}
 		})
+	}
+}
+
+// Only a trace that is kept is worth a link to it, and only from the time to revoked.
+func TestARevocationLeadsToItsTrace(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	m := NewMetrics(registry)
+	id := trace.TraceID{0xab, 15: 1}
+	m.Observe(Settlement{Outcome: Revoked, Took: time.Second, Age: 2 * time.Second, Trace: id})
+	m.Observe(Settlement{Outcome: Revoked, Took: time.Second, Age: 20 * time.Second})
+	m.Observe(Settlement{Outcome: Retry, Took: time.Second, Age: time.Hour, Trace: id})
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, family := range families {
+		for _, bucket := range family.GetMetric()[0].GetHistogram().GetBucket() {
+			if e := bucket.GetExemplar(); e != nil {
+				found = append(found, fmt.Sprintf("%s %v %s=%s", family.GetName(), e.GetValue(), e.GetLabel()[0].GetName(), e.GetLabel()[0].GetValue()))
+			}
+		}
+	}
+	if want := []string{"revoker_publish_to_revoked_seconds 2 trace_id=" + id.String()}; !slices.Equal(found, want) {
+		t.Errorf("%v, want %v", found, want)
 	}
 }
 

@@ -271,6 +271,7 @@ func (w *Worker) settled(a *attempt, delay time.Duration) {
 		Delay:      delay,
 		Took:       a.took,
 		Age:        time.Since(d.Published),
+		Trace:      a.trace.sampled(),
 
 		LetterFailed: a.letterFailed,
 	}

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"revoker/events"
 	"revoker/worker/authlete"
 )
@@ -24,6 +26,7 @@ type Settlement struct {
 	Delay      time.Duration
 	Took       time.Duration // of the call; 0 where none was made
 	Age        time.Duration // of the event when it was settled
+	Trace      trace.TraceID // zero where the delivery is not traced, or its trace not sampled
 	// LetterFailed tells of a Retry that was to be a dead letter, which could not be published.
 	LetterFailed bool
 }

@@ -144,6 +144,14 @@ func (t *traced) letter(l *events.Letter) (end func(error)) {
 	}
 }
 
+// sampled returns the trace's ID, zero where the trace is not kept: an ID that opens nothing helps nobody.
+func (t *traced) sampled() trace.TraceID {
+	if t == nil || !t.span.SpanContext().IsSampled() {
+		return trace.TraceID{}
+	}
+	return t.span.SpanContext().TraceID()
+}
+
 // end ends the processing span with the outcome.
 func (t *traced) end(a *attempt) {
 	if t == nil {

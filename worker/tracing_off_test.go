@@ -15,6 +15,7 @@ func TestTracingThatIsOffAllocatesNothing(t *testing.T) {
 		traced.calling(caller)
 		traced.called(a.response, "")
 		traced.letter(&letter)(nil)
+		traced.sampled()
 		traced.end(a)
 	}); n != 0 || caller.Before != nil {
 		t.Errorf("%v allocations, Before is nil: %v", n, caller.Before == nil)

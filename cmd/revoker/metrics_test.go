@@ -1,14 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"os"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -157,52 +154,5 @@ func checkReferences(t *testing.T, exposition string) {
 		if len(names) < 10 {
 			t.Errorf("%s names %d metrics", file, len(names))
 		}
-	}
-}
-
-// Every metric of revoker's own is on the dashboard, and the dashboard is whole: its panels have distinct IDs and places.
-func TestTheDashboardIsWhole(t *testing.T) {
-	t.Parallel()
-	content, err := os.ReadFile("../../deploy/grafana/revoker.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var dashboard struct {
-		Panels []struct {
-			ID      int
-			GridPos struct{ X, Y, W, H int }
-			Targets []struct{ Expr string }
-		}
-	}
-	if err := json.Unmarshal(content, &dashboard); err != nil {
-		t.Fatal(err)
-	}
-	ids, cells := map[int]bool{}, map[[2]int]int{}
-	for _, panel := range dashboard.Panels {
-		if ids[panel.ID] || len(panel.Targets) == 0 || panel.GridPos.X+panel.GridPos.W > 24 {
-			t.Errorf("panel %d", panel.ID)
-		}
-		ids[panel.ID] = true
-		for x := range panel.GridPos.W {
-			for y := range panel.GridPos.H {
-				cell := [2]int{panel.GridPos.X + x, panel.GridPos.Y + y}
-				if other, taken := cells[cell]; taken {
-					t.Fatalf("panels %d and %d overlap", other, panel.ID)
-				}
-				cells[cell] = panel.ID
-			}
-		}
-	}
-	shown := map[string]bool{}
-	for _, match := range regexp.MustCompile("(?m)^\\| `(revoker_\\w+)` \\|").FindAllStringSubmatch(readFile(t, "deploy/prometheus/README.md"), -1) {
-		shown[match[1]] = strings.Contains(string(content), match[1])
-	}
-	for _, name := range slices.Sorted(maps.Keys(shown)) {
-		if !shown[name] {
-			t.Errorf("%s is not on the dashboard", name)
-		}
-	}
-	if len(shown) < 20 {
-		t.Errorf("%d metrics in deploy/prometheus/README.md", len(shown))
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // promtool runs Prometheus's checker; input is its standard input.
@@ -85,6 +86,25 @@ func TestPrometheusScrapesARun(t *testing.T) {
 	}
 }
 
+// The dashboard marks the time for which a breaker is open.
+func TestTheDashboardMarksAnOpenBreaker(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, simulator{})
+	s.startNATS()
+	refuses := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
+	p := startPrometheus(t, strings.TrimPrefix(opsURL(t, s.startWorker("AUTHLETE_BASE_URL="+refuses)), "http://"))
+	expr := dashboardVariables.Replace(readDashboard(t).annotation(t, breakerAnnotation).Expr)
+	waitFor(t, "a scrape", func() bool { return p.value("revoker_build_info") == 1 })
+	if n, _ := p.query(expr); n != 0 {
+		t.Errorf("%d breakers are marked before a call", n)
+	}
+	s.publish(0, 1)
+	waitFor(t, "the mark", func() bool { return p.value(expr) == 1 })
+}
+
+// dashboardVariables are what Grafana puts in for the variables of queries.
+var dashboardVariables = strings.NewReplacer("$__rate_interval", "1m", "$job", ".+")
+
 // prometheus is a server that scrapes one target every second.
 type prometheus struct {
 	t    *testing.T
@@ -154,25 +174,20 @@ func (p *prometheus) value(query string) float64 {
 // checkDashboard asks every query of the dashboard.
 func (p *prometheus) checkDashboard() {
 	p.t.Helper()
-	content, err := os.ReadFile("../../deploy/grafana/revoker.json")
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	var dashboard struct {
-		Panels []struct {
-			Title   string
-			Targets []struct{ Expr string }
-		}
-	}
-	if err := json.Unmarshal(content, &dashboard); err != nil {
-		p.t.Fatal(err)
-	}
-	variables := strings.NewReplacer("$__rate_interval", "1m", "$job", ".+")
+	dashboard := readDashboard(p.t)
 	for _, panel := range dashboard.Panels {
 		for _, target := range panel.Targets {
-			if n, _ := p.query(variables.Replace(target.Expr)); n == 0 {
+			if n, _ := p.query(dashboardVariables.Replace(target.Expr)); n == 0 {
 				p.t.Errorf("%s: no answer to %s", panel.Title, target.Expr)
 			}
 		}
+	}
+	// Each start of a worker is one mark, at its time in milliseconds.
+	deploys, started := p.query(dashboardVariables.Replace(dashboard.annotation(p.t, deployAnnotation).Expr))
+	if ago := time.Since(time.UnixMilli(int64(started))); deploys != 1 || ago < 0 || ago > time.Hour {
+		p.t.Errorf("%d deploys, %s ago", deploys, ago)
+	}
+	if breakers, _ := p.query(dashboardVariables.Replace(dashboard.annotation(p.t, breakerAnnotation).Expr)); breakers != 0 {
+		p.t.Errorf("%d breakers are marked, none is open", breakers)
 	}
 }

@@ -2,8 +2,10 @@ package deploy_test
 
 import (
 	"encoding/json"
-	"fmt"
+	"io/fs"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +21,7 @@ import (
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/engine"
 	apps "k8s.io/api/apps/v1"
+	autoscaling "k8s.io/api/autoscaling/v2"
 	batch "k8s.io/api/batch/v1"
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
@@ -42,6 +45,8 @@ var kinds = map[string]func() any{
 	"batch/v1 Job":                            func() any { return &batch.Job{} },
 	"policy/v1 PodDisruptionBudget":           func() any { return &policy.PodDisruptionBudget{} },
 	"networking.k8s.io/v1 NetworkPolicy":      func() any { return &networking.NetworkPolicy{} },
+	"networking.k8s.io/v1 Ingress":            func() any { return &networking.Ingress{} },
+	"autoscaling/v2 HorizontalPodAutoscaler":  func() any { return &autoscaling.HorizontalPodAutoscaler{} },
 	"monitoring.coreos.com/v1 ServiceMonitor": func() any { return &monitoring.ServiceMonitor{} },
 	"monitoring.coreos.com/v1 PrometheusRule": func() any { return &monitoring.PrometheusRule{} },
 	"keda.sh/v1alpha1 ScaledObject":           func() any { return &keda.ScaledObject{} },
@@ -67,7 +72,7 @@ func with(pairs ...any) values {
 	return all
 }
 
-// loadChart tells of symbolic links each time, so once is enough.
+// loadChart reads the chart once for all tests.
 var loadChart = sync.OnceValues(func() (*chart.Chart, error) {
 	return loader.Load(chartFolder)
 })
@@ -130,54 +135,38 @@ func mustRender(t *testing.T, given values) map[string]any {
 
 func worker(t *testing.T, objects map[string]any) *apps.Deployment {
 	t.Helper()
-	d, ok := objects["Deployment revoker"].(*apps.Deployment)
-	if !ok {
-		t.Fatalf("no deployment among %v", slices.Collect(maps.Keys(objects)))
-	}
-	return d
-}
-
-// full turns all on.
-func full() values {
-	return with(
-		"nats.secret", "nats-worker", "nats.kind", "nkey", "nats.tlsSecret", "nats-tls",
-		"config.NATS_URL", "tls://a.example:4443,tls://b.example", "config.NATS_INBOX_PREFIX", "_INBOX_worker", "config.REVOKER_MAX_ACK_PENDING", 1000000,
-		"setup.nats.secret", "nats-operator", "setup.nats.kind", "user", "setup.nats.user", "operator", "setup.nats.inboxPrefix", "_INBOX_operator",
-		"console.secret", "console", "serviceMonitor.enabled", true, "serviceMonitor.labels", values{"release": "prometheus"},
-		"prometheusRule.enabled", true, "prometheusRule.labels", values{"release": "prometheus"}, "prometheusRule.runbookBaseURL", runbooks,
-		"dashboard.enabled", true,
-		"autoscaling.enabled", true, "autoscaling.monitoringEndpoint", "nats.nats.svc:8222", "autoscaling.account", "REVOKER",
-		"networkPolicy.extraEgress", []any{values{"ports": []any{values{"port": 4318, "protocol": "TCP"}}}},
-		"networkPolicy.ingressFrom", []any{values{"namespaceSelector": values{"matchLabels": values{"name": "monitoring"}}}},
-		"extraEnv", []any{values{"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://otel:4318"}},
-		"image.pullSecrets", []any{values{"name": "registry"}}, "podAnnotations", values{"a": "b"}, "podLabels", values{"c": "d"},
-		"nodeSelector", values{"disk": "ssd"}, "tolerations", []any{values{"key": "spot", "operator": "Exists"}},
-		"affinity", values{"nodeAffinity": values{}}, "topologySpreadConstraints", []any{values{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}},
-	)
-}
-
-// matrix is what installations are likely to be.
-func matrix() map[string]values {
-	all := map[string]values{
-		"least": with(), "full": full(), "no setup": with("setup.enabled", false), "one worker": with("replicas", 1),
-		"no budget": with("podDisruptionBudget.enabled", false), "no network policy": with("networkPolicy.enabled", false),
-		"no resources": with("resources", values{"limits": nil, "requests": nil}), "no drain": with("drainTimeoutSeconds", 0),
-	}
-	for _, kind := range []string{"creds", "nkey", "user", "token"} {
-		for _, setup := range []string{"", "nats-operator"} {
-			all[fmt.Sprintf("%s, setup %q", kind, setup)] = with("nats.secret", "nats", "nats.kind", kind, "setup.nats.secret", setup, "setup.nats.kind", kind)
+	for _, object := range objects {
+		if d, ok := object.(*apps.Deployment); ok {
+			return d
 		}
 	}
-	return all
+	t.Fatalf("no deployment among %v", slices.Collect(maps.Keys(objects)))
+	return nil
 }
 
+// As in `helm lint`: with all on, and without a value.
 func TestTheChartIsClean(t *testing.T) {
 	t.Parallel()
-	linter := lint.RunAll(chartFolder, full(), "identity")
-	for _, m := range linter.Messages {
-		if m.Severity > support.InfoSev {
-			t.Error(m)
+	for name, given := range map[string]values{"full": full(), "bare": {}} {
+		for _, m := range lint.RunAll(chartFolder, given, "identity").Messages {
+			if m.Severity > support.InfoSev {
+				t.Errorf("%s: %v", name, m)
+			}
 		}
+	}
+}
+
+// Helm warns of each link whenever it loads the chart.
+func TestTheChartHasNoSymbolicLink(t *testing.T) {
+	t.Parallel()
+	err := filepath.WalkDir(chartFolder, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Type()&fs.ModeSymlink != 0 {
+			t.Errorf("%s is a link", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -195,7 +184,7 @@ func TestEveryObjectIsWhatItsAPIKnows(t *testing.T) {
 			checkWorker(t, objects)
 		})
 	}
-	if objects := mustRender(t, full()); len(objects) != 11 {
+	if objects := mustRender(t, full()); len(objects) != 13 {
 		t.Errorf("with all on there are %d objects: %v", len(objects), slices.Sorted(maps.Keys(objects)))
 	}
 }
@@ -205,6 +194,13 @@ func TestWrongValuesAreRefused(t *testing.T) {
 	t.Parallel()
 	for want, given := range map[string]values{
 		"AUTHLETE_BASE_URL":              {"authlete": values{"secret": "a"}},
+		"AUTHLETE_SERVICE_ID":            {"authlete": values{"secret": "a"}, "config": values{"AUTHLETE_BASE_URL": "https://us.authlete.com"}},
+		"/image/digest":                  with("image.digest", "sha256:123"),
+		"/podSecurityContext/runAsUser":  with("podSecurityContext.runAsUser", 0),
+		"nats.tlsKeys":                   with("nats.tlsSecret", "nats-tls", "nats.tlsKeys.cert", "tls.crt"),
+		"ingress.hosts":                  with("ingress.enabled", true),
+		"resources.requests.cpu":         with("autoscaling.enabled", true, "autoscaling.by", "cpu", "resources.requests.cpu", nil),
+		"/autoscaling/by":                with("autoscaling.by", "memory"),
 		"authlete.secret":                with("authlete.secret", ""),
 		"REVOKER_TYPO":                   with("config.REVOKER_TYPO", 1),
 		"AUTHLETE_BEARER":                with("config.AUTHLETE_BEARER", "in clear"),
@@ -218,6 +214,23 @@ func TestWrongValuesAreRefused(t *testing.T) {
 	} {
 		if _, err := render(t, given); err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), "'", ""), want) {
 			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
+// A chart can't have files outside of its folder, so it has copies.
+func TestTheChartsFilesAreTheOriginals(t *testing.T) {
+	t.Parallel()
+	for _, original := range []string{"grafana/revoker.json", "prometheus/revoker.rules.yml"} {
+		text, file := read(t, root, "deploy", original), filepath.Join(chartFolder, "files", filepath.Base(original))
+		switch {
+		case read(t, file) == text:
+		case *update:
+			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		default:
+			t.Errorf("%s is not deploy/%s; `go test -run Original -update .` copies it", file, original)
 		}
 	}
 }

@@ -40,7 +40,7 @@ func checkWorker(t *testing.T, objects map[string]any) {
 		case *batch.Job:
 			checkPod(t, object, o.Spec.Template)
 			for _, volume := range o.Spec.Template.Spec.Volumes {
-				if volume.ConfigMap != nil {
+				if volume.ConfigMap != nil && objects["ConfigMap "+volume.ConfigMap.Name] != nil {
 					t.Error("the hook runs before there is a ConfigMap")
 				}
 			}
@@ -102,9 +102,7 @@ func checkPod(t *testing.T, object string, pod core.PodTemplateSpec) {
 		if secret && (variable.Value != "" || variable.ValueFrom.SecretKeyRef == nil) {
 			t.Errorf("%s: %s is in clear", object, name)
 		}
-		path := strings.HasPrefix(variable.Value, "/")
-		mounted := slices.ContainsFunc(c.VolumeMounts, func(m core.VolumeMount) bool { return strings.HasPrefix(variable.Value, m.MountPath+"/") })
-		if path && !mounted {
+		if strings.HasPrefix(variable.Value, "/") && !mountedFile(pod.Spec, variable.Value) {
 			t.Errorf("%s: nothing is mounted for %s=%s", object, name, variable.Value)
 		}
 	}
@@ -113,6 +111,20 @@ func checkPod(t *testing.T, object string, pod core.PodTemplateSpec) {
 			t.Errorf("%s: no volume %s", object, mount.Name)
 		}
 	}
+}
+
+// mountedFile reports whether a Secret is mounted so that it has this file.
+func mountedFile(pod core.PodSpec, path string) bool {
+	for _, mount := range pod.Containers[0].VolumeMounts {
+		for _, volume := range pod.Volumes {
+			if volume.Name == mount.Name && volume.Secret != nil && slices.ContainsFunc(volume.Secret.Items, func(item core.KeyToPath) bool {
+				return mount.MountPath+"/"+item.Path == path
+			}) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func env(list []core.EnvVar, name string) string {

@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -32,7 +33,7 @@ func compose(t *testing.T, env map[string]string, profiles ...string) *types.Pro
 
 func TestComposeHasWhatBelongsTogether(t *testing.T) {
 	t.Parallel()
-	want := []string{"grafana", "nats", "prometheus", "revoker", "setup"}
+	want := []string{"grafana", "jaeger", "nats", "prometheus", "revoker", "setup"}
 	if got := compose(t, nil).ServiceNames(); !slices.Equal(got, want) {
 		t.Errorf("services %v, want %v", got, want)
 	}
@@ -52,7 +53,7 @@ func TestComposeHasWhatBelongsTogether(t *testing.T) {
 			}
 		}
 		for variable := range s.Environment {
-			if ours := strings.HasPrefix(s.Image, "revoker:"); ours && !isVariable(variable) {
+			if ours := strings.HasPrefix(s.Image, "revoker:"); ours && !isVariable(variable) && !strings.HasPrefix(variable, "OTEL_") {
 				t.Errorf("%s: revoker has no variable %s", name, variable)
 			}
 		}
@@ -85,6 +86,47 @@ func TestComposeDemo(t *testing.T) {
 	}
 }
 
+// A dot on the dashboard's time to revoked leads to the trace of that revocation.
+func TestComposeLeadsFromAMetricToItsTrace(t *testing.T) {
+	t.Parallel()
+	project := compose(t, nil)
+	var sources struct {
+		Datasources []struct {
+			UID, Type, URL string
+			JSONData       struct {
+				ExemplarTraceIDDestinations []struct{ Name, DatasourceUID string }
+			}
+		}
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "../compose/grafana-datasource.yaml")), &sources); err != nil {
+		t.Fatal(err)
+	}
+	url := map[string]string{}
+	for _, source := range sources.Datasources {
+		url[source.UID] = source.URL
+	}
+	leads := sources.Datasources[0].JSONData.ExemplarTraceIDDestinations
+	if len(leads) != 1 || !strings.HasPrefix(url[leads[0].DatasourceUID], "http://jaeger:") {
+		t.Fatalf("%+v leads to %v", leads, url)
+	}
+	if !strings.Contains(read(t, root, "worker/metrics.go"), `prometheus.Labels{"`+leads[0].Name+`":`) {
+		t.Errorf("revoker does not put the trace into the label %s", leads[0].Name)
+	}
+	if got := project.Services["revoker"].Environment["OTEL_EXPORTER_OTLP_ENDPOINT"]; got == nil || *got != "http://jaeger:4318" {
+		t.Errorf("traces go to %v", got)
+	}
+	if _, there := project.Services["jaeger"]; !there {
+		t.Error("nothing takes the traces")
+	}
+	if !slices.Contains(project.Services["prometheus"].Command, "--enable-feature=exemplar-storage") {
+		t.Error("Prometheus keeps no exemplars")
+	}
+	off := compose(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": ""})
+	if got := off.Services["revoker"].Environment["OTEL_EXPORTER_OTLP_ENDPOINT"]; *got != "" {
+		t.Errorf("traces can't be turned off: %s", *got)
+	}
+}
+
 // The times, ports, identities and versions are those of revoker, of its image, and of deploy/nats.
 func TestComposeFitsTheRest(t *testing.T) {
 	t.Parallel()
@@ -104,7 +146,7 @@ func TestComposeFitsTheRest(t *testing.T) {
 		if !strings.Contains(accounts, "user: "+user+", password: $"+variable+"\n") || *nats.Environment[variable] != *env["NATS_PASSWORD"] {
 			t.Errorf("%s: %s has another password there", name, user)
 		}
-		if !strings.Contains(accounts, `subscribe: ["`+*env["NATS_INBOX_PREFIX"]+".>") {
+		if !regexp.MustCompile(`subscribe: \[\s*"` + regexp.QuoteMeta(*env["NATS_INBOX_PREFIX"]) + `\.>"`).MatchString(accounts) {
 			t.Errorf("%s: no inbox %s", name, *env["NATS_INBOX_PREFIX"])
 		}
 	}

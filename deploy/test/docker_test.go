@@ -3,13 +3,21 @@ package deploy_test
 import (
 	"crypto/sha256"
 	"crypto/x509"
+	"debug/elf"
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+
+	"revoker/config"
 )
 
 const (
@@ -46,7 +54,9 @@ func TestImage(t *testing.T) {
 		"NATS_URL=" + url, "AUTHLETE_BASE_URL=http://" + api, "AUTHLETE_SERVICE_ID=1", "AUTHLETE_BEARER=token",
 		"REVOKER_OPS_ADDR=" + ops, "REVOKER_LOG_LEVEL=debug", "TZ=Asia/Tokyo",
 	}
-	i.start(t, env, "simulate", "--addr", api).says(t, "serving a simulated logout API")
+	other := i
+	other.user = "1000680000:0" // as OpenShift assigns it
+	other.start(t, env, "simulate", "--addr", api).says(t, "serving a simulated logout API")
 	health := append([]string{i.healthcheck[0]}, i.healthcheck[1:]...)
 	if health[0] != "CMD" || !slices.Equal(health[1:2], i.entrypoint) {
 		t.Fatalf("the health check is %v", health)
@@ -106,11 +116,98 @@ func sha256Of(t *testing.T, i image) []byte {
 	return sum.Sum(nil)
 }
 
+// For another architecture the build runs on the builder's own, and Go compiles for the other.
+func TestTheImageIsForBothArchitectures(t *testing.T) {
+	t.Parallel()
+	machines := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
+	delete(machines, runtime.GOARCH) // TestImage runs it
+	for architecture, want := range machines {
+		i := build(t, root, map[string]string{"TARGETARCH": architecture})
+		file, err := elf.Open(filepath.Join(i.folder, "revoker"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		if file.Machine != want {
+			t.Errorf("for %s it has a program for %s", architecture, file.Machine)
+		}
+	}
+	if got := newBuilder(t, root, map[string]string{"BUILDPLATFORM": "linux/own"}).stages["build"].platform; got != "linux/own" {
+		t.Errorf("the build runs on %q", got)
+	}
+}
+
+// The names are those of the OCI image specification: https://specs.opencontainers.org/image-spec/annotations/.
+func TestTheImageSaysWhatItIs(t *testing.T) {
+	t.Parallel()
+	want := map[string]string{"version": version, "revision": "0123abc", "source": "https://git.example.com/revoker", "licenses": "Apache-2.0", "title": "revoker"}
+	b := newBuilder(t, root, map[string]string{"VERSION": version, "REVISION": want["revision"], "SOURCE": want["source"]})
+	last := b.parsed[len(b.parsed)-1]
+	s := b.stages[last.Name]
+	for _, command := range last.Commands {
+		switch command.(type) {
+		case *instructions.ArgCommand, *instructions.LabelCommand:
+			b.do(s, command)
+		}
+	}
+	for name, value := range want {
+		if got := s.labels["org.opencontainers.image."+name]; got != value {
+			t.Errorf("%s is %q, want %q", name, got, value)
+		}
+	}
+	if s.labels["org.opencontainers.image.description"] == "" || len(s.labels) != len(want)+1 {
+		t.Errorf("%v", s.labels)
+	}
+}
+
+// The command that the document gives: the page can be reached, the token is there, and a new one comes in.
+func TestTheDocumentedContainer(t *testing.T) {
+	t.Parallel()
+	_, text, found := strings.Cut(read(t, root, "deploy/README.md"), "    docker run ")
+	command, _, _ := strings.Cut(text, "\n\n")
+	if !found {
+		t.Fatal("no `docker run`")
+	}
+	flags := map[string]string{}
+	words := strings.Fields(strings.ReplaceAll(command, "\\\n", " "))
+	for i, word := range words[:len(words)-1] {
+		if strings.HasPrefix(word, "--") {
+			flags[word] = strings.Trim(words[i+1], `"`)
+		}
+	}
+	b := newBuilder(t, root, nil)
+	ports := ""
+	for _, command := range b.parsed[len(b.parsed)-1].Commands {
+		if expose, is := command.(*instructions.ExposeCommand); is {
+			ports = expose.Ports[0]
+		}
+	}
+	if got := flags["--publish"]; !strings.HasPrefix(got, "127.0.0.1:") || !strings.HasSuffix(got, ":"+ports) || ports == "" {
+		t.Errorf("it publishes %q, the image has %q", got, ports)
+	}
+	file, isFile := strings.CutPrefix(flags["--env"], "AUTHLETE_BEARER_FILE=")
+	mount := strings.Split(flags["--volume"], ":")
+	if !isFile || len(mount) != 3 || mount[1] != filepath.Dir(file) || mount[2] != "ro" {
+		t.Errorf("the token is at %q, mounted is %v", file, mount)
+	}
+	if _, err := os.Stat(filepath.Join("..", flags["--env-file"])); err != nil {
+		t.Error(err)
+	}
+	grace, err := strconv.Atoi(flags["--stop-timeout"])
+	if _, readOnly := flags["--read-only"]; !readOnly || err != nil || time.Duration(grace)*time.Second <= config.Default().DrainTimeout {
+		t.Errorf("%v", flags)
+	}
+}
+
 // The base image has the Go of go.mod.
 func TestTheBuildUsesTheGoOfGoMod(t *testing.T) {
 	t.Parallel()
 	want := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, root, "go.mod"))
-	if text := read(t, root, "deploy/docker/Dockerfile"); want == nil || !strings.Contains(text, "FROM golang:"+want[1]+" AS build") {
-		t.Errorf("it does not use Go %v", want)
+	if base := newBuilder(t, root, nil).stages["build"].base; want == nil || base != "golang:"+want[1] {
+		t.Errorf("it uses %s, not Go %v", base, want)
+	}
+	pinned := "golang:1.26@" + digest
+	if base := newBuilder(t, root, map[string]string{"GO_IMAGE": pinned}).stages["build"].base; base != pinned {
+		t.Errorf("pinned to %s it uses %s", pinned, base)
 	}
 }

@@ -1,17 +1,19 @@
 package deploy_test
 
 import (
-	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/moby/buildkit/frontend/dockerfile/shell"
 	"github.com/moby/patternmatcher"
 	"github.com/moby/patternmatcher/ignorefile"
 )
@@ -25,14 +27,16 @@ type image struct {
 	command     []string
 	healthcheck []string
 	ports       []string
+	labels      map[string]string
 }
 
 // stage is a stage that is being built. Its working directory is a folder of this machine's; outside of that a build stage has
 // what this machine has, which must therefore have what the stage's base image has.
 type stage struct {
 	image
-	workdir string // as the Dockerfile calls it
-	args    []string
+	base, platform string // of FROM
+	workdir        string // as the Dockerfile calls it
+	args           []string
 }
 
 // builder runs a Dockerfile's instructions without an engine.
@@ -41,11 +45,29 @@ type builder struct {
 	context string
 	ignored *patternmatcher.PatternMatcher
 	args    map[string]string
-	stages  map[string]*stage
+	parsed  []instructions.Stage
+	stages  map[string]*stage // by name
 }
 
 // build runs deploy/docker/Dockerfile in a context, with build arguments.
 func build(t *testing.T, context string, args map[string]string) image {
+	t.Helper()
+	b := newBuilder(t, context, args)
+	var last *stage
+	for _, s := range b.parsed {
+		last = b.stages[s.Name]
+		for _, command := range s.Commands {
+			b.do(last, command)
+		}
+	}
+	if last.base != "scratch" || last.platform != "" {
+		t.Errorf("the image is made from %s for %q", last.base, last.platform)
+	}
+	return last.image
+}
+
+// newBuilder reads the Dockerfile. Of its stages only what FROM says is known then.
+func newBuilder(t *testing.T, context string, args map[string]string) *builder {
 	t.Helper()
 	const folder = "deploy/docker"
 	parsed, err := parser.Parse(strings.NewReader(read(t, context, folder, "Dockerfile")))
@@ -55,7 +77,7 @@ func build(t *testing.T, context string, args map[string]string) image {
 	if len(parsed.Warnings) > 0 {
 		t.Errorf("warnings: %+v", parsed.Warnings)
 	}
-	stages, _, err := instructions.Parse(parsed.AST, nil)
+	stages, global, err := instructions.Parse(parsed.AST, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,19 +89,32 @@ func build(t *testing.T, context string, args map[string]string) image {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &builder{t: t, context: context, ignored: ignored, args: args, stages: map[string]*stage{}}
-	var last *stage
+	b := &builder{t: t, context: context, ignored: ignored, parsed: stages, stages: map[string]*stage{}}
+	// The arguments that BuildKit sets by itself.
+	b.args = map[string]string{"BUILDPLATFORM": "linux/" + runtime.GOARCH, "TARGETOS": "linux", "TARGETARCH": runtime.GOARCH}
+	maps.Copy(b.args, args)
+	outside := &stage{}
+	outside.args = append(outside.args, "BUILDPLATFORM="+b.args["BUILDPLATFORM"])
+	for _, command := range global {
+		b.do(outside, &command)
+	}
 	for _, s := range stages {
-		last = &stage{image: image{folder: t.TempDir()}}
-		b.stages[s.Name] = last
-		for _, command := range s.Commands {
-			b.do(last, command)
+		b.stages[s.Name] = &stage{
+			image: image{folder: t.TempDir(), labels: map[string]string{}},
+			base:  b.expand(outside, s.BaseName), platform: b.expand(outside, s.Platform),
 		}
 	}
-	if base := stages[len(stages)-1].BaseName; base != "scratch" {
-		t.Errorf("the image is made from %s", base)
+	return b
+}
+
+// expand replaces the variables of a stage in a word.
+func (b *builder) expand(s *stage, word string) string {
+	b.t.Helper()
+	expanded, unset, err := shell.NewLex('\\').ProcessWord(word, shell.EnvsFromSlice(append(slices.Clone(s.args), s.env...)))
+	if err != nil || len(unset) > 0 {
+		b.t.Fatalf("%s: %v, not set: %v", word, err, unset)
 	}
-	return last.image
+	return expanded
 }
 
 func (b *builder) do(s *stage, command instructions.Command) {
@@ -98,6 +133,10 @@ func (b *builder) do(s *stage, command instructions.Command) {
 	case *instructions.EnvCommand:
 		for _, pair := range c.Env {
 			s.env = append(s.env, pair.Key+"="+pair.Value)
+		}
+	case *instructions.LabelCommand:
+		for _, pair := range c.Labels {
+			s.labels[strings.Trim(pair.Key, `"`)] = b.expand(s, pair.Value)
 		}
 	case *instructions.CopyCommand:
 		b.copy(s, c)
@@ -189,42 +228,4 @@ func (b *builder) copyTree(from, source, target string, ignored *patternmatcher.
 	if err != nil {
 		b.t.Fatalf("COPY %s: %v", source, err)
 	}
-}
-
-// files are the names of an image's files, and its size in bytes.
-func (i image) files(t *testing.T) (list []string, size int64) {
-	t.Helper()
-	err := filepath.WalkDir(i.folder, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		info, err := entry.Info()
-		if err == nil {
-			size += info.Size()
-			list = append(list, strings.TrimPrefix(path, i.folder))
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	slices.Sort(list)
-	return list, size
-}
-
-// start runs a container as an engine would: as the image's user, in the image's files alone, which can't be written to.
-func (i image) start(t *testing.T, env []string, args ...string) *process {
-	t.Helper()
-	uid, _, _ := strings.Cut(i.user, ":")
-	isolate := []string{"--mount"}
-	as := []string{"--userspec=" + i.user}
-	if os.Getuid() != 0 {
-		isolate, as = []string{"--user", "--map-user=" + uid, "--mount"}, nil
-	}
-	script := fmt.Sprintf(`mount --bind %[1]q %[1]q && mount -o remount,bind,ro %[1]q && exec chroot %[2]s %[1]q "$@"`, i.folder, strings.Join(as, " "))
-	if args == nil {
-		args = i.command
-	}
-	line := append(append(append(isolate, "sh", "-c", script, "sh"), i.entrypoint...), args...)
-	return start(t, append(i.env, env...), "unshare", line...)
 }

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-var update = flag.Bool("update", false, "write revoker's variables into the chart's values.schema.json")
+var update = flag.Bool("update", false, "write revoker's variables into the chart's values.schema.json, and copy the rules and the dashboard into the chart")
 
 // ownVariables are what the chart sets itself, from values of their own.
 var ownVariables = []string{

@@ -79,6 +79,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{
 		Registry: s.registry, MaxRequestsInFlight: 4, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		EnableOpenMetrics: true, // the other text format has no exemplars
 	}))
 	if s.cfg.OpsPprof {
 		mux.Handle("GET /debug/pprof/", s.hosts.guard(profiles()))

@@ -1,9 +1,18 @@
+{{- define "revoker.chart" -}}
+{{ .Values.nameOverride | default .Chart.Name }}
+{{- end }}
+
+{{- /* The name of every object. It is short enough for a suffix. */ -}}
 {{- define "revoker.name" -}}
-{{- if contains .Chart.Name .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" }}{{ end }}
+{{- $chart := include "revoker.chart" . }}
+{{- if .Values.fullnameOverride }}{{ .Values.fullnameOverride }}
+{{- else if contains $chart .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- else }}{{ printf "%s-%s" .Release.Name $chart | trunc 50 | trimSuffix "-" }}
+{{- end }}
 {{- end }}
 
 {{- define "revoker.selector" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/name: {{ include "revoker.chart" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
@@ -14,17 +23,60 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{- define "revoker.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- /* Name, labels and annotations of an object. It takes root, and may take suffix, labels and annotations. */ -}}
+{{- define "revoker.metadata" -}}
+name: {{ include "revoker.name" .root }}{{ get . "suffix" }}
+labels:
+  {{- include "revoker.labels" .root | nindent 2 }}
+  {{- with get . "labels" }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with merge (dict) (get . "annotations" | default dict) .root.Values.annotations }}
+annotations: {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
-{{- /* Security of pod and container: the restricted Pod Security Standard, and a read-only file system. */ -}}
-{{- define "revoker.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
-seccompProfile: { type: RuntimeDefault }
+{{- define "revoker.image" -}}
+{{- if .Values.image.digest }}{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else }}{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+{{- end }}
+
+{{- define "revoker.serviceAccount" -}}
+{{- if .Values.serviceAccount.create }}{{ .Values.serviceAccount.name | default (include "revoker.name" .) }}
+{{- else }}{{ .Values.serviceAccount.name | default "default" }}
+{{- end }}
+{{- end }}
+
+{{- /* A variable's value as text. Helm reads numbers as floats, and would write 1000000 as 1e+06. */ -}}
+{{- define "revoker.value" -}}
+{{- if kindIs "string" . }}{{ . | quote }}{{ else }}{{ toJson . | quote }}{{ end }}
+{{- end }}
+
+{{- /* What the pods of workers and of the setup job share. */ -}}
+{{- define "revoker.pod" -}}
+automountServiceAccountToken: false
+# Without this, a Service named revoker-x would set REVOKER_X_… variables, and revoker refuses unknown REVOKER_ names.
+enableServiceLinks: false
+# With the container's, the restricted Pod Security Standard and a read-only file system.
+securityContext:
+  runAsNonRoot: true
+  seccompProfile: { type: RuntimeDefault }
+  {{- with .Values.podSecurityContext }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{- define "revoker.containerSecurity" -}}
@@ -43,45 +95,4 @@ what cmd/revoker/memory.go says that they need, and a little more. */ -}}
 {{- $_ := set $limits "memory" (printf "%dMi" (max 192 (add 128 (div (mul 36 $calls) 1024)))) }}
 {{- end }}
 {{- toYaml $resources }}
-{{- end }}
-
-{{- /* Passes on the NATS credentials of values.nats or values.setup.nats. */ -}}
-{{- define "revoker.natsEnv" -}}
-{{- if .secret }}
-{{- if eq .kind "creds" }}
-- { name: NATS_CREDS, value: /etc/revoker/nats/credential }
-{{- else if eq .kind "nkey" }}
-- { name: NATS_NKEY, value: /etc/revoker/nats/credential }
-{{- else if eq .kind "token" }}
-- name: NATS_TOKEN
-  valueFrom: { secretKeyRef: { name: {{ .secret }}, key: {{ .key | default "token" | quote }} } }
-{{- else }}
-- { name: NATS_USER, value: {{ .user | quote }} }
-- name: NATS_PASSWORD
-  valueFrom: { secretKeyRef: { name: {{ .secret }}, key: {{ .key | default "password" | quote }} } }
-{{- end }}
-{{- end }}
-{{- end }}
-
-{{- define "revoker.natsFile" -}}
-{{- if and .secret (has .kind (list "creds" "nkey")) }}yes{{ end }}
-{{- end }}
-
-{{- define "revoker.natsVolume" -}}
-- name: nats
-  secret:
-    secretName: {{ .secret }}
-    defaultMode: 0440
-    items: [{ key: {{ .key | default (ternary "nats.creds" "nats.nk" (eq .kind "creds")) | quote }}, path: credential }]
-{{- end }}
-
-{{- define "revoker.tlsEnv" -}}
-- { name: NATS_CA, value: /etc/revoker/nats-tls/ca.crt }
-- { name: NATS_CERT, value: /etc/revoker/nats-tls/tls.crt }
-- { name: NATS_KEY, value: /etc/revoker/nats-tls/tls.key }
-{{- end }}
-
-{{- define "revoker.tlsVolume" -}}
-- name: nats-tls
-  secret: { secretName: {{ .Values.nats.tlsSecret }}, defaultMode: 0440 }
 {{- end }}

@@ -1,0 +1,79 @@
+{{- /* Passes on the NATS credentials of values.nats or values.setup.nats. */ -}}
+{{- define "revoker.natsEnv" -}}
+{{- if .secret }}
+{{- if eq .kind "creds" }}
+- { name: NATS_CREDS, value: /etc/revoker/nats/credential }
+{{- else if eq .kind "nkey" }}
+- { name: NATS_NKEY, value: /etc/revoker/nats/credential }
+{{- else if eq .kind "token" }}
+- name: NATS_TOKEN
+  valueFrom: { secretKeyRef: { name: {{ .secret }}, key: {{ .key | default "token" | quote }} } }
+{{- else }}
+- { name: NATS_USER, value: {{ .user | quote }} }
+- name: NATS_PASSWORD
+  valueFrom: { secretKeyRef: { name: {{ .secret }}, key: {{ .key | default "password" | quote }} } }
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "revoker.natsFile" -}}
+{{- if and .secret (has .kind (list "creds" "nkey")) }}yes{{ end }}
+{{- end }}
+
+{{- define "revoker.natsVolume" -}}
+- name: nats
+  secret:
+    secretName: {{ .secret }}
+    defaultMode: 0440
+    items: [{ key: {{ .key | default (ternary "nats.creds" "nats.nk" (eq .kind "creds")) | quote }}, path: credential }]
+{{- end }}
+
+{{- /* Only the keys that the Secret has: a private CA needs no client certificate, and a client certificate no private CA. */ -}}
+{{- define "revoker.tlsEnv" -}}
+{{- if .tlsKeys.ca }}
+- { name: NATS_CA, value: /etc/revoker/nats-tls/ca.crt }
+{{- end }}
+{{- if .tlsKeys.cert }}
+- { name: NATS_CERT, value: /etc/revoker/nats-tls/tls.crt }
+- { name: NATS_KEY, value: /etc/revoker/nats-tls/tls.key }
+{{- end }}
+{{- end }}
+
+{{- define "revoker.tlsVolume" -}}
+{{- if ne (empty .tlsKeys.cert) (empty .tlsKeys.key) }}{{ fail "nats.tlsKeys: set both cert and key, or neither" }}{{ end }}
+{{- if not (or .tlsKeys.ca .tlsKeys.cert) }}{{ fail "nats.tlsKeys: name a key of nats.tlsSecret" }}{{ end -}}
+- name: nats-tls
+  secret:
+    secretName: {{ .tlsSecret }}
+    defaultMode: 0440
+    items:
+      {{- if .tlsKeys.ca }}
+      - { key: {{ .tlsKeys.ca | quote }}, path: ca.crt }
+      {{- end }}
+      {{- if .tlsKeys.cert }}
+      - { key: {{ .tlsKeys.cert | quote }}, path: tls.crt }
+      - { key: {{ .tlsKeys.key | quote }}, path: tls.key }
+      {{- end }}
+{{- end }}
+
+{{- /* The ports of NATS_URL, as a JSON array. */ -}}
+{{- define "revoker.natsPorts" -}}
+{{- $ports := list }}
+{{- range splitList "," (get .Values.config "NATS_URL" | default "nats://127.0.0.1:4222") }}
+{{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" (trimSuffix "/" (trim .))) | default "4222" }}
+{{- $ports = append $ports (int $port) }}
+{{- end }}
+{{- $ports | uniq | toJson }}
+{{- end }}
+
+{{- /* Egress rules: DNS, ports, and what the values add. */ -}}
+{{- define "revoker.egress" -}}
+- ports: [{ port: 53, protocol: UDP }, { port: 53, protocol: TCP }]
+- ports:
+    {{- range .ports }}
+    - { port: {{ . }}, protocol: TCP }
+    {{- end }}
+{{- with .root.Values.networkPolicy.extraEgress }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
