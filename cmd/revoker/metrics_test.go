@@ -59,7 +59,7 @@ func TestMetricsOfARun(t *testing.T) {
 	const events = 1000
 	s := newSite(t, simulator{Failing: 10, Bad: 1})
 	s.startNATS()
-	w := s.startWorker("REVOKER_ALLOWED_SERVICE_IDS=77")
+	w := s.startWorker("REVOKER_ALLOWED_SERVICE_IDS=77", "REVOKER_BREAKER_FAILURES=10000") // no second opinions, which are calls too
 	base := opsURL(t, w)
 	s.publish(0, events)
 	s.waitDone()
