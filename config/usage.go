@@ -32,7 +32,7 @@ func WriteTable(w io.Writer) error {
 	return err
 }
 
-// WriteMarkdown prints the same as a Markdown table, for the README.
+// WriteMarkdown prints the same as a Markdown table, for README.md beside this file.
 func WriteMarkdown(w io.Writer) error {
 	var text strings.Builder
 	text.WriteString("| variable | default | |\n|---|---|---|\n")

@@ -7,7 +7,7 @@ import (
 	"revoker/worker/authlete"
 )
 
-// Outcome is what came of one delivery. It decides how the delivery is settled.
+// Outcome is the result of one delivery. It decides how the delivery is settled.
 type Outcome string
 
 // The outcomes, with the settlement of each.
@@ -20,7 +20,7 @@ const (
 	RetriesExhausted Outcome = "retries_exhausted"
 	// CallerError: the API said that the call has a problem. Dead letter.
 	CallerError Outcome = "caller_error"
-	// Invalid: the message is no event that can be acted on; the API was not called. Dead letter.
+	// Invalid: the message is not an event that can be acted on. The API was not called. Dead letter.
 	Invalid Outcome = "invalid"
 	// Misconfigured: the API was not reached because of the token, the service or the URL. Handed back with a delay,
 	// however often: it is the operator's fault, not the event's.
@@ -47,7 +47,7 @@ func (o Outcome) Reason() string {
 	return ""
 }
 
-// Classify decides what came of one call. The action decides where there is one. Where there is none, the API itself was
+// Classify decides the outcome of one call. The action decides where there is one. Where there is none, the API itself was
 // not reached, and the status tells whether that is the configuration's fault; anything else may pass, a 400 included,
 // for a gateway's 400 would condemn a whole queue. interrupted says that shutdown cancelled the call.
 func Classify(response authlete.Response, err error, interrupted bool) Outcome {

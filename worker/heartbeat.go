@@ -36,7 +36,7 @@ func (h *heartbeat) late(now time.Time) time.Duration {
 }
 
 // Stuck names a loop that has not come round for too long, though it waits for nothing outside: a defect that only a
-// restart mends. It is empty for a sound worker.
+// restart ends. It is empty for a sound worker.
 func (w *Worker) Stuck() string { return w.stuck(time.Now()) }
 
 func (w *Worker) stuck(now time.Time) string {

@@ -66,10 +66,10 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 
 func (m *Metrics) registerVectors(registry prometheus.Registerer) {
 	outcomes := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "revoker_events_total", Help: "Deliveries of events that were settled, by what came of them.",
+		Name: "revoker_events_total", Help: "Deliveries of events that were settled, by outcome.",
 	}, []string{"outcome"})
 	calls := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "revoker_calls_total", Help: "Calls of the logout API, by the answer's action and the class of its status.",
+		Name: "revoker_calls_total", Help: "Calls of the logout API for delivered events, by the answer's action and the class of its status.",
 	}, []string{"action", "status"})
 	letters := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "revoker_dead_letters_total", Help: "Dead letters published, by reason.",

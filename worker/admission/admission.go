@@ -55,8 +55,8 @@ const prefetchTime = 5 * time.Millisecond
 
 // Prefetch sets how many deliveries may be in hand beyond the slots: as many as the slots finish within a pull's round trip
 // and prefetchTime, so that a slot that comes free finds the next event there instead of waiting for it. With calls that
-// are much longer there are none, for an event in hand is one that no other worker can take. With short ones there are as many
-// as slots, of which a pull brings half. With a rate limit there are none, for the slots wait anyway.
+// are much longer there are none, because no other worker can take an event that is in hand. With short ones there are as many
+// as slots, and a pull brings half of those. With a rate limit there are none, because the slots wait anyway.
 func (a *Admission) Prefetch(roundTrip, meanCall time.Duration) {
 	if a.rate.limiter != nil || meanCall <= 0 {
 		return

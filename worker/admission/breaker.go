@@ -59,8 +59,8 @@ const OpinionCalls = 2
 // Open, it goes half-open after a while. First comes another opinion, which costs no delivery; then one delivery after the other. One success
 // closes it, a few failures open it again.
 //
-// Each change of state begins a new generation. Results of calls that began in an earlier one change nothing, for they
-// say how the API was.
+// Each change of state begins a new generation. Results of calls that began in an earlier one change nothing,
+// because they say how the API was.
 type Breaker struct {
 	threshold int
 	interval  time.Duration // of the first probe
