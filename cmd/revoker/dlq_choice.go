@@ -15,7 +15,7 @@ type choice struct {
 	missing []uint64 // sequences that were named one by one
 }
 
-// choose counts the letters, limit of them at the most if that is not 0.
+// choose counts the letters, at most limit of them unless that is 0.
 func choose(letters letterSeq, selection events.Selection, limit int) (*choice, error) {
 	c := &choice{}
 	named := map[uint64]bool{}
@@ -63,5 +63,5 @@ func (c *choice) missingError() error {
 	}
 	const most = 20
 	list := strings.Trim(fmt.Sprint(c.missing[:min(len(c.missing), most)]), "[]")
-	return fmt.Errorf("not there, or not of the kind asked for: %s", strings.ReplaceAll(list, " ", ", "))
+	return fmt.Errorf("missing, or not matched by the filter: %s", strings.ReplaceAll(list, " ", ", "))
 }
