@@ -44,7 +44,7 @@ func (s *site) check(code int, env []string, args ...string) map[string]events.F
 	for _, f := range answer.Findings {
 		found[f.Name] = f
 		if f.State != events.OK && f.State != events.Skipped && f.Remedy == "" {
-			s.t.Errorf("nothing says how to fix %+v", f)
+			s.t.Errorf("nothing says how to mend %+v", f)
 		}
 	}
 	return found

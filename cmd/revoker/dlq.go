@@ -134,7 +134,7 @@ func parseSequences(text string) (events.SequenceRange, error) {
 		last, err = strconv.ParseUint(to, 10, 64)
 	}
 	if err != nil || first == 0 || last < first {
-		return events.SequenceRange{}, fmt.Errorf("%q is not a sequence such as 17, 20-25 or 30-", text)
+		return events.SequenceRange{}, fmt.Errorf("%q is not a sequence: 17, 20-25 or 30-", text)
 	}
 	return events.SequenceRange{First: first, Last: last}, nil
 }
