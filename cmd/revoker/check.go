@@ -21,23 +21,23 @@ func newCheckCommand() *cobra.Command {
 	var c check
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Checks all that revoker needs, and says how to mend what is missing",
-		Long: `Checks the configuration, NATS with its streams, consumer and permissions, and the
-logout API with host, TLS, token and services, each with ok, warning or failed.
+		Short: "Checks everything that revoker needs, and says how to fix what is missing",
+		Long: `Checks the configuration, then NATS with its streams, consumer and permissions,
+then the logout API with its host, TLS, token and services. Each check prints ok,
+warning or failed.
 
 It changes nothing: it takes no event away, stores nothing and touches no session.
-To learn whether the API takes the token it makes a call without a session ID,
-which the API refuses with CALLER_ERROR. To learn whether the account may publish
-dead letters it publishes an empty message that the dead-letter stream must refuse;
-who subscribes to that subject without JetStream sees it, with a header
-Revoker-Check.
+To see whether the API accepts the token, it makes a call without a session ID. The
+API refuses such a call with CALLER_ERROR. To see whether the account may publish
+dead letters, it publishes an empty message that the dead-letter stream must refuse.
+Plain subscribers of that subject see the message, with a header Revoker-Check.
 
---dead-letter stores one dead letter and deletes it, which alone tells whether the
-server can write: its disk may be full. An account that may not delete it is told
-which one is left. Who subscribes to the subject sees it, with that header too.
+--dead-letter stores one dead letter and deletes it. Only this shows whether the
+server can write: its disk may be full. If the account may not delete the letter,
+check says which one is left. Plain subscribers see it too, with the same header.
 
---call makes one real call: it ends that session. A session ID of - is read from
-standard input, where other users of the machine can't see it.
+--call makes one real call, which ends that session. With - it reads the session ID
+from standard input, where other users of the machine can't see it.
 
 Exit codes: 0 nothing failed, warnings or not, 1 a check failed, 2 wrong usage,
 78 wrong configuration.`,

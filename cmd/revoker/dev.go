@@ -40,23 +40,22 @@ func newDevCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Shows revoker at work on this machine, with nothing else installed",
-		Long: `Starts a NATS server with JetStream and a simulated logout API on 127.0.0.1 and
-runs the worker against them, as ` + "`revoker run`" + ` would. It publishes sample events,
-some of which need retries or end as dead letters, and prints a line for each
-settled event. Sessions appear by the first 12 hex digits of their SHA-256, as
-in all that revoker prints.
+		Long: `Starts a NATS server with JetStream and a simulated logout API on 127.0.0.1. It runs
+the worker between them, as ` + "`revoker run`" + ` does. It publishes sample events; some need
+retries, and some end as dead letters. It prints a line for each settled event. A
+session appears as the first 12 hex digits of the SHA-256 of its ID.
 
-The REVOKER_ and OTEL_ variables apply, the NATS_ and AUTHLETE_ ones do not: no event
-leaves this machine. Ctrl-C drains the worker and prints a summary.`,
+It uses the REVOKER_ and OTEL_ variables, but not the NATS_ and AUTHLETE_ ones: no
+event leaves this machine. Ctrl-C drains the worker and prints a summary.`,
 		Example: "  revoker dev\n  revoker dev --rate 0 --data ./streams",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return dev.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	cmd.Flags().IntVar(&dev.port, "port", 4222, "port of the NATS server; 0 for a free one")
-	cmd.Flags().Float64Var(&dev.rate, "rate", 3, "sample events a second; 0 for none")
-	cmd.Flags().StringVar(&dev.data, "data", "", "folder that keeps the streams; without it they are gone at the end")
+	cmd.Flags().IntVar(&dev.port, "port", 4222, "port of the NATS server; 0 takes a free one")
+	cmd.Flags().Float64Var(&dev.rate, "rate", 3, "sample events per second; 0 publishes none")
+	cmd.Flags().StringVar(&dev.data, "data", "", "folder that keeps the streams; by default they are deleted at the end")
 	return cmd
 }
 

@@ -19,9 +19,9 @@ func newDLQCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dlq",
 		Short: "Lists, shows, replays and deletes dead letters",
-		Long: `Lists, shows, replays and deletes dead letters: the events that revoker gave up,
-each with the reason. It needs the NATS_ variables and the names of streams and
-subjects; it does not call the API.`,
+		Long: `Lists, shows, replays and deletes dead letters. A dead letter is an event that
+revoker gave up, with the reason. The commands read the NATS_ variables and the
+names of streams and subjects. They do not call the API.`,
 		Example: `  revoker dlq ls                                      # what is wrong
   revoker dlq show 17                                 # one letter with all its facts
   revoker dlq replay --reason CALLER_ERROR --dry-run  # what would be published again
@@ -65,17 +65,17 @@ type letterFilter struct {
 	sequences                           []string
 }
 
-const sequenceHelp = `Dead letters are named by their sequence in the dead-letter stream: 17, 20-25, or
-30- for all from 30 on.`
+const sequenceHelp = `A dead letter is named by its sequence in the dead-letter stream: 17, 20-25, or 30-
+for all from 30 on.`
 
 func (f *letterFilter) declare(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.reason, "reason", "", "letters of this reason: CALLER_ERROR, INVALID_EVENT or RETRIES_EXHAUSTED")
-	cmd.Flags().StringVar(&f.code, "code", "", "letters with this result code of the API; - for those without")
+	cmd.Flags().StringVar(&f.code, "code", "", "letters with this result code of the API; - means without one")
 	cmd.Flags().StringVar(&f.since, "since", "", "letters from this time on: RFC 3339, or a duration before now such as 90m or 2d")
 	cmd.Flags().StringVar(&f.until, "until", "", "letters before this time")
 	cmd.Flags().StringVar(&f.session, "session", "",
-		"letters of this session: its mask of 12 hex digits, or the ID, which others on the machine can see")
-	cmd.Flags().StringSliceVar(&f.sequences, "seq", nil, "letters of these sequences, like arguments")
+		"letters of this session: its mask of 12 hex digits, or its ID, which others on the machine can then see")
+	cmd.Flags().StringSliceVar(&f.sequences, "seq", nil, "letters of these sequences, as in the arguments")
 }
 
 // selection reads the flags and arguments. Its errors name the flag and quote no session ID.
@@ -119,7 +119,7 @@ func parseMoment(flag, text string, now time.Time) (time.Time, error) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
-		return time.Time{}, fmt.Errorf("%s: neither an RFC 3339 time (%s) nor a duration (90m, 2d)", flag, now.UTC().Format(time.RFC3339))
+		return time.Time{}, fmt.Errorf("%s: must be an RFC 3339 time (%s) or a duration (90m, 2d)", flag, now.UTC().Format(time.RFC3339))
 	}
 	return now.Add(-d), nil
 }

@@ -63,5 +63,5 @@ func (c *choice) missingError() error {
 	}
 	const most = 20
 	list := strings.Trim(fmt.Sprint(c.missing[:min(len(c.missing), most)]), "[]")
-	return fmt.Errorf("not there, or not of the kind asked for: %s", strings.ReplaceAll(list, " ", ", "))
+	return fmt.Errorf("missing, or not matched by the filter: %s", strings.ReplaceAll(list, " ", ", "))
 }

@@ -18,9 +18,9 @@ func newDLQListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ls [SEQ...]",
 		Short: "Counts dead letters by reason and result code, then lists the newest",
-		Long: `Counts the dead letters by reason and result code, with the sequence of the newest
-in each group, then lists the newest letters. Filters narrow both. Sessions
-appear by the first 12 hex digits of their SHA-256.
+		Long: `Counts the dead letters by reason and result code, with an example of each group.
+Then it lists the newest letters. Filters apply to both. A session appears as the
+first 12 hex digits of the SHA-256 of its ID.
 
 ` + sequenceHelp,
 		Example: `  revoker dlq ls
@@ -44,7 +44,7 @@ appear by the first 12 hex digits of their SHA-256.
 		},
 	}
 	filter.declare(cmd)
-	cmd.Flags().IntVar(&list.limit, "limit", 20, "list so many of the newest letters; 0 prints the groups alone")
+	cmd.Flags().IntVar(&list.limit, "limit", 20, "how many of the newest letters to list; 0 prints only the groups")
 	cmd.Flags().BoolVar(&list.all, "all", false, "list all letters")
 	cmd.Flags().BoolVar(&list.json, "json", false, "print JSON")
 	return cmd

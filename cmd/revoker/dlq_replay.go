@@ -30,14 +30,13 @@ func newDLQReplayCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "replay [SEQ...]",
 		Short: "Publishes the events of dead letters again, and deletes the letters",
-		Long: `Publishes the events of dead letters again, and deletes each letter once the event
+		Long: `Publishes the events of dead letters again. It deletes a letter once the event
 stream has confirmed its event. An event that fails again becomes a new dead
-letter, which names the earlier one; it is not taken up again by this run.
+letter, which names the old one. The same run does not replay it again.
 
-A run that is cut off loses nothing; run it again. Within the event stream's
-duplicate window (2 minutes) that stores no event twice. Later it may, for the
-few whose letters were not deleted yet: a session is then revoked twice, which
-is harmless.
+If a run is cut off, nothing is lost: run it again. Within the event stream's
+duplicate window (2 minutes) no event is stored twice. Later, a few may be. Their
+sessions are then revoked twice, which is harmless.
 
 ` + sequenceHelp,
 		Example: `  revoker dlq replay --reason RETRIES_EXHAUSTED --since 2d --dry-run

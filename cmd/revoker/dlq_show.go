@@ -21,7 +21,7 @@ func newDLQShowCommand() *cobra.Command {
 		Use:   "show SEQ",
 		Short: "Shows one dead letter with all its facts, session ID included",
 		Long: `Shows one dead letter with all its facts, and the event's headers and payload.
-It prints the session ID in clear. What a terminal might obey is escaped.`,
+It prints the session ID in clear. It escapes control characters.`,
 		Example: "  revoker dlq show 17\n  revoker dlq show 17 --json | jq -r .payload",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

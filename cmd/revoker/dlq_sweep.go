@@ -37,8 +37,8 @@ func (s *letterSweep) declare(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&s.yes, "yes", false, "don't ask")
 	cmd.Flags().BoolVar(&s.dryRun, "dry-run", false, "say what would be "+s.done+", and do nothing")
 	cmd.Flags().BoolVar(&s.json, "json", false, "print JSON")
-	cmd.Flags().IntVar(&s.limit, "limit", 0, s.verb+" so many at the most, the oldest first; 0 sets no limit")
-	cmd.Flags().Float64Var(&s.rate, "rate", 0, s.verb+" so many a second at the most; 0 sets no limit")
+	cmd.Flags().IntVar(&s.limit, "limit", 0, s.verb+" at most so many, the oldest first; 0 sets no limit")
+	cmd.Flags().Float64Var(&s.rate, "rate", 0, s.verb+" at most so many per second; 0 sets no limit")
 }
 
 // check refuses what can be refused without a look at the stream.
@@ -49,11 +49,11 @@ func (s *letterSweep) check(cmd *cobra.Command, selection dlq.Selection) error {
 	case s.rate < 0:
 		return errors.New("--rate: must not be negative")
 	case s.all && !selection.IsZero():
-		return errors.New("--all and a choice of letters exclude each other")
+		return errors.New("use either --all or a choice of letters")
 	case !s.all && selection.IsZero():
 		return fmt.Errorf("say which dead letters to %s: sequences, a filter such as --reason, or --all", s.verb)
 	case !s.yes && !s.dryRun && !canAsk(cmd.InOrStdin()):
-		return fmt.Errorf("nothing can be asked without a terminal: --yes to %s unasked, --dry-run to see what would be %s", s.verb, s.done)
+		return fmt.Errorf("there is no terminal to ask on: use --yes to %s without being asked, or --dry-run to see what would be %s", s.verb, s.done)
 	}
 	return nil
 }
@@ -97,7 +97,7 @@ func (s *letterSweep) choose(cmd *cobra.Command, store *dlq.LetterStore, selecti
 	return choose(store.All(cmd.Context(), selection, bar.Add), selection, s.limit)
 }
 
-// sweep reads them a second time, and does what is to be done.
+// sweep reads the letters a second time, and acts on each.
 func (s *letterSweep) sweep(cmd *cobra.Command, tally *sweepTally, letters letterSeq, do letterAct) {
 	bar := newProgress(cmd.ErrOrStderr(), int64(tally.chosen.groups.Total), "dead letters")
 	defer bar.Finish()
@@ -108,7 +108,7 @@ func (s *letterSweep) sweep(cmd *cobra.Command, tally *sweepTally, letters lette
 	})
 }
 
-// confirm says how many letters were chosen, and asks. It reports false if nothing is to be done.
+// confirm says how many letters were chosen, and asks. It reports false if there is nothing to do.
 func (s *letterSweep) confirm(cmd *cobra.Command, cfg config.Config, c *choice) (bool, error) {
 	if !s.json && c.groups.Total > 0 {
 		fmt.Fprintf(cmd.OutOrStdout(), "%s in %s to %s\n\n", counted(c.groups.Total, "dead letter"), cfg.DeadLetterStream, s.verb)

@@ -19,12 +19,12 @@ func newHealthCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "health",
 		Short: "Asks a running worker whether it is ready",
-		Long: `Asks the worker on this machine, at REVOKER_OPS_ADDR, whether it is ready, and
-prints each condition. It is for containers, which have no shell and no curl.
+		Long: `Asks the worker on this machine, at REVOKER_OPS_ADDR, whether it is ready. It prints
+each condition. It is for containers, which have no shell and no curl.
 
-Exit codes: 0 ready, 1 not ready or no answer, 78 wrong configuration. Use --live
-where a failure means a restart: a worker that waits for NATS is alive, and so is
-one whose token is wrong, and a restart helps neither.`,
+Exit codes: 0 ready, 1 not ready or no answer, 2 wrong usage, 78 wrong configuration.
+Use --live if a failure leads to a restart. A worker that waits for NATS or has a
+wrong token is alive: a restart helps neither.`,
 		Example: "  revoker health\n  revoker health --live --timeout 1s",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -33,7 +33,7 @@ one whose token is wrong, and a restart helps neither.`,
 			case err != nil:
 				return config.Invalid(err)
 			case cfg.OpsAddr == "":
-				return config.Invalid(errors.New("REVOKER_OPS_ADDR: empty, so the worker has no address to ask"))
+				return config.Invalid(errors.New("REVOKER_OPS_ADDR: empty, so there is no address to ask"))
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
@@ -43,8 +43,8 @@ one whose token is wrong, and a restart helps neither.`,
 			return problem(printReady(ctx, cmd.OutOrStdout(), cfg.OpsAddr))
 		},
 	}
-	cmd.Flags().BoolVar(&live, "live", false, "ask whether it is alive instead")
-	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "time that the answer may take")
+	cmd.Flags().BoolVar(&live, "live", false, "ask whether the worker is alive instead")
+	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "how long to wait for the answer")
 	return cmd
 }
 

@@ -75,8 +75,8 @@ func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "revoker",
 		Short: "Revokes the tokens of sessions that an identity provider ended",
-		Long: `revoker takes session.ended events from NATS JetStream and calls Authlete's
-/nativesso/logout API for each, so that a logout ends the tokens that apps hold.
+		Long: `revoker takes session.ended events from NATS JetStream. For each it calls Authlete's
+/nativesso/logout API. A logout then ends the tokens that apps still hold.
 
 Every ended session is revoked, or is on the dead-letter subject with the reason.
 

@@ -15,13 +15,13 @@ func newPauseCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "pause",
-		Short: "Stops revocation by all workers, until it is resumed",
-		Long: `Pauses the JetStream consumer, so that no worker gets events any more, those that
-start later included. Calls in flight finish and are settled; events wait in the
-stream. A restart, of workers or of NATS, does not end the pause: ` + "`revoker resume`" + `
-does, or the end of the time given. It needs NATS server 2.11 or later.
+		Short: "Stops all workers until you resume them",
+		Long: `Pauses the JetStream consumer. No worker gets events any more, nor does one that
+starts later. Calls in flight finish and are settled. Events wait in the stream.
+` + "`revoker resume`" + ` ends the pause, or the end of --for. A restart of workers or of
+NATS does not. It needs NATS server 2.11 or later.
 
-Watch the stream's max age: an event that waits for longer is lost.`,
+Mind the stream's max age: an event that waits longer is lost.`,
 		Example: "  revoker pause\n  revoker pause --for 30m",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -40,7 +40,7 @@ Watch the stream's max age: an event that waits for longer is lost.`,
 			return writePause(cmd, asJSON, until)
 		},
 	}
-	cmd.Flags().DurationVar(&d, "for", 0, "how long, 30m for example; until it is resumed if not given")
+	cmd.Flags().DurationVar(&d, "for", 0, "how long, 30m for example; by default until you resume")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }

@@ -33,39 +33,38 @@ func newPublishCommand() *cobra.Command {
 	o := &publishOptions{}
 	cmd := &cobra.Command{
 		Use:   "publish [FILE...|-]",
-		Short: "Publishes a session.ended event for each session of files or of standard input",
-		Long: `Publishes a session.ended event for each session ID of the files given, or of
-standard input. It needs the NATS_ variables, REVOKER_STREAM and REVOKER_SUBJECT
-alone, and a stream that is there: ` + "`revoker run`" + ` creates it.
+		Short: "Publishes a session.ended event for each session in files or standard input",
+		Long: `Publishes a session.ended event for each session ID in the given files, or in
+standard input. It reads only the NATS_ variables, REVOKER_STREAM and
+REVOKER_SUBJECT. The stream must exist: ` + "`revoker run`" + ` creates it.
 
-Formats, recognised by content and not by name; each may be compressed by gzip:
-  lines  one session ID a line; white space around it and blank lines don't count
-  csv    separated by commas, semicolons or tabs; the columns titled sessionId (or
-         sid), serviceId, endedAt and reason are used. --column names another
-         column of session IDs, or numbers it where there are no titles
-  json   one event a line: {"sessionId": "…", "serviceId": "…", "endedAt": "…",
-         "reason": "…"}; only sessionId is needed, other members are left out
+It recognises the format by content, not by name. gzip is recognised too:
+  lines  one session ID per line; it ignores blank lines and white space around
+  csv    separated by commas, semicolons or tabs. It uses the columns titled
+         sessionId (or sid), serviceId, endedAt and reason. --column chooses
+         another column of session IDs, by title or by number
+  json   one event per line: {"sessionId": "…", "serviceId": "…", "endedAt": "…",
+         "reason": "…"}; only sessionId is required, other members are ignored
 
-A row that is not an event never stops the rest: it is counted, and with --rejects
-written to a file as {"input": …, "line": …, "reason": …, "row": …}, one a line,
-with rowBase64 instead of row where it is not UTF-8. What the file holds is kept,
-and a row that it holds already is not added again.
+An invalid row stops nothing. It is counted. With --rejects it is also written to a
+file, as {"input": …, "line": …, "reason": …, "row": …}, one per line. A row that
+is not UTF-8 is in rowBase64. The file keeps what it has, and gets no row twice.
 
-Events are confirmed by the stream, some thousand in flight; one that is not
-confirmed is sent again. Each has a message ID of its own, so that publishing a
-file again stores nothing twice within the stream's duplicate window (2 minutes
-unless you set it). After a stop it says which line it came to, and how to go on.
+The stream confirms each event; thousands are in flight at a time. An event that is
+not confirmed is sent again. Each has a message ID of its own, so you may publish a
+file again: the stream stores nothing twice within its duplicate window (2 minutes
+unless you change it). If it stops, it says how far it came and how to go on.
 
 --dry-run reads everything and sends nothing. It finds duplicates among the first
-10,000,000 rows, in up to 400 MB of memory; publishing itself needs no more for a
-large file than for a small one.
+10,000,000 rows, and takes up to 400 MB of memory for that. Publishing takes no
+more memory for a large file than for a small one.
 
-Exit codes: 0 done, 1 a problem, such as rows that are not events, 2 wrong usage,
+Exit codes: 0 done, 1 a problem (invalid rows, for example), 2 wrong usage,
 78 wrong configuration.`,
 		Example: `  revoker publish --dry-run session-ids.csv.gz
   revoker publish --reason incident-42 --rejects rejects.jsonl session-ids.csv.gz
   zstdcat export.zst | revoker publish --column user_session --rate 5000
-  revoker publish --session my-sid    # seen by ps and in the shell's history`,
+  revoker publish --session my-sid    # ps and the shell's history show the ID`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			summary, err := o.run(cmd, args)
 			if err != nil { // it did not begin
@@ -84,12 +83,12 @@ Exit codes: 0 done, 1 a problem, such as rows that are not events, 2 wrong usage
 	flags.StringArrayVar(&o.sessions, "session", nil, "a single session ID; repeat it for several")
 	flags.StringVar(&o.format, "format", string(eventfile.Detect), "format of the input: auto, lines, csv or json")
 	flags.StringVar(&o.input.Column, "column", "", "CSV column of the session IDs, by title or by number from 1")
-	flags.StringVar(&o.input.ServiceID, "service-id", "", "serviceId of events that name none; without it, the workers' own")
-	flags.StringVar(&o.input.Reason, "reason", "", "reason of events that have none")
-	flags.Int64Var(&o.skip, "skip", 0, "lines of the first input to pass over")
-	flags.StringVar(&o.rejects, "rejects", "", "file to append rows to that are not events")
-	flags.Float64Var(&o.rate, "rate", 0, "events a second at the most; 0 for no limit")
-	flags.DurationVar(&o.timeout, "timeout", time.Minute, "how long to go on trying when the stream stops confirming events")
+	flags.StringVar(&o.input.ServiceID, "service-id", "", "serviceId for events that name none; by default the workers use theirs")
+	flags.StringVar(&o.input.Reason, "reason", "", "reason for events that have none")
+	flags.Int64Var(&o.skip, "skip", 0, "lines of the first input to skip")
+	flags.StringVar(&o.rejects, "rejects", "", "file to which invalid rows are appended")
+	flags.Float64Var(&o.rate, "rate", 0, "largest number of events per second; 0 sets no limit")
+	flags.DurationVar(&o.timeout, "timeout", time.Minute, "how long to keep trying when the stream stops confirming events")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "read and check everything, send nothing")
 	flags.BoolVar(&o.json, "json", false, "print the summary as JSON")
 	return cmd
@@ -125,7 +124,7 @@ func (o *publishOptions) run(cmd *cobra.Command, args []string) (publishSummary,
 		return publishSummary{}, config.Invalid(err)
 	}
 	if strings.ContainsAny(cfg.Subject, "*>") {
-		return publishSummary{}, config.Invalid(errors.New("REVOKER_SUBJECT: it has wildcards; publish needs the one subject to publish to"))
+		return publishSummary{}, config.Invalid(errors.New("REVOKER_SUBJECT: has wildcards, but publish needs one subject to publish to"))
 	}
 	inputs, err := o.open(cmd.Context(), args, cmd.InOrStdin())
 	if err != nil {

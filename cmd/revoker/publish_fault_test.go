@@ -38,7 +38,7 @@ func TestPublishSaysWhatIsWrong(t *testing.T) {
 		{"may not subscribe to its inbox", []string{"NATS_USER=deaf", "NATS_PASSWORD=pw"}},
 		{"no stream answers for session.other: there is none (`revoker setup` creates it)", []string{"REVOKER_SUBJECT=session.other"}},
 		{"session.ended is stored by another stream than MINE (REVOKER_STREAM)", []string{"REVOKER_STREAM=MINE"}},
-		{"REVOKER_SUBJECT: it has wildcards", []string{"REVOKER_SUBJECT=session.>"}},
+		{"REVOKER_SUBJECT: has wildcards", []string{"REVOKER_SUBJECT=session.>"}},
 	} {
 		env := append([]string{"NATS_URL=" + s.natsURL, "NATS_USER=admin", "NATS_PASSWORD=admin"}, c.env...)
 		p := start(t, env, binary(t, "revoker"), "publish", file)

@@ -69,7 +69,7 @@ func (in *inputs) check(i int, name string) (int64, error) {
 	}
 	info, err := os.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) { // the argument may be a session ID, so it is not quoted
-		return 0, fmt.Errorf("argument %d names no file that is there; a single session ID is given by --session", i+1)
+		return 0, fmt.Errorf("argument %d is not an existing file; use --session for a single session ID", i+1)
 	}
 	if err != nil {
 		return 0, err

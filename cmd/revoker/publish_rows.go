@@ -47,7 +47,7 @@ type position struct {
 	line  int64
 }
 
-// fault is a row that is no event.
+// fault is a row that is not an event.
 type fault struct {
 	input  string
 	line   int64
@@ -102,7 +102,7 @@ func (p *publication) one(at position, row eventfile.Row, take func(position, ev
 	return take(at, row)
 }
 
-// reject notes a row that is no event. Where it can't be kept nothing more is read.
+// reject records a row that is not an event. If the row can't be kept, nothing more is read.
 func (p *publication) reject(input string, row eventfile.Row, reason error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -117,9 +117,9 @@ func (s publishSummary) problem() error {
 	case s.cause != nil:
 		return errors.New(s.Error)
 	case s.Invalid > 0 && s.rejects != "":
-		return fmt.Errorf("rows that are no event: %d, kept in %s", s.Invalid, s.rejects)
+		return fmt.Errorf("rows that are not events: %d, kept in %s", s.Invalid, s.rejects)
 	case s.Invalid > 0:
-		return fmt.Errorf("rows that are no event: %d", s.Invalid)
+		return fmt.Errorf("rows that are not events: %d", s.Invalid)
 	}
 	return nil
 }

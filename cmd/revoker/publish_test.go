@@ -143,7 +143,7 @@ func TestPublishedSessionsAreRevoked(t *testing.T) {
 	p.stdin.Close()
 	want := "published 2, already there 0, invalid 2\n" +
 		"  standard input, line 3: sessionId has a control character\n  standard input, line 4: sessionId has 2000 bytes; at most 1024 are allowed\n"
-	if code := p.wait(); code != 1 || p.stdout.String() != want || p.stderr.String() != "revoker: rows that are no event: 2\n" {
+	if code := p.wait(); code != 1 || p.stdout.String() != want || p.stderr.String() != "revoker: rows that are not events: 2\n" {
 		t.Errorf("exit code %d, %q, %s", code, p.stdout.String(), p.stderr.String())
 	}
 	waitFor(t, "revocations", func() bool { return len(s.sessions()) == 4 })
@@ -249,7 +249,7 @@ func TestAPublishThatCannotBeginPrintsJSON(t *testing.T) {
 		args []string
 	}{
 		{exitProblem, "connecting to NATS at nats://127.0.0.1:1", []string{file}},
-		{exitUsage, "argument 1 names no file", []string{"SECRET-session"}},
+		{exitUsage, "argument 1 is not an existing file", []string{"SECRET-session"}},
 		{exitUsage, "--rate: must be", []string{"--rate", "-1", file}},
 		{exitUsage, "--rejects: open", []string{"--rejects", filepath.Join(file, "x"), file}},
 	} {
@@ -271,7 +271,7 @@ func TestPublishUsage(t *testing.T) {
 		want string
 		args []string
 	}{
-		{"argument 2 names no file that is there; a single session ID is given by --session", []string{file, "SECRET-session"}},
+		{"argument 2 is not an existing file; use --session for a single session ID", []string{file, "SECRET-session"}},
 		{"is a folder", []string{t.TempDir()}},
 		{"no column is titled sessionId", []string{file, table}},
 		{"--column: the first row has no column of this title", []string{"--column", "key", table}},

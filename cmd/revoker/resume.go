@@ -14,12 +14,12 @@ func newResumeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "resume",
 		Short: "Ends a pause, and lets held events go on",
-		Long: `Ends what ` + "`revoker pause`" + ` began: workers get events again at once.
+		Long: `Ends a pause that ` + "`revoker pause`" + ` began. Workers get events again at once.
 
-It also lets the events go on that the workers hold back because the API answered
+It also takes off the brake: the workers hold events back after the API answered
 CALLER_ERROR for many sessions in a row (REVOKER_CALLER_ERROR_BRAKE). Do that once
-you know that those answers are right: events with that answer go to the dead
-letters, whatever their number, until a session is revoked again.`,
+you know that those answers are right. All events with that answer then go to the
+dead letters, until a session is revoked again.`,
 		Example: "  revoker resume",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -26,11 +26,11 @@ func newRunCommand() *cobra.Command {
 		Use:   "run",
 		Short: "Revokes sessions until it is stopped",
 		Long: `Takes session.ended events and revokes each session, until SIGTERM or SIGINT.
-Then it pulls no more, lets calls in flight finish, hands the rest back and
+Then it pulls no more events, lets calls in flight finish, hands the rest back and
 exits with 0. A second signal ends it at once. Exit code 78 means that the
-configuration is wrong, which a restart does not correct.
+configuration is wrong. A restart does not help then.
 
-It is configured by environment variables:
+Environment variables configure it:
 
 ` + configurationTable(),
 		Example: `  AUTHLETE_BASE_URL=https://us.authlete.com AUTHLETE_SERVICE_ID=1234567890 \

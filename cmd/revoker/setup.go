@@ -19,16 +19,18 @@ func newSetupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "setup",
 		Short: "Creates streams and consumer, or changes them to the configuration",
-		Long: `Creates the event stream, the dead-letter stream and the consumer where they are
-missing, and changes those that exist to the configuration, after it has shown
-the difference. It never deletes a message: limits that are more generous than
-revoker's own stay, and so do further replicas and subjects. What the server can't
-change in place, or only by deleting or skipping messages, it leaves as it is, says
-what to do instead, and ends with exit code 1.
+		Long: `Creates the event stream, the dead-letter stream and the consumer if they are
+missing. If they exist, it shows how they differ from the configuration, and
+changes them.
 
-It creates without a question. It asks before it changes what exists; without a
-terminal that takes --yes. It needs the NATS_ variables and the names of streams,
-subjects and consumer.`,
+It never deletes a message. It keeps limits that are more generous than revoker's
+own, and further replicas and subjects. Some settings can't be changed in place, or
+only by deleting or skipping messages. It leaves those alone, says what to do
+instead, and exits with 1.
+
+It creates without asking. It asks before it changes what exists. Without a
+terminal it needs --yes for that. It reads the NATS_ variables and the names of
+streams, subjects and consumer.`,
 		Example: "  revoker setup --dry-run\n  revoker setup\n  REVOKER_REPLICAS=3 revoker setup --yes",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return s.run(cmd) },

@@ -16,13 +16,13 @@ func newSimulateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "simulate",
 		Short: "Serves a simulated logout API, to try an installation out",
-		Long: `Serves a simulated logout API and publishes sample events, for a trial of an
-installation whose NATS server and workers run elsewhere; ` + "`revoker dev`" + ` needs
-neither. Sessions that nobody knows have two tokens. It takes any token and any
-service, unless AUTHLETE_BEARER and AUTHLETE_SERVICE_ID say which; the NATS_
-variables tell where samples go.
+		Long: `Serves a simulated logout API and publishes sample events. Use it to try out an
+installation whose NATS server and workers run elsewhere. ` + "`revoker dev`" + ` needs
+neither. Each session that it does not know has two tokens. It accepts any token and
+any service, unless AUTHLETE_BEARER and AUTHLETE_SERVICE_ID name one. The NATS_
+variables say where the samples go.
 
-No token is ever revoked by it: never let a real worker's AUTHLETE_BASE_URL lead here.`,
+It revokes no real token. Never point a real worker's AUTHLETE_BASE_URL at it.`,
 		Example: "  revoker simulate --addr 127.0.0.1:8081\n  revoker simulate --rate 0",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -37,7 +37,7 @@ No token is ever revoked by it: never let a real worker's AUTHLETE_BASE_URL lead
 		},
 	}
 	cmd.Flags().StringVar(&s.addr, "addr", "127.0.0.1:8081", "address to listen on")
-	cmd.Flags().Float64Var(&s.rate, "rate", 3, "sample events a second; 0 for none")
+	cmd.Flags().Float64Var(&s.rate, "rate", 3, "sample events per second; 0 publishes none")
 	return cmd
 }
 

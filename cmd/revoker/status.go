@@ -22,16 +22,16 @@ func newStatusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Shows backlog, retries, dead letters and workers",
-		Long: `Shows how many events wait, are in work and wait for their retry, how old the
-oldest is, why events were dead-lettered, and what the workers say of themselves.
+		Long: `Shows how many events wait, are in work and wait for their retry. It also shows the
+age of the oldest event, the reasons of the dead letters, and each worker's state.
 
---watch refreshes it until Ctrl-C, with rates, the time that the backlog will
-take, and plots of the last minutes. Where the output is no terminal it prints
-a line each time; with --json, an object.
+--watch refreshes it until Ctrl-C. It adds rates, the time that is left, and a plot
+of the last minutes. If the output is not a terminal, it prints one line each time,
+or one object with --json.
 
-Workers answer where their account may subscribe to revoker.workers.STREAM.CONSUMER
-and publish the answer. Where they can't be asked, events in work and events that
-wait for their retry are one number.`,
+A worker answers if its account may subscribe to revoker.workers.STREAM.CONSUMER and
+publish the answer. If no worker answers, events in work and events that wait for
+their retry are one number.`,
 		Example: "  revoker status\n  revoker status --watch\n  revoker status --json | jq .backlog",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -22,13 +22,13 @@ func canAsk(in io.Reader) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// terminalWidth is how many columns w has; 0 if it is no terminal.
+// terminalWidth returns how many columns w has, or 0 if it is not a terminal.
 func terminalWidth(w io.Writer) int {
 	width, _ := terminalSize(w)
 	return width
 }
 
-// terminalSize is how many columns and lines w has; 0 if it is no terminal.
+// terminalSize returns how many columns and lines w has, or 0 if it is not a terminal.
 func terminalSize(w io.Writer) (width, height int) {
 	file, ok := w.(*os.File)
 	if !ok {

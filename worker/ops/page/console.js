@@ -1,13 +1,14 @@
 'use strict';
-// The state that the feed sends once a second, and what concerns the whole page: the connection, signing in, pausing, the theme.
+// This file shows the state that the feed sends once a second. It also does what concerns the whole page: the connection, signing
+// in, pausing and the theme.
 
 let state = null;
 let seconds = [];
-let lost = null; // the timer that says so
+let lost = null; // the timer that reports a lost connection
 let feed = null;
-let newest = {t: 0, n: 0}; // the last settlement that is shown
+let newest = {t: 0, n: 0}; // the newest settlement on the page
 
-// connect opens the feed, with the cookie of whoever is signed in by now.
+// connect opens the feed. It sends the cookie, so the feed knows who is signed in.
 function connect() {
   if (feed) feed.close();
   feed = new EventSource('console/feed');
@@ -25,7 +26,7 @@ function connect() {
 function link(kind, text) {
   document.body.dataset.link = kind;
   if ($('link').textContent !== text) $('link').textContent = text;
-  if (kind === 'lost') notice('No answer from this worker. What you see is what it was; the page tries again by itself.');
+  if (kind === 'lost') notice('No answer from this worker. You see its last state. The page keeps trying to reach it.');
 }
 
 function take(message) {
@@ -57,16 +58,16 @@ function showState() {
   $('version').textContent = state.version;
   $('stream').textContent = `${state.stream} › ${state.consumer}`;
   if (!state.connected) notice('This worker is not connected to NATS. Events wait in the stream.');
-  else if (!state.working) notice('Streams and consumer are not set up yet; the log says what is missing.', 'warning');
-  else if (fleet && fleet.paused) notice(`The whole fleet is paused ${fleet.pausedUntil ? 'until ' + time(fleet.pausedUntil) : 'until it is resumed'}. Logged-out sessions keep their tokens meanwhile.`, 'warning');
+  else if (!state.working) notice('The streams and the consumer are not set up yet. The log says what is missing.', 'warning');
+  else if (fleet && fleet.paused) notice(`All workers are paused ${fleet.pausedUntil ? 'until ' + time(fleet.pausedUntil) : 'until somebody resumes them'}. Sessions that end meanwhile keep their tokens.`, 'warning');
   else if (worker && worker.braked) notice('The API answered CALLER_ERROR for many sessions in a row. This worker holds its other events back until a session is revoked. If the answers are right, Resume lets such events go to the dead letters.', 'warning');
-  else if (state.fleetError) notice('The state of the streams is not known: ' + state.fleetError, 'warning');
+  else if (state.fleetError) notice('The state of the streams can\u2019t be read: ' + state.fleetError, 'warning');
   else notice('');
 
   const breaker = worker ? worker.breaker : '…';
   $('card-breaker').dataset.state = breaker;
-  const said = {closed: 'the logout API works', 'half-open': 'probing the API: ' + (worker && worker.reason), open: (worker && worker.reason) || ''};
-  set('breaker', worker ? breaker : 'not working yet', said[breaker] || '');
+  const notes = {closed: 'the logout API works', 'half-open': 'probing the API: ' + (worker && worker.reason), open: (worker && worker.reason) || ''};
+  set('breaker', worker ? breaker : 'not started yet', notes[breaker] || '');
 
   $('let-go').hidden = !(state.signedIn && worker && worker.braked);
   showHeld(worker && worker.held || []);
@@ -76,11 +77,11 @@ function showState() {
   set('backlog', count(fleet.backlog), eta(fleet));
   const workers = Math.max(fleet.workers ? fleet.workers.length : 0, fleet.openPulls);
   set('retrying', fleet.waitingForRetry === undefined ? count(fleet.unsettled) : count(fleet.waitingForRetry),
-    fleet.waitingForRetry === undefined ? 'in work or waiting' : `in the fleet (${workers} worker${workers === 1 ? '' : 's'})`);
+    fleet.waitingForRetry === undefined ? 'in work or waiting' : `of ${workers} worker${workers === 1 ? '' : 's'}`);
   const oldest = fleet.oldest;
-  set('oldest', oldest ? duration(oldest.ageSeconds) : '–', oldest ? 'old, not settled' : 'nothing waits');
+  set('oldest', oldest ? duration(oldest.ageSeconds) : '–', oldest ? 'not settled' : 'no event waits');
   const dead = fleet.deadLetters;
-  set('dead', dead ? count(dead.total) : '?', dead ? reasons(dead.reasons) : 'not known');
+  set('dead', dead ? count(dead.total) : '?', dead ? reasons(dead.reasons) : 'can\u2019t be read');
   $('sign').hidden = !state.canAct;
   $('sign').textContent = state.signedIn ? 'Sign out' : 'Sign in';
   $('pause').hidden = !state.signedIn;
@@ -100,9 +101,9 @@ function reasons(byReason) {
   return list.map(([reason, n]) => `${count(n)} ${reason.toLowerCase().replaceAll('_', ' ')}`).join(', ');
 }
 
-// eta is from this worker's rate over the last half minute; with others at work it comes sooner.
+// eta estimates the time left from this worker's rate over the last half minute, times the number of workers.
 function eta(fleet) {
-  if (fleet.backlog === 0) return 'nothing waits';
+  if (fleet.backlog === 0) return 'no event waits';
   const last = seconds.slice(-30);
   const rate = last.reduce((sum, s) => sum + s.revoked + s.dead, 0) / Math.max(last.length, 1);
   const workers = Math.max(fleet.workers ? fleet.workers.length : 1, 1);
@@ -129,14 +130,14 @@ function showSettled(list) {
   while (body.rows.length > 50) body.deleteRow(-1);
 }
 
-// post sends JSON and returns the answer, or throws its sentence.
+// post sends JSON and returns the answer. If the worker refuses, it throws the worker's message.
 async function post(path, body) {
   const response = await fetch(path, {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body)});
-  if (!response.ok) throw new Error(await sentence(response));
+  if (!response.ok) throw new Error(await errorText(response));
   return response;
 }
 
-async function sentence(response) {
+async function errorText(response) {
   try { return (await response.json()).error; } catch { return `The worker answered ${response.status}.`; }
 }
 
@@ -197,7 +198,7 @@ $('theme').onclick = () => {
   const now = document.documentElement.dataset.theme || (dark ? 'dark' : 'light');
   const next = now === 'dark' ? 'light' : 'dark';
   document.documentElement.dataset.theme = next;
-  try { localStorage.theme = next; } catch { /* it is forgotten then */ }
+  try { localStorage.theme = next; } catch { /* a private window forgets the theme */ }
   for (const plot of plots) plot.redraw();
 };
 try { if (localStorage.theme) document.documentElement.dataset.theme = localStorage.theme; } catch { /* private window */ }

@@ -1,6 +1,6 @@
 'use strict';
-// The dead letters: what is wrong, which, one with all its facts, and what to do about them. Everything that comes from a letter
-// is put into the page as text.
+// This file shows the dead letters: the groups, the list and one letter with all its facts. It also replays and discards them.
+// Whatever comes from a letter enters the page as text.
 
 function $(id) { return document.getElementById(id); }
 
@@ -20,9 +20,9 @@ function duration(s) {
   return Math.floor(s / 86400) + ' d ' + Math.floor(s % 86400 / 3600) + ' h';
 }
 
-let listed = null; // the answer that is shown
+let listed = null; // the list on the page
 let wanted = {}; // the filter
-let shownState = ''; // the stream's, when the list was asked for
+let shownState = ''; // the stream's state when the list was requested
 let loading = 0;
 let loadedAt = 0;
 const reloadEvery = 5000; // ms, while dead letters come
@@ -37,13 +37,13 @@ function filter() {
   return chosen;
 }
 
-// lettersState differs when letters came or went; empty while it is not known.
+// lettersState changes when letters come or go. It is empty until the state is known.
 function lettersState() {
   const dead = state && state.fleet && state.fleet.deadLetters;
   return dead ? [dead.total, dead.firstSequence, dead.lastSequence].join() : '';
 }
 
-// lettersChanged tells whether to read the list again; not while somebody is busy with it.
+// lettersChanged tells whether to read the list again. While somebody works with the list, it stays as it is.
 function lettersChanged() {
   const now = lettersState();
   return now && now !== shownState && loading === 0 && Date.now() - loadedAt >= reloadEvery &&
@@ -77,9 +77,9 @@ function showLetters(kept) {
   $('choose-all').checked = false;
   $('letters-table').hidden = listed.total === 0;
   $('letters-empty').hidden = listed.total !== 0;
-  $('letters-empty').textContent = Object.keys(wanted).length ? 'No dead letter matches the filter.' : 'No dead letters: every event was revoked, or waits for its turn.';
+  $('letters-empty').textContent = Object.keys(wanted).length ? 'No dead letter matches the filter.' : 'No dead letters. Every event was revoked or still waits.';
   const some = listed.letters.length < listed.total ? `, the newest ${count(listed.letters.length)} are shown` : '';
-  $('letters-count').textContent = `${count(listed.total)} dead letter${listed.total === 1 ? '' : 's'}${Object.keys(wanted).length ? ' match' : ''}${some}${listed.partial ? `; those before sequence ${count(listed.first)} are not counted` : ''}`;
+  $('letters-count').textContent = `${count(listed.total)} dead letter${listed.total === 1 ? '' : 's'}${Object.keys(wanted).length ? ' match' : ''}${some}${listed.partial ? `; letters before sequence ${count(listed.first)} are not counted` : ''}`;
   showActions();
 }
 
@@ -130,7 +130,7 @@ async function showDetail(sequence) {
   if (!dialog.open) dialog.showModal();
   try {
     const response = await fetch(`console/letters/${sequence}`);
-    if (!response.ok) throw new Error(await sentence(response));
+    if (!response.ok) throw new Error(await errorText(response));
     const l = await response.json();
     $('detail-body').replaceChildren(...facts(l));
     $('detail-actions').hidden = !state.signedIn;
@@ -160,18 +160,18 @@ function facts(l) {
   const headers = Object.entries(l.headers).flatMap(([name, values]) => values.map(value => `${name}: ${value}`));
   if (headers.length) parts.push(el('h3', {}, 'Headers'), el('pre', {}, headers.join('\n')));
   parts.push(el('h3', {}, l.masked ? 'Payload and headers' : 'Payload'));
-  if (l.masked) parts.push(el('p', {className: 'note'}, 'They may hold the session ID. ' + (state.canAct ? 'Sign in to see them.' : 'Set REVOKER_CONSOLE_TOKEN to sign in and see them.')));
+  if (l.masked) parts.push(el('p', {className: 'note'}, 'They may hold the session ID. ' + (state.canAct ? 'Sign in to see them.' : 'Set REVOKER_CONSOLE_TOKEN, then sign in to see them.')));
   else parts.push(el('pre', {}, l.payload || '(empty)'));
-  if (l.encoding === 'base64') parts.push(el('p', {className: 'note'}, 'Not text; shown as base64.'));
-  if (l.cut) parts.push(el('p', {className: 'note'}, `${count(l.cut)} more bytes are not shown; revoker dlq show prints all.`));
-  if (l.omitted) parts.push(el('p', {className: 'note'}, `${count(l.omitted)} bytes did not fit into the dead letter; the event itself may still be in its stream.`));
+  if (l.encoding === 'base64') parts.push(el('p', {className: 'note'}, 'The payload is not text. It is shown as base64.'));
+  if (l.cut) parts.push(el('p', {className: 'note'}, `${count(l.cut)} more bytes are not shown. The command revoker dlq show prints all.`));
+  if (l.omitted) parts.push(el('p', {className: 'note'}, `${count(l.omitted)} bytes did not fit into the dead letter. The event itself may still be in its stream.`));
   return parts;
 }
 
-const verbs = {replay: ['Replay', 'replayed', 'Each is published to its event subject again, and deleted here.'],
-  discard: ['Discard', 'discarded', 'Each is deleted for good. Its session is not revoked by revoker any more.']};
+const verbs = {replay: ['Replay', 'replayed', 'The event of each is published again. Then the dead letter is deleted.'],
+  discard: ['Discard', 'discarded', 'Each is deleted for good. revoker will not revoke its session.']};
 
-// confirmAct counts what would be done, says so, and does it when it is confirmed.
+// confirmAct counts the chosen letters, shows the count, and acts once the operator confirms.
 async function confirmAct(act, selection, all, expected) {
   const [verb, done, meaning] = verbs[act];
   const dialog = $('confirm');
@@ -190,10 +190,10 @@ async function confirmAct(act, selection, all, expected) {
     $('confirm-title').textContent = `${verb} ${what}?`;
     const lines = dry.groups.map(g => el('li', {}, `${count(g.count)} × ${g.reason || 'no reason'}, ${g.resultCode || 'no result code'}`));
     $('confirm-body').replaceChildren(el('p', {}, meaning), el('ul', {}, ...lines));
-    if (dry.total < expected) $('confirm-body').append(el('p', {className: 'note'}, `${count(expected - dry.total)} of those you chose are gone by now.`));
+    if (dry.total < expected) $('confirm-body').append(el('p', {className: 'note'}, `${count(expected - dry.total)} of the letters you chose are gone.`));
     yes.textContent = `${verb} ${count(dry.total)}`;
     yes.disabled = dry.total === 0;
-    if (dry.partial && !selection.sequences) $('confirm-body').append(el('p', {className: 'note'}, `Those before sequence ${count(dry.first)} are not counted, and stay.`));
+    if (dry.partial && !selection.sequences) $('confirm-body').append(el('p', {className: 'note'}, `Letters before sequence ${count(dry.first)} are not counted. They stay.`));
     yes.onclick = () => perform(act, {...selection, first: dry.first, last: dry.last, created: dry.created}, all, dry.total, done);
     yes.focus();
   } catch (err) {
@@ -212,10 +212,10 @@ async function perform(act, selection, all, total, done) {
   stopping = new AbortController();
   try {
     const response = await fetch('console/sweep', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify({action: act, selection, all}), signal: stopping.signal});
-    if (!response.ok) throw new Error(await sentence(response));
-    for await (const p of lines(response.body)) progress.textContent = told(p, total, done);
+    if (!response.ok) throw new Error(await errorText(response));
+    for await (const p of lines(response.body)) progress.textContent = progressText(p, total, done);
   } catch (err) {
-    progress.textContent = err.name === 'AbortError' ? 'Stopped. What was done stays done.' : 'It did not work: ' + err.message;
+    progress.textContent = err.name === 'AbortError' ? 'Stopped. What was done stays done.' : 'Failed: ' + err.message;
   }
   stopping = null;
   $('confirm-no').textContent = 'Close';
@@ -237,12 +237,12 @@ async function* lines(body) {
   }
 }
 
-function told(p, total, done) {
+function progressText(p, total, done) {
   const refused = Object.entries(p.refused || {});
   let text = p.over ? `${count(p.done)} ${done}` : `${count(p.done)} of ${count(total)} ${done}…`;
-  if (p.gone) text += `; ${count(p.gone)} were gone already`;
+  if (p.gone) text += `; ${count(p.gone)} were already gone`;
   for (const [reason, n] of refused) text += `; ${count(n)} not: ${reason}`;
-  if (p.error) text += `; then it ended: ${p.error}`;
+  if (p.error) text += `; stopped by an error: ${p.error}`;
   return text + (p.over ? '.' : '');
 }
 

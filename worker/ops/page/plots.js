@@ -1,5 +1,5 @@
 'use strict';
-// The three plots of the last 15 minutes. A plot is drawn anew when the window, the theme or the data change.
+// This file draws the three plots of the last 15 minutes. It draws a plot again when the window, the theme or the data change.
 
 const windowSeconds = 15 * 60;
 
@@ -23,11 +23,11 @@ class Plot {
       const most = Math.max(0, ...this.data.slice(1).flat().filter(v => v !== null));
       this.plot.setScale('y', {min: 0, max: most > 0 ? most * 1.1 : 1});
     });
-    this.tell(seconds);
+    this.describe(seconds);
   }
 
-  // tell says the newest values in words, for everyone and for a screen reader.
-  tell(seconds) {
+  // describe writes the newest values as text, which a screen reader reads too.
+  describe(seconds) {
     const last = seconds[seconds.length - 1];
     const words = !last ? '' : this.series.map(d => {
       const value = d.value(last);
@@ -42,7 +42,7 @@ class Plot {
   create() {
     const style = getComputedStyle(document.documentElement);
     const colour = name => style.getPropertyValue(name).trim();
-    const probe = document.createElement('span'); // light-dark() is resolved by an element's own colour only
+    const probe = document.createElement('span'); // only an element's own colour resolves light-dark()
     document.body.append(probe);
     const resolved = name => { probe.style.color = colour(name); return getComputedStyle(probe).color; };
     const axis = {stroke: resolved('--soft'), grid: {stroke: resolved('--line'), width: 1}, ticks: {show: false}, font: '11px system-ui'};
@@ -66,7 +66,7 @@ class Plot {
     if (this.plot && this.box.clientWidth > 0) this.plot.setSize({width: this.box.clientWidth, height: this.box.clientHeight});
   }
 
-  // redraw takes a change of the theme up.
+  // redraw applies a change of the theme.
   redraw() {
     if (!this.plot) return;
     this.plot.destroy();
