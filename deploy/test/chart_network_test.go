@@ -19,6 +19,15 @@ func TestIngress(t *testing.T) {
 	if spec.Rules[0].Host != "revoker.example" || backend.Name != service.Name || backend.Port.Name != service.Spec.Ports[0].Name {
 		t.Errorf("%+v", spec.Rules)
 	}
+	hosts := func(given values) string {
+		return mustRender(t, given)["ConfigMap revoker"].(*core.ConfigMap).Data["REVOKER_OPS_HOSTS"]
+	}
+	if got := hosts(full()); got != "revoker.example" {
+		t.Errorf("the page may be opened under %q", got)
+	}
+	if got := hosts(with("ingress.enabled", true, "ingress.hosts", []any{"a.example"}, "config.REVOKER_OPS_HOSTS", "a.example,b.example")); got != "a.example,b.example" {
+		t.Errorf("the configuration's own names become %q", got)
+	}
 	if *spec.IngressClassName != "nginx" || spec.TLS[0].SecretName != "cert" {
 		t.Errorf("%+v", spec)
 	}

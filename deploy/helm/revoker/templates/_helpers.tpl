@@ -56,7 +56,7 @@ annotations: {{- toYaml . | nindent 2 }}
 {{- /* What the pods of workers and of the setup job share. */ -}}
 {{- define "revoker.pod" -}}
 automountServiceAccountToken: false
-# Without this, a Service named revoker-x would set REVOKER_X_… variables, and revoker refuses unknown REVOKER_ names.
+# revoker needs none of the variables that Kubernetes sets for Services, and a namespace may have hundreds.
 enableServiceLinks: false
 # With the container's, the restricted Pod Security Standard and a read-only file system.
 securityContext:
