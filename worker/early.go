@@ -2,6 +2,7 @@ package worker
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"revoker/worker/authlete"
@@ -19,6 +20,8 @@ type earlyCall struct {
 // early remembers sessions that were revoked before their event was delivered to this worker, by a second opinion or a
 // bypass. What it forgets costs one more call, which deletes nothing.
 type early struct {
+	waiting atomic.Int64 // how many are in done: mostly none, which costs no lock
+
 	mu    sync.Mutex
 	done  map[eventKey]earlyCall
 	order []eventKey // of done, oldest first; some may have been taken
@@ -39,6 +42,7 @@ func (e *early) put(key eventKey, call earlyCall) {
 	}
 	e.done[key] = call
 	e.order = append(e.order, key)
+	e.waiting.Store(int64(len(e.done)))
 }
 
 // has reports whether the event's session was revoked already.
@@ -51,9 +55,13 @@ func (e *early) has(key eventKey) bool {
 
 // take returns the call that revoked the event's session already, and forgets it.
 func (e *early) take(key eventKey) (earlyCall, bool) {
+	if e.waiting.Load() == 0 {
+		return earlyCall{}, false
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	call, known := e.done[key]
 	delete(e.done, key)
+	e.waiting.Store(int64(len(e.done)))
 	return call, known
 }

@@ -3,6 +3,7 @@ package worker
 import (
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"revoker/events"
@@ -24,6 +25,8 @@ const maxCharged = 50_000
 // an event: a delivery count also counts probes, hand-backs, crashes, throttling and gateways. The counts are kept in memory.
 // A restart forgets them, which can only delay a dead letter.
 type charges struct {
+	events atomic.Int64 // how many have a count: mostly none, which costs no lock
+
 	mu     sync.Mutex
 	counts map[eventKey]int
 }
@@ -42,13 +45,18 @@ func (c *charges) charge(key eventKey) int {
 		}
 	}
 	c.counts[key]++
+	c.events.Store(int64(len(c.counts)))
 	return c.counts[key]
 }
 
 // forget drops an event's count; the event is settled for good.
 func (c *charges) forget(key eventKey) {
+	if c.events.Load() == 0 {
+		return
+	}
 	c.mu.Lock()
 	delete(c.counts, key)
+	c.events.Store(int64(len(c.counts)))
 	c.mu.Unlock()
 }
 

@@ -76,7 +76,6 @@ func (w *Worker) learn(a *attempt) {
 	defer w.survive(a, "learning from an event", func() { w.admission.Report(admission.Result{Generation: a.generation}) })
 	if a.response.Status != 0 && a.took > 0 {
 		w.pacer.observe(a.took)
-		w.handBack.observe(a.took)
 		if a.delivery.Deliveries > 1 {
 			w.pacer.retried(a.outcome == Revoked || a.outcome == CallerError)
 		}

@@ -3,6 +3,7 @@ package worker
 import (
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -30,9 +31,10 @@ type pacer struct {
 	rate  float64       // the largest number of events per second; 0 for no limit
 	limit time.Duration // the longest time that is added to a delay
 	epoch time.Time     // of the buckets' numbers
+	alone atomic.Bool   // no new events wait, so nobody is starved
+	calls *pacer        // measures the calls for this one too; nil if it does so itself
 
 	mu       sync.Mutex
-	alone    bool          // no new events wait, so nobody is starved
 	worth    float64       // exponentially weighted mean: the part of the retries that end their event
 	meanCall time.Duration // exponentially weighted means: of a call,
 	meanPull time.Duration // and from a pull to its first event
@@ -58,6 +60,13 @@ func (p *pacer) observe(call time.Duration) {
 	p.meanCall += time.Duration(float64(call-p.meanCall) * meanWeight)
 }
 
+// mean is that of a call.
+func (p *pacer) mean() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.meanCall
+}
+
 // pulled counts the round trip of a pull into its mean, and returns both means.
 func (p *pacer) pulled(roundTrip time.Duration) (meanRoundTrip, meanCall time.Duration) {
 	p.mu.Lock()
@@ -68,9 +77,9 @@ func (p *pacer) pulled(roundTrip time.Duration) (meanRoundTrip, meanCall time.Du
 
 // waiting tells how many new events wait behind the delivery that came last.
 func (p *pacer) waiting(pending uint64) {
-	p.mu.Lock()
-	p.alone = pending == 0
-	p.mu.Unlock()
+	if alone := pending == 0; p.alone.Load() != alone { // a load costs less than a store that all slots see
+		p.alone.Store(alone)
+	}
 }
 
 const (
@@ -94,8 +103,15 @@ func (p *pacer) retried(ended bool) {
 // place returns the delay of an event that is due after delay at the earliest: as soon after as there is room. It takes
 // the room. Where there is none within the limit, any time within it will do.
 func (p *pacer) place(now time.Time, delay time.Duration) time.Duration {
+	mean := time.Duration(0)
+	if p.calls != nil {
+		mean = p.calls.mean()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.calls != nil {
+		p.meanCall = mean
+	}
 	since := max(now.Sub(p.epoch), 0)
 	p.forget(int64(since / paceBucket))
 	size := p.size()
@@ -128,7 +144,7 @@ func (p *pacer) size() float64 {
 		perSecond = min(perSecond, p.rate)
 	}
 	share := 1.0
-	if !p.alone {
+	if !p.alone.Load() {
 		share = p.share * max(min(worthwhile*p.worth, 1), leastPart)
 	}
 	return max(perSecond*share*paceBucket.Seconds(), 1/maxPaceCost)

@@ -256,7 +256,7 @@ func (w *simWorker) call(e *simEvent, generation uint64) {
 	w.s.after(took, func() {
 		w.calling--
 		w.pacer.observe(took)
-		w.handBack.observe(took)
+		w.handBack.calls = w.pacer
 		w.pacer.waiting(pending)
 		w.tell(func() { w.breaker.Report(w.s.now, w.result(e, kind, generation), w.calling+1) })
 		w.settle(e, kind)

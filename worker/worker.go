@@ -62,6 +62,9 @@ func New(cfg config.Config, consumer *events.Consumer, letters *events.DeadLette
 	b := admission.NewBreaker(cfg.BreakerFailures, cfg.CallerErrorBrake, cfg.Concurrency, cfg.BreakerProbeInterval, cfg.BreakerMaxProbeInterval)
 	longest := 2 * cfg.RetryMaxInterval
 	pulling := &heartbeat{}
+	attempts := newPacer(cfg.Concurrency, cfg.RetryShare, cfg.RateLimit, longest)
+	handBack := newPacer(cfg.Concurrency, 1, maxHandBack, longest)
+	handBack.calls = attempts
 	return &Worker{
 		cfg:       cfg,
 		service:   cfg.API.ServiceID,
@@ -76,8 +79,8 @@ func New(cfg config.Config, consumer *events.Consumer, letters *events.DeadLette
 		pulled:    make(chan struct{}),
 		pulling:   pulling,
 		renewer:   newRenewer(consumer.AckWait),
-		pacer:     newPacer(cfg.Concurrency, cfg.RetryShare, cfg.RateLimit, longest),
-		handBack:  newPacer(cfg.Concurrency, 1, maxHandBack, longest),
+		pacer:     attempts,
+		handBack:  handBack,
 		retries:   newRetryPolicy(cfg),
 		failures:  newFailureLog(log),
 	}
