@@ -186,12 +186,12 @@ func TestWhatDLQRefuses(t *testing.T) {
 	}{
 		{2, "say which dead letters to replay", []string{"replay", "--yes"}},
 		{2, "say which dead letters to delete", []string{"rm", "--yes"}},
-		{2, "nothing can be asked without a terminal", []string{"rm", "1"}},
-		{2, "exclude each other", []string{"rm", "--all", "1", "--yes"}},
+		{2, "there is no terminal to ask on", []string{"rm", "1"}},
+		{2, "use either --all or a choice of letters", []string{"rm", "--all", "1", "--yes"}},
 		{2, `"1-x" is not a sequence`, []string{"rm", "1-x", "--yes"}},
 		{2, `"0" is not a sequence`, []string{"replay", "0", "--yes"}},
 		{2, `"5-4" is not a sequence`, []string{"ls", "--seq", "1,5-4"}},
-		{2, "--since: neither", []string{"ls", "--since", "yesterday"}},
+		{2, "--since: must be an RFC 3339 time", []string{"ls", "--since", "yesterday"}},
 		{2, "--since must be before --until", []string{"ls", "--since", "1h", "--until", "2d"}},
 		{2, "--reason: must be", []string{"ls", "--reason", "WRONG"}},
 		{2, "--limit: must not be negative", []string{"replay", "--all", "--limit", "-1", "--yes"}},
@@ -199,7 +199,7 @@ func TestWhatDLQRefuses(t *testing.T) {
 		{2, "show takes one sequence", []string{"show", "1-2"}},
 		{2, "accepts 1 arg", []string{"show"}},
 		{1, "no such dead letter: SESSIONS_DLQ/99", []string{"show", "99"}},
-		{1, "not there, or not of the kind asked for: 99", []string{"rm", "99", "--yes"}},
+		{1, "missing, or not matched by the filter: 99", []string{"rm", "99", "--yes"}},
 	} {
 		if _, errOut := s.dlq(c.code, c.args...); !strings.Contains(errOut, c.want) {
 			t.Errorf("dlq %v: no %q in %s", c.args, c.want, errOut)

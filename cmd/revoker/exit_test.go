@@ -26,7 +26,7 @@ func TestExitCodeOfAWrongConfiguration(t *testing.T) {
 		"no such context":     {[]string{"NATS_CONTEXT=nope"}, exitConfiguration, `NATS_CONTEXT: unknown context "nope"`, commands},
 		"not a certificate":   {[]string{"NATS_CA=" + garbage}, exitConfiguration, "setting up the connection to NATS: nats: failed to parse root certificate", commands},
 		"not a seed":          {[]string{"NATS_NKEY=" + garbage}, exitConfiguration, "NATS_NKEY: not an NKey seed file", commands},
-		"wildcards":           {[]string{"REVOKER_SUBJECT=session.*"}, exitConfiguration, "REVOKER_SUBJECT: it has wildcards", []string{"publish --session x"}},
+		"wildcards":           {[]string{"REVOKER_SUBJECT=session.*"}, exitConfiguration, "REVOKER_SUBJECT: has wildcards", []string{"publish --session x"}},
 		"no address to ask":   {[]string{"REVOKER_OPS_ADDR="}, exitConfiguration, "REVOKER_OPS_ADDR: empty", []string{"health", "health --live"}},
 		"no service":          {[]string{"AUTHLETE_SERVICE_ID="}, exitConfiguration, "AUTHLETE_SERVICE_ID: required", []string{"run", "check"}},
 		"a server is away":    {nil, exitProblem, "127.0.0.1:1", []string{"status", "setup", "check", "dlq ls", "publish --session x"}},
