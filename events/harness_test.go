@@ -14,6 +14,7 @@ import (
 	"revoker/config"
 	"revoker/events"
 	"revoker/events/embedded"
+	"revoker/internal/testproc"
 )
 
 func TestMain(m *testing.M) {
@@ -38,7 +39,7 @@ type harness struct {
 
 func newHarness(t testing.TB) *harness {
 	t.Helper()
-	h := &harness{server: embedded.StartForTest(t), cfg: config.Default(), log: &recorder{}}
+	h := &harness{server: testproc.StartNATS(t), cfg: config.Default(), log: &recorder{}}
 	h.cfg.NATS.URL = config.NewServerURLs(h.server.URL())
 	h.conn = h.connect(t, true)
 	var err error
@@ -133,11 +134,7 @@ func deadline(t testing.TB) context.Context {
 
 func waitFor(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	for end := time.Now().Add(testTimeout); !condition(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("no %s within %s", what, testTimeout)
-		}
-	}
+	testproc.WaitFor(t, what, condition)
 }
 
 // recorder keeps log messages.
