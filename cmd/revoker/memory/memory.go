@@ -27,7 +27,7 @@ const (
 	residentPerCall = 32 << 10
 )
 
-// Tune leaves the choice to GOGC and GOMEMLIMIT where they are set.
+// Tune sets the garbage collector up for so many calls in flight. It leaves the choice to GOGC and GOMEMLIMIT where they are set.
 func Tune(concurrency int) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)

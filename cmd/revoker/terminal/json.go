@@ -19,7 +19,7 @@ func WriteJSON(out io.Writer, value any) error {
 	return err
 }
 
-// PrintableJSON escapes in JSON what printable escapes in text; encoding/json leaves all but ASCII's control characters.
+// PrintableJSON escapes in JSON what Printable escapes in text; encoding/json leaves all but ASCII's control characters.
 func PrintableJSON(encoded []byte) []byte {
 	var out []byte
 	for _, r := range string(encoded) {

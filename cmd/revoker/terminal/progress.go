@@ -72,7 +72,7 @@ func (p *Progress) Add(n int) { p.count.Add(int64(n)) }
 // Took is how long it has been since NewProgress.
 func (p *Progress) Took() time.Duration { return time.Since(p.began) }
 
-// SetTotal replaces a total that newProgress was given, for instance by a better estimate.
+// SetTotal replaces a total that NewProgress was given, for instance by a better estimate.
 func (p *Progress) SetTotal(n int64) { p.total.Store(n) }
 
 // Finish removes the bar, so that a summary can follow. It may be called again.
