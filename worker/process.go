@@ -64,7 +64,7 @@ func (w *Worker) attempt(ctx context.Context, caller *authlete.Caller, a *attemp
 	}
 	defer w.admission.Leave()
 	w.call(ctx, caller, a)
-	if a.outcome == Retry && w.exhausted(ctx, caller, a) {
+	if a.outcome == Retry && w.lastAttempt(ctx, caller, a) {
 		a.outcome = RetriesExhausted
 	}
 }
@@ -148,9 +148,9 @@ func brief(code string) string {
 	return code
 }
 
-// exhausted decides whether the event itself is at fault for the attempt that just failed. Only what the API answered for
+// lastAttempt decides whether the event itself is at fault for the attempt that just failed, so that it must not be tried again. Only what the API answered for
 // this very session, while the breaker is closed, is held against it.
-func (w *Worker) exhausted(ctx context.Context, caller *authlete.Caller, a *attempt) bool {
+func (w *Worker) lastAttempt(ctx context.Context, caller *authlete.Caller, a *attempt) bool {
 	if a.response.Action == "" || a.throttled() || !w.admission.BlamesEvent(a.generation) {
 		return false
 	}
