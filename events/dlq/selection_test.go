@@ -27,7 +27,7 @@ func TestASelectionChooses(t *testing.T) {
 		{"its session", Selection{Session: "abc"}, true, false},
 		{"its session's mask", Selection{Session: "ba7816bf8f01"}, true, false},
 		{"a part of its session", Selection{Session: "ab"}, false, false},
-		{"the mask of no session", Selection{Session: events.SessionID("").Mask()}, false, false},
+		{"the hash of no session", Selection{Session: "e3b0c44298fc"}, false, false},
 		{"since then", Selection{Since: noon}, true, true},
 		{"since later", Selection{Since: noon.Add(1)}, false, false},
 		{"until later", Selection{Until: noon.Add(1)}, true, true},
