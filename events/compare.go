@@ -46,8 +46,8 @@ func compareStream(have, want jetstream.StreamConfig, variable string) differenc
 	list.changeable(limited && have.Discard == jetstream.DiscardOld,
 		differs("discard", "old", "new", "when it is full, the oldest events are dropped"),
 		func(c *stream) { c.Discard = jetstream.DiscardNew })
-	list.changeable(have.MaxAge > 0 && have.MaxAge < want.MaxAge,
-		differs("max age", have.MaxAge, want.MaxAge, "older messages are dropped"),
+	list.changeable(have.MaxAge > 0 && (want.MaxAge == 0 || have.MaxAge < want.MaxAge),
+		differs("max age", have.MaxAge, maxAge(want.MaxAge), "older messages are dropped"),
 		func(c *stream) { c.MaxAge = want.MaxAge })
 	list.changeable(have.Duplicates < want.Duplicates,
 		differs("duplicate window", have.Duplicates, want.Duplicates, ""),
@@ -74,6 +74,14 @@ func compareStream(have, want jetstream.StreamConfig, variable string) differenc
 		list.unchangeable(have.Retention != want.Retention, retention, keep)
 	}
 	return list
+}
+
+// maxAge names a stream's maximum age, of which 0 is none.
+func maxAge(age time.Duration) string {
+	if age == 0 {
+		return "unlimited"
+	}
+	return age.String()
 }
 
 func storage(s jetstream.StorageType) string { return strings.ToLower(s.String()) }

@@ -15,7 +15,6 @@ import (
 const (
 	streamMaxAge         = 7 * 24 * time.Hour
 	streamDuplicates     = 2 * time.Minute
-	deadLetterMaxAge     = 30 * 24 * time.Hour
 	deadLetterDuplicates = 24 * time.Hour
 
 	ensureInterval = time.Second // between two tries
@@ -101,7 +100,6 @@ func DeadLetterStream(cfg config.Config) jetstream.StreamConfig {
 		Retention:  jetstream.LimitsPolicy,
 		Storage:    jetstream.FileStorage,
 		Discard:    jetstream.DiscardNew,
-		MaxAge:     deadLetterMaxAge,
 		Duplicates: deadLetterDuplicates,
 		Replicas:   cfg.Replicas,
 	}

@@ -29,7 +29,7 @@ func TestSetupCreatesWhatIsMissing(t *testing.T) {
 	}
 	got = stream.CachedInfo().Config
 	if got.Subjects[0] != "dlq.session.ended" || got.Retention != jetstream.LimitsPolicy || got.Discard != jetstream.DiscardNew ||
-		got.MaxAge != 30*24*time.Hour || got.Duplicates != 24*time.Hour {
+		got.MaxAge != 0 || got.Duplicates != 24*time.Hour {
 		t.Errorf("dead-letter stream: %+v", got)
 	}
 	durable := h.Info(t).Config
@@ -155,5 +155,28 @@ func TestSetupWarnsOfAStreamThatDropsEvents(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
+	}
+}
+
+// A dead letter that expires is a session that is neither revoked nor on record. A stream from before is warned of, and setup
+// changes it.
+func TestDeadLettersThatExpireAreWarnedOf(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	stream, err := h.JS.CreateStream(eventstest.Deadline(t), jetstream.StreamConfig{
+		Name: "SESSIONS_DLQ", Subjects: []string{"dlq.session.ended"}, Discard: jetstream.DiscardNew, MaxAge: 30 * 24 * time.Hour, Duplicates: 24 * time.Hour,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Ensure(t)
+	if text := strings.Join(h.Log.Lines(), "\n"); !strings.Contains(text, "max age is 720h0m0s, not unlimited") {
+		t.Errorf("no warning in\n%s", text)
+	}
+	if err := h.plan(t).Apply(eventstest.Deadline(t)); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := stream.Info(eventstest.Deadline(t)); err != nil || info.Config.MaxAge != 0 {
+		t.Errorf("%v, %v", info, err)
 	}
 }

@@ -171,7 +171,7 @@ func newStreamSettings(want jetstream.StreamConfig) []Difference {
 		{Setting: "retention", Wanted: retentionName(want.Retention)},
 		{Setting: "storage", Wanted: storage(want.Storage)},
 		{Setting: "discard", Wanted: "new"},
-		{Setting: "max age", Wanted: want.MaxAge.String()},
+		{Setting: "max age", Wanted: maxAge(want.MaxAge)},
 		{Setting: "duplicate window", Wanted: want.Duplicates.String()},
 		{Setting: "replicas", Wanted: fmt.Sprint(want.Replicas)},
 	}
