@@ -87,7 +87,8 @@ func TestRetriesAloneOpenTheBreaker(t *testing.T) {
 	}
 }
 
-// Only what the API itself answered for a session condemns it: never a gateway, a timeout or a network, however often; and throttling neither.
+// Only what the API itself answered for a session condemns it: never a gateway, a timeout or a network, however often; and
+// throttling neither.
 func TestOnlyTheAPIsOwnAnswersCondemn(t *testing.T) {
 	t.Parallel()
 	kinds := map[string]sim.Answer{

@@ -20,10 +20,10 @@ const (
 )
 
 // bypass keeps new sessions from waiting behind a full consumer. Events that wait for their retry count against max ack
-// pending, and at the limit the server delivers nothing new: a refused service, or a crowd of failing sessions, would hold everybody
-// up. Then the bypass looks at the events behind the limit in the stream itself and calls the API for them. It settles nothing.
-// Each event is delivered later as if nothing had happened, and if its session is revoked by then, it is acknowledged without a
-// second call. What goes wrong here is left to that delivery.
+// pending, and at the limit the server delivers nothing new: a refused service, or a crowd of failing sessions, would hold
+// everybody up. Then the bypass looks at the events behind the limit in the stream itself and calls the API for them. It
+// settles nothing. Each event is delivered later as if nothing had happened, and if its session is revoked by then, it is
+// acknowledged without a second call. What goes wrong here is left to that delivery.
 type bypass struct {
 	w    *Worker
 	next uint64 // the sequence to look at next

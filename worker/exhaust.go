@@ -68,8 +68,8 @@ const (
 )
 
 // needed is how many failures the API must have answered before an event of this age may be condemned: the maximum of
-// attempts, and less for an event that is several times older than the maximum age. The other workers took their part of its attempts, and restarts
-// forgot some.
+// attempts, and less for an event that is several times older than the maximum age. The other workers took their part of its
+// attempts, and restarts forgot some.
 func needed(maxAttempts int, age, maxAge time.Duration) int {
 	times := max(float64(age)/float64(max(maxAge, leastMaxAge)), 1)
 	return max(int(math.Ceil(float64(maxAttempts)/times)), min(leastCharges, maxAttempts))

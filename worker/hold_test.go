@@ -155,7 +155,8 @@ func TestAThrottledServiceWaitsAlone(t *testing.T) {
 	}
 }
 
-// CALLER_ERROR for everybody looks like a fault that all share: the first ones are dead-lettered, the rest waits and the worker is not ready.
+// CALLER_ERROR for everybody looks like a fault that all share: the first ones are dead-lettered, the rest waits and the
+// worker is not ready.
 func TestTheBrakeHoldsBackWhatCallerErrorWouldCondemn(t *testing.T) {
 	t.Parallel()
 	for name, release := range map[string]func(*bench){

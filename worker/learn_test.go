@@ -48,7 +48,8 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// A defect in learning or settling costs one event a moment. The process goes on, the event is handed back, and the breaker hears of it.
+// A defect in learning or settling costs one event a moment. The process goes on, the event is handed back, and the breaker
+// hears of it.
 func TestAPanicInLearningOrSettlingEndsNothing(t *testing.T) {
 	t.Parallel()
 	var text strings.Builder

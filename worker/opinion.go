@@ -157,8 +157,8 @@ func (w *Worker) try(ctx context.Context, caller *authlete.Caller, c candidate) 
 
 // Counts are what a worker did beside its deliveries, since its start.
 type Counts struct {
-	// OpinionsWorking, OpinionsFailing and OpinionsNone are the second opinions that the circuit breaker asked for: the API worked, it did
-	// not, or there was no event to ask about.
+	// OpinionsWorking, OpinionsFailing and OpinionsNone are the second opinions that the circuit breaker asked for: the API
+	// worked, it did not, or there was no event to ask about.
 	OpinionsWorking, OpinionsFailing, OpinionsNone int64
 	// Bypassed are the sessions that were revoked while their events waited behind a full consumer.
 	Bypassed int64

@@ -148,8 +148,8 @@ func brief(code string) string {
 	return code
 }
 
-// lastAttempt decides whether the event itself is at fault for the attempt that just failed, so that it must not be tried again. Only what the API answered for
-// this very session, while the breaker is closed, is held against it.
+// lastAttempt decides whether the event itself is at fault for the attempt that just failed, so that it must not be tried
+// again. Only what the API answered for this very session, while the breaker is closed, is held against it.
 func (w *Worker) lastAttempt(ctx context.Context, caller *authlete.Caller, a *attempt) bool {
 	if a.response.Action == "" || a.throttled() || !w.admission.BlamesEvent(a.generation) {
 		return false
@@ -222,8 +222,9 @@ func (w *Worker) deadLetter(a *attempt) error {
 	return err
 }
 
-// delay is for how long a delivery that is handed back stays away. A failed attempt waits by the policy, and is paced. What is not the event's
-// fault waits for the next probe instead, and comes back at the pace of the API: an outage must not cost an event its place in the backoff.
+// delay is for how long a delivery that is handed back stays away. A failed attempt waits by the policy, and is paced. What
+// is not the event's fault waits for the next probe instead, and comes back at the pace of the API: an outage must not cost
+// an event its place in the backoff.
 func (w *Worker) delay(a *attempt) time.Duration {
 	now := time.Now()
 	if a.outcome == Deferred {

@@ -11,9 +11,9 @@ import (
 
 const forEver = 1 << 30
 
-// A block of failing sessions, whatever its size and its way of failing, keeps good ones no longer than five seconds. Quick failures are met with
-// the block at the head of the queue. Slow ones need the slots for their first calls, whatever a worker does, so there the
-// block waits for its retries.
+// A block of failing sessions, whatever its size and its way of failing, keeps good ones no longer than five seconds. Quick
+// failures are met with the block at the head of the queue. Slow ones need the slots for their first calls, whatever a worker
+// does, so there the block waits for its retries.
 func TestGoodSessionsPassABlockOfFailingOnes(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -155,9 +155,9 @@ func TestAnOutageInMidRunCostsFewCalls(t *testing.T) {
 	}
 }
 
-// Whatever mix of sessions fails, in whatever ways, and whatever outages come and go: the breaker opens soon after an outage begins, and
-// three rounds of probes after its end it is closed. Where up to three in ten sessions fail by themselves, rounds may meet those alone, so
-// that all recoveries together are judged.
+// Whatever mix of sessions fails, in whatever ways, and whatever outages come and go: the breaker opens soon after an outage
+// begins, and three rounds of probes after its end it is closed. Where up to three in ten sessions fail by themselves, rounds
+// may meet those alone, so that all recoveries together are judged.
 func TestBreakerInRandomOutages(t *testing.T) {
 	t.Parallel()
 	closed, looked := 0, 0

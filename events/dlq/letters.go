@@ -72,9 +72,10 @@ func (s *LetterStore) State() LetterState {
 	return LetterState{Created: info.Created, First: info.State.FirstSeq, Last: info.State.LastSeq, Messages: info.State.Msgs}
 }
 
-// All yields the selected letters, oldest first, of those that are stored when the iteration begins: what arrives later,
-// a replayed event that failed again for example, is not among them. It reads a few at a time, so its memory does not
-// grow with their number, with few consumers at the server however many sequences are selected. An error ends it. read, if any, is told of each batch how many letters were looked at.
+// All yields the selected letters, oldest first, of those that are stored when the iteration begins: what arrives later, a
+// replayed event that failed again for example, is not among them. It reads a few at a time, so its memory does not grow with
+// their number, with few consumers at the server however many sequences are selected. An error ends it. read, if any, is told
+// of each batch how many letters were looked at.
 func (s *LetterStore) All(ctx context.Context, selection Selection, read func(int)) iter.Seq2[StoredLetter, error] {
 	return func(yield func(StoredLetter, error) bool) {
 		last, err := s.lastSequence(ctx)

@@ -48,19 +48,19 @@ const MinDelay = time.Millisecond
 // OpinionCalls is how many sessions an opinion asks about: one alone may fail by itself.
 const OpinionCalls = 2
 
-// Breaker decides whether calls are made. It is a pure state machine: it has no clock, no lock and no goroutine; whoever
-// owns it passes the time.
+// Breaker decides whether calls are made. It is a pure state machine: it has no clock, no lock and no goroutine; whoever owns
+// it passes the time.
 //
 // When enough sessions in a row failed, with no success between, either the API is at fault or these sessions are. The head
 // of the queue can't tell. So the breaker suspects: it asks for a second opinion, a call for a session from the other end of
-// the queue (see Worker.sample). If that succeeds the sessions are at fault and work goes on. If not, it opens. It
-// opens at once on a refusal that any call would get.
+// the queue (see Worker.sample). If that succeeds the sessions are at fault and work goes on. If not, it opens. It opens at
+// once on a refusal that any call would get.
 //
-// Open, it goes half-open after a while. First comes another opinion, which costs no delivery; then one delivery after the other. One success
-// closes it, a few failures open it again.
+// Open, it goes half-open after a while. First comes another opinion, which costs no delivery; then one delivery after the
+// other. One success closes it, a few failures open it again.
 //
-// Each change of state begins a new generation. Results of calls that began in an earlier one change nothing,
-// because they say how the API was.
+// Each change of state begins a new generation. Results of calls that began in an earlier one change nothing, because they
+// say how the API was.
 type Breaker struct {
 	threshold int
 	interval  time.Duration // of the first probe
@@ -233,8 +233,8 @@ func (b *Breaker) succeeded(ok bool) {
 	}
 }
 
-// suspectSessions asks for an opinion on whether the API is at fault for the row of failures. The first time calls wait for it: in an
-// outage each further one would be wasted.
+// suspectSessions asks for an opinion on whether the API is at fault for the row of failures. The first time calls wait for
+// it: in an outage each further one would be wasted.
 func (b *Breaker) suspectSessions(r Result, calling int) {
 	if b.calling, b.reason = calling, r.Reason; b.trust == 0 {
 		b.suspect(true)
@@ -388,7 +388,8 @@ func (b *Breaker) open(now time.Time, r Result, calling int) {
 	b.change(Open)
 }
 
-// Spread is how long a Retry-After makes a worker wait: no longer than maxPause, and up to a fifth more, so that a fleet does not come back in step.
+// Spread is how long a Retry-After makes a worker wait: no longer than maxPause, and up to a fifth more, so that a fleet does
+// not come back in step.
 func Spread(wait time.Duration) time.Duration {
 	wait = min(wait, maxPause)
 	return wait + time.Duration(pauseJitter*rand.Float64()*float64(wait))

@@ -18,9 +18,9 @@ type cost struct {
 }
 
 // BenchmarkCPU compares what an event costs with the two things that can't be done without: the call of a bare net/http loop
-// and the message of a bare loop that consumes and acknowledges. Neither decodes anything. The target is 1.15 times their sum. Each is a process of its
-// own, on the same server and API; they take turns in several rounds, whose means count. The API has no latency, so that it
-// and the server take most of the machine, which costs time but none of the worker's CPU.
+// and the message of a bare loop that consumes and acknowledges. Neither decodes anything. The target is 1.15 times their
+// sum. Each is a process of its own, on the same server and API; they take turns in several rounds, whose means count. The
+// API has no latency, so that it and the server take most of the machine, which costs time but none of the worker's CPU.
 //
 // What limits it is the call: net/http's goroutines and system calls are most of what both sides of the ratio have.
 func BenchmarkCPU(b *testing.B) {

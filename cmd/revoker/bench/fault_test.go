@@ -11,8 +11,8 @@ import (
 )
 
 // BenchmarkKillOneOfTwo kills one of two workers in mid-run, and takes the time until the last of its events in flight was
-// revoked by the other: s/takeover. The target is 12 s with calls below 1 s; 10 s of them are the ack wait, since nothing else tells a
-// killed worker from a slow one.
+// revoked by the other: s/takeover. The target is 12 s with calls below 1 s; 10 s of them are the ack wait, since nothing
+// else tells a killed worker from a slow one.
 func BenchmarkKillOneOfTwo(b *testing.B) {
 	const n, concurrency = 3000, 64
 	for b.Loop() {

@@ -51,8 +51,8 @@ func readDashboard(t *testing.T) (d dashboard) {
 	return d
 }
 
-// Every metric of revoker's own is on the dashboard, and the dashboard is whole: its panels have distinct IDs and places, a row, and a
-// description.
+// Every metric of revoker's own is on the dashboard, and the dashboard is whole: its panels have distinct IDs and places, a
+// row, and a description.
 func TestTheDashboardIsWhole(t *testing.T) {
 	t.Parallel()
 	d := readDashboard(t)
