@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"revoker/config"
-	"revoker/events/embedded"
+	"revoker/internal/testproc"
 )
 
 func TestStalled(t *testing.T) {
@@ -45,7 +45,7 @@ func TestStalled(t *testing.T) {
 func TestAStalledPullIsRebuilt(t *testing.T) {
 	t.Parallel()
 	cfg := config.Default()
-	cfg.NATS.URL = config.NewServerURLs(embedded.StartForTest(t).URL())
+	cfg.NATS.URL = config.NewServerURLs(testproc.StartNATS(t).URL())
 	conn, err := Connect(cfg.NATS, "test", slog.New(slog.DiscardHandler), true)
 	if err != nil {
 		t.Fatal(err)

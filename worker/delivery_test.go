@@ -11,14 +11,14 @@ import (
 
 	"revoker/config"
 	"revoker/events"
-	"revoker/events/embedded"
+	"revoker/internal/testproc"
 )
 
 // deliveryOf returns a delivery of a real server.
 func deliveryOf(t *testing.T, payload string) *events.Delivery {
 	t.Helper()
 	cfg := config.Default()
-	cfg.NATS.URL = config.NewServerURLs(embedded.StartForTest(t).URL())
+	cfg.NATS.URL = config.NewServerURLs(testproc.StartNATS(t).URL())
 	conn, err := events.Connect(cfg.NATS, "test", slog.New(slog.DiscardHandler), true)
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package worker_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +17,7 @@ import (
 
 	"revoker/config"
 	"revoker/events"
-	"revoker/events/embedded"
+	"revoker/internal/testproc"
 	"revoker/worker"
 	"revoker/worker/authlete"
 	"revoker/worker/authlete/sim"
@@ -47,7 +46,7 @@ type bench struct {
 	conn *events.Conn
 	// worker is the one that was started last.
 	worker *worker.Worker
-	log    *syncBuffer
+	log    *logOutput
 	// traces, if not nil, is told of the workers' spans.
 	traces trace.TracerProvider
 
@@ -58,7 +57,7 @@ type bench struct {
 // newBench starts server and API; delays and probes are short.
 func newBench(t *testing.T, options sim.Options) *bench {
 	t.Helper()
-	b := &bench{t: t, cfg: config.Default(), log: &syncBuffer{}}
+	b := &bench{t: t, cfg: config.Default(), log: &logOutput{}}
 	options.Token, options.Services = testToken, append(options.Services, testService)
 	api, err := sim.Start(options)
 	if err != nil {
@@ -66,7 +65,7 @@ func newBench(t *testing.T, options sim.Options) *bench {
 	}
 	t.Cleanup(api.Close)
 	b.api = api
-	b.cfg.NATS.URL = config.NewServerURLs(embedded.StartForTest(t).URL())
+	b.cfg.NATS.URL = config.NewServerURLs(testproc.StartNATS(t).URL())
 	b.cfg.API = config.API{BaseURL: api.URL(), ServiceID: testService, Bearer: config.NewSecret(testToken)}
 	b.cfg.RetryInitialInterval, b.cfg.RetryMaxInterval = 40*time.Millisecond, time.Second
 	b.cfg.BreakerProbeInterval, b.cfg.BreakerMaxProbeInterval = 50*time.Millisecond, 200*time.Millisecond
@@ -170,11 +169,14 @@ func (b *bench) setup() {
 
 func (b *bench) waitFor(what string, condition func() bool) {
 	b.t.Helper()
-	for end := time.Now().Add(testTimeout); !condition(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			b.t.Fatalf("no %s within %s; the log:\n%s", what, testTimeout, b.log)
+	met := false
+	defer func() {
+		if !met {
+			b.t.Logf("the log:\n%s", b.log)
 		}
-	}
+	}()
+	testproc.WaitFor(b.t, what, condition)
+	met = true
 }
 
 // waitDone waits until every event of the stream is settled. The number pending alone would not do: it lags behind the
@@ -278,22 +280,7 @@ func sessions(prefix string, n int) []string {
 	return list
 }
 
-// syncBuffer is a log's output that can be read at any time.
-type syncBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
+// logOutput is what a worker logged.
+type logOutput struct{ testproc.Buffer }
 
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.buffer.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.buffer.String()
-}
-
-func (s *syncBuffer) count(part string) int { return strings.Count(s.String(), part) }
+func (l *logOutput) count(part string) int { return strings.Count(l.String(), part) }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"revoker/cmd/revoker/exit"
+	"revoker/cmd/revoker/terminal"
 	"revoker/config"
 	"revoker/events"
 	"revoker/events/admin"
@@ -64,7 +66,7 @@ func (c check) run(cmd *cobra.Command) error {
 	if c.session == "-" {
 		line, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), 2*events.MaxSessionIDLength))
 		if err != nil {
-			return problem(fmt.Errorf("reading the session ID: %w", err))
+			return exit.Problem(fmt.Errorf("reading the session ID: %w", err))
 		}
 		session = events.SessionID(strings.TrimRight(string(line), "\r\n"))
 	}
@@ -79,14 +81,14 @@ func (c check) run(cmd *cobra.Command) error {
 		write = writeFindingsJSON
 	}
 	if err := write(cmd.OutOrStdout(), findings); err != nil {
-		return problem(err)
+		return exit.Problem(err)
 	}
 	if n := findings.Count(admin.Failed); n > 0 {
-		failed := fmt.Errorf("%s failed", counted(n, "check"))
+		failed := fmt.Errorf("%s failed", terminal.Counted(n, "check"))
 		if invalid {
 			return fmt.Errorf("%w: %w", failed, config.ErrInvalid)
 		}
-		return problem(failed)
+		return exit.Problem(failed)
 	}
 	return nil
 }
@@ -170,19 +172,19 @@ func writeFindings(out io.Writer, list admin.Findings) error {
 	}
 	var text strings.Builder
 	for _, f := range list {
-		fmt.Fprintf(&text, "%-8s %-*s  %s\n", f.State, width, f.Name, printable(f.Detail, ""))
+		fmt.Fprintf(&text, "%-8s %-*s  %s\n", f.State, width, f.Name, terminal.Printable(f.Detail, ""))
 		if f.Remedy != "" {
-			fmt.Fprintf(&text, "%-8s %-*s  -> %s\n", "", width, "", printable(f.Remedy, ""))
+			fmt.Fprintf(&text, "%-8s %-*s  -> %s\n", "", width, "", terminal.Printable(f.Remedy, ""))
 		}
 	}
-	warnings := counted(list.Count(admin.Warning), "warning")
+	warnings := terminal.Counted(list.Count(admin.Warning), "warning")
 	fmt.Fprintf(&text, "\n%d ok, %s, %d failed\n", list.Count(admin.OK), warnings, list.Count(admin.Failed))
 	_, err := io.WriteString(out, text.String())
 	return err
 }
 
 func writeFindingsJSON(out io.Writer, list admin.Findings) error {
-	return writeJSON(out, struct {
+	return terminal.WriteJSON(out, struct {
 		Findings admin.Findings `json:"findings"`
 		Warnings int            `json:"warnings"`
 		Failed   int            `json:"failed"`

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"revoker/cmd/revoker/terminal"
 	"revoker/config"
 	"revoker/events"
 	"revoker/events/admin"
@@ -58,9 +59,9 @@ func checkWay(cfg config.Config, p authlete.Probe, now time.Time, list *admin.Fi
 	case p.TLS == 0 && base.Scheme == "http":
 		list.Add(plainHTTP(base))
 	case p.TLS != 0 && p.Expires.Sub(now) < certificateWarning:
-		list.Add(admin.Warning, tlsName, encryption+"ends "+moment(p.Expires), "have it renewed")
+		list.Add(admin.Warning, tlsName, encryption+"ends "+terminal.Moment(p.Expires), "have it renewed")
 	case p.TLS != 0:
-		list.Add(admin.OK, tlsName, encryption+"is good until "+moment(p.Expires), "")
+		list.Add(admin.OK, tlsName, encryption+"is good until "+terminal.Moment(p.Expires), "")
 	}
 	return true
 }
@@ -96,7 +97,7 @@ func checkCall(ctx context.Context, cfg config.Config, api *authlete.Client, ses
 	name := "logout of session " + session.Mask()
 	outcome := worker.Classify(response, err, ctx.Err() != nil)
 	if outcome == worker.Revoked {
-		list.Add(admin.OK, name, counted(response.Count, "token")+" deleted", "")
+		list.Add(admin.OK, name, terminal.Counted(response.Count, "token")+" deleted", "")
 		return
 	}
 	// Before they are cut short, where half an ID would be left.

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
@@ -12,26 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	"revoker/cmd/revoker/dlq"
 	"revoker/config"
-	"revoker/worker/ops"
 )
-
-func TestBadConfigurationIsReportedWhole(t *testing.T) {
-	t.Parallel()
-	p := start(t, []string{"REVOKER_CONCURRENCY=many", "REVOKER_TYPO=1", "NATS_USER=SECRET", "AUTHLETE_BASE_URL=http://SECRET.example.com"}, binary(t, "revoker"), "run")
-	if code := p.wait(); code != exitConfiguration {
-		t.Errorf("exit code %d, want %d", code, exitConfiguration)
-	}
-	text := p.stderr.String()
-	for _, want := range []string{"REVOKER_CONCURRENCY:", "REVOKER_TYPO:", "NATS_USER, NATS_PASSWORD:", "AUTHLETE_BASE_URL: http://", "AUTHLETE_SERVICE_ID: required", "AUTHLETE_BEARER: required"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("no %q in:\n%s", want, text)
-		}
-	}
-	if strings.Contains(text, "SECRET") || strings.Contains(text, "many") {
-		t.Errorf("a value is quoted:\n%s", text)
-	}
-}
 
 func TestUsage(t *testing.T) {
 	t.Parallel()
@@ -73,70 +55,11 @@ func TestUsage(t *testing.T) {
 
 func TestEveryCommandHasAnExample(t *testing.T) {
 	t.Parallel()
-	for _, command := range append(newRootCommand().Commands(), newDLQCommand().Commands()...) {
+	for _, command := range append(newRootCommand().Commands(), dlq.NewCommand().Commands()...) {
 		if command.Example == "" || command.Short == "" {
 			t.Errorf("%s has none", command.Name())
 		}
 	}
-}
-
-var opsAddress = regexp.MustCompile(`"msg":"serving health endpoints","address":"([^"]+)"`)
-
-func TestHealth(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, simulator{})
-	w := start(t, s.env(), binary(t, "revoker"), "run")
-	waitFor(t, "health endpoints", func() bool { return opsAddress.MatchString(w.stderr.String()) })
-	base := "http://" + opsAddress.FindStringSubmatch(w.stderr.String())[1]
-	ready := func() (int, ops.Readiness) {
-		response, err := http.Get(base + "/readyz")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer response.Body.Close()
-		var r ops.Readiness
-		if err := json.NewDecoder(response.Body).Decode(&r); err != nil {
-			t.Fatal(err)
-		}
-		return response.StatusCode, r
-	}
-	if status, r := ready(); status != 503 || r.Ready || r.Conditions[0].Reason != "not connected to NATS" {
-		t.Errorf("without NATS: %d %+v", status, r)
-	}
-	asks := func(want int, words string, args ...string) {
-		t.Helper()
-		p := start(t, []string{"REVOKER_OPS_ADDR=" + strings.TrimPrefix(base, "http://")}, binary(t, "revoker"), append([]string{"health"}, args...)...)
-		if code := p.wait(); code != want || !strings.Contains(p.stdout.String()+p.stderr.String(), words) {
-			t.Errorf("health %v: exit code %d, want %d: %s%s", args, code, want, p.stdout.String(), p.stderr.String())
-		}
-	}
-	asks(1, "not connected to NATS")
-	asks(0, "alive", "--live")
-	s.startNATS()
-	waitFor(t, "readiness", func() bool { status, r := ready(); return status == 200 && r.Ready })
-	asks(0, "consumer        ok")
-	// The API takes no token any more.
-	request, err := http.NewRequest(http.MethodPut, s.apiURL+"/sim/token", strings.NewReader(`"another"`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if response, err := http.DefaultClient.Do(request); err != nil || response.StatusCode != 200 {
-		t.Fatalf("%v %v", response, err)
-	}
-	s.publish(0, 1)
-	waitFor(t, "misconfiguration", func() bool {
-		status, r := ready()
-		return status == 503 && slices.ContainsFunc(r.Conditions, func(c ops.Condition) bool { return strings.Contains(c.Reason, "AUTHLETE_BEARER") })
-	})
-	if response, err := http.Get(base + "/livez"); err != nil || response.StatusCode != 200 {
-		t.Errorf("livez: %v %v", response, err)
-	}
-	asks(1, "configuration   FAILS: the answer has no action (HTTP 401, A001203): look at AUTHLETE_BEARER")
-	w.signal(os.Interrupt)
-	if code := w.wait(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
-	asks(1, "connection refused", "--live")
 }
 
 var update = flag.Bool("update", false, "write what the documents should say of the configuration")
@@ -173,13 +96,24 @@ func TestDocumentsMatchTheConfiguration(t *testing.T) {
 // Who may import whom, of revoker's own packages; and what only some rooms may import.
 func TestRoomsImportWhatTheyMay(t *testing.T) {
 	t.Parallel()
+	const commands = "revoker/cmd/revoker/"
 	allowed := map[string][]string{
+		commands + "bench":                   {},
+		commands + "connection":              {commands + "exit", commands + "terminal", "revoker/config", "revoker/events"},
+		commands + "dlq":                     {commands + "connection", commands + "exit", commands + "terminal", "revoker/config", "revoker/events", "revoker/events/dlq"},
+		commands + "exit":                    {"revoker/config"},
+		commands + "memory":                  {},
+		commands + "publish":                 {commands + "exit", commands + "memory", commands + "terminal", "revoker/config", "revoker/events", "revoker/events/eventfile"},
+		commands + "systemtest":              {},
+		commands + "terminal":                {"revoker/config"},
+		"revoker/internal/testproc":          {"revoker/events/embedded"},
+		"revoker/internal/testsite":          {"revoker/internal/testproc", "revoker/events", "revoker/events/admin", "revoker/worker/authlete/sim"},
 		"revoker/config":                     {},
 		"revoker/events/internal/conn":       {"revoker/config"},
 		"revoker/events":                     {"revoker/config", "revoker/events/internal/conn", "revoker/events/jsonobject"},
 		"revoker/events/dlq":                 {"revoker/config", "revoker/events", "revoker/events/internal/conn"},
 		"revoker/events/admin":               {"revoker/config", "revoker/events", "revoker/events/dlq", "revoker/events/internal/conn"},
-		"revoker/events/internal/eventstest": {"revoker/config", "revoker/events", "revoker/events/embedded"},
+		"revoker/events/internal/eventstest": {"revoker/config", "revoker/events", "revoker/events/embedded", "revoker/internal/testproc"},
 		"revoker/events/jsonobject":          {},
 		"revoker/events/eventfile":           {"revoker/events"},
 		"revoker/events/embedded":            {},
@@ -193,20 +127,23 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		"revoker/events", "revoker/events/internal/conn", "revoker/events/dlq", "revoker/events/admin", "revoker/events/internal/eventstest",
 	}
 	only := map[string][]string{
-		"github.com/nats-io/nats.go":                                      append([]string{"revoker/cmd/revoker", "revoker/worker"}, eventsRooms...), // for message headers
-		"github.com/nats-io/nats.go/jetstream":                            eventsRooms,
+		"testing":                                                         {"revoker/internal/testproc", "revoker/internal/testsite", "revoker/events/internal/eventstest"},
+		"revoker/internal/testproc":                                       {"revoker/internal/testsite", "revoker/events/internal/eventstest"},                               // and tests
+		"revoker/internal/testsite":                                       {},                                                                                                // tests alone
+		"github.com/nats-io/nats.go":                                      append([]string{commands + "dlq", "revoker/worker", "revoker/internal/testsite"}, eventsRooms...), // for message headers
+		"github.com/nats-io/nats.go/jetstream":                            append([]string{"revoker/internal/testsite"}, eventsRooms...),
 		"github.com/synadia-io/orbit.go/natscontext":                      {"revoker/events/internal/conn"},
 		"revoker/events/internal/eventstest":                              {}, // tests alone
 		"github.com/nats-io/nats-server/v2/server":                        {"revoker/events/embedded", "revoker/events/internal/eventstest"},
 		"github.com/go-json-experiment/json/jsontext":                     {"revoker/events/jsonobject"},
 		"github.com/kelseyhightower/envconfig":                            {"revoker/config"},
 		"github.com/cloudevents/sdk-go/v2/event":                          {"revoker/events"},
-		"github.com/spf13/cobra":                                          {"revoker/cmd/revoker"},
+		"github.com/spf13/cobra":                                          {"revoker/cmd/revoker", commands + "connection", commands + "dlq", commands + "publish"},
 		"github.com/prometheus/client_golang/prometheus":                  {"revoker/worker", "revoker/worker/ops"},
 		"go.opentelemetry.io/otel/trace":                                  {"revoker/worker"},
 		"go.opentelemetry.io/otel/sdk/trace":                              {"revoker/cmd/revoker"},
 		"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp": {"revoker/cmd/revoker"},
-		"net/http": {"revoker/worker", "revoker/worker/authlete", "revoker/worker/authlete/sim", "revoker/worker/ops"},
+		"net/http": {"revoker/internal/testsite", "revoker/worker", "revoker/worker/authlete", "revoker/worker/authlete/sim", "revoker/worker/ops"},
 	}
 	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "revoker/...").Output()
 	if err != nil {

@@ -15,6 +15,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"revoker/cmd/revoker/exit"
+	"revoker/cmd/revoker/terminal"
 	"revoker/config"
 	"revoker/events"
 	"revoker/events/admin"
@@ -76,7 +78,7 @@ func (o devOptions) run(ctx context.Context, out, errOut io.Writer) error {
 	folder := o.data
 	if folder == "" {
 		if folder, err = os.MkdirTemp("", "revoker-dev-"); err != nil {
-			return problem(err)
+			return exit.Problem(err)
 		}
 		defer os.RemoveAll(folder)
 	}
@@ -85,19 +87,19 @@ func (o devOptions) run(ctx context.Context, out, errOut io.Writer) error {
 	}
 	server, err := embedded.Start(o.port, folder)
 	if err != nil {
-		return problem(fmt.Errorf("%w (--port chooses another port)", err))
+		return exit.Problem(fmt.Errorf("%w (--port chooses another port)", err))
 	}
 	defer server.Shutdown()
 	api, err := sim.Start(sim.Options{
 		Token: devToken, Services: []string{devService}, Tokens: sampleTokens, Latency: sampleLatency, Jitter: sampleLatency,
 	})
 	if err != nil {
-		return problem(err)
+		return exit.Problem(err)
 	}
 	defer api.Close()
 
 	cfg = devConfig(cfg, server.URL(), api.URL())
-	log := newLogger(errOut, cfg)
+	log := terminal.NewLogger(errOut, cfg)
 	board := &board{out: out, counts: map[worker.Outcome]int{}, began: time.Now()}
 
 	// The samples end with the worker, whatever ends it.
@@ -205,7 +207,7 @@ func tell(s worker.Settlement) string {
 	text := s.Detail
 	switch s.Outcome {
 	case worker.Revoked:
-		text = plural(s.Deleted, "token") + " deleted"
+		text = terminal.Counted(s.Deleted, "token") + " deleted"
 	case worker.CallerError, worker.Invalid, worker.RetriesExhausted:
 		text = s.Outcome.Reason() + ": " + text
 	}
@@ -218,27 +220,20 @@ func tell(s worker.Settlement) string {
 	return text
 }
 
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
 // summarise tells how it went, and what is left in the stream for a worker that comes after.
 func (b *board) summarise(cfg config.Config, log *slog.Logger) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	dead := b.counts[worker.CallerError] + b.counts[worker.Invalid] + b.counts[worker.RetriesExhausted]
 	fmt.Fprintf(b.out, "\nIn %s: %s revoked, %s deleted, %s to retry, %s on %s", time.Since(b.began).Round(time.Second),
-		plural(b.counts[worker.Revoked], "session"), plural(b.deleted, "token"), plural(b.counts[worker.Retry], "attempt"),
-		plural(dead, "dead letter"), cfg.DeadLetterSubject)
+		terminal.Counted(b.counts[worker.Revoked], "session"), terminal.Counted(b.deleted, "token"), terminal.Counted(b.counts[worker.Retry], "attempt"),
+		terminal.Counted(dead, "dead letter"), cfg.DeadLetterSubject)
 	if conn, err := events.Connect(cfg.NATS, "revoker dev", slog.New(slog.DiscardHandler), false); err == nil {
 		defer conn.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), leftTimeout)
 		defer cancel()
 		if queue, err := admin.NewStatusReader(conn, cfg).ReadQueue(ctx); err == nil {
-			fmt.Fprintf(b.out, ", %s left", plural(queue.Left(), "event"))
+			fmt.Fprintf(b.out, ", %s left", terminal.Counted(queue.Left(), "event"))
 		} else {
 			log.Warn("the backlog is not known", "error", err)
 		}

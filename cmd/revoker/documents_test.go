@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"revoker/config"
+	"revoker/internal/testproc"
 )
 
 const (
@@ -38,7 +39,7 @@ func documents(t *testing.T) map[string]string {
 			if err != nil {
 				return err
 			}
-			texts[filepath.ToSlash(name)] = readFile(t, name)
+			texts[filepath.ToSlash(name)] = testproc.ReadFile(t, name)
 		}
 		return nil
 	})
@@ -127,7 +128,7 @@ func TestTheFirstVariablesAreAsDeclared(t *testing.T) {
 	if err := config.WriteMarkdown(&table); err != nil {
 		t.Fatal(err)
 	}
-	rows := regexp.MustCompile("(?m)^\\| `[A-Z_]+` \\| [^|]*\\|").FindAllString(readFile(t, "README.md"), -1)
+	rows := regexp.MustCompile("(?m)^\\| `[A-Z_]+` \\| [^|]*\\|").FindAllString(testproc.ReadFile(t, "README.md"), -1)
 	for _, row := range rows {
 		if !strings.Contains(table.String(), row) {
 			t.Errorf("the configuration has no variable with this name and default: %s", row)
@@ -141,7 +142,7 @@ func TestTheFirstVariablesAreAsDeclared(t *testing.T) {
 // The command of deploy/prometheus/README.md gives each alert a link to its runbook, which is there.
 func TestEveryAlertLinksToItsRunbook(t *testing.T) {
 	t.Parallel()
-	readme := readFile(t, "deploy/prometheus/README.md")
+	readme := testproc.ReadFile(t, "deploy/prometheus/README.md")
 	command := first(t, `(?ms)^    (awk -v page=.*?) > revoker\.rules\.yml$`, readme)
 	page := first(t, `page=(\S+)`, command)
 	shell := exec.Command("sh", "-c", command)
@@ -151,7 +152,7 @@ func TestEveryAlertLinksToItsRunbook(t *testing.T) {
 		t.Fatalf("%s: %v", command, err)
 	}
 	blocks := strings.Split(string(rules), "\n      - alert: ")[1:]
-	if len(blocks) < 6 || len(blocks) != strings.Count(readFile(t, "deploy/prometheus/revoker.rules.yml"), "- alert: ") {
+	if len(blocks) < 6 || len(blocks) != strings.Count(testproc.ReadFile(t, "deploy/prometheus/revoker.rules.yml"), "- alert: ") {
 		t.Fatalf("%d alerts", len(blocks))
 	}
 	for _, block := range blocks {
@@ -179,7 +180,7 @@ func TestTheStepsOfTheChecksAreDocumented(t *testing.T) {
 		t.Errorf("only the steps %v", steps)
 	}
 	for _, name := range steps {
-		if !strings.Contains(readFile(t, "CONTRIBUTING.md"), "`"+name+"`") {
+		if !strings.Contains(testproc.ReadFile(t, "CONTRIBUTING.md"), "`"+name+"`") {
 			t.Errorf("CONTRIBUTING.md does not name the step %s", name)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"revoker/cmd/revoker/exit"
+	"revoker/cmd/revoker/terminal"
 	"revoker/config"
 	"revoker/worker/ops"
 )
@@ -38,9 +40,9 @@ wrong token is alive: a restart helps neither.`,
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
 			if live {
-				return problem(printLive(ctx, cmd.OutOrStdout(), cfg.OpsAddr))
+				return exit.Problem(printLive(ctx, cmd.OutOrStdout(), cfg.OpsAddr))
 			}
-			return problem(printReady(ctx, cmd.OutOrStdout(), cfg.OpsAddr))
+			return exit.Problem(printReady(ctx, cmd.OutOrStdout(), cfg.OpsAddr))
 		},
 	}
 	cmd.Flags().BoolVar(&live, "live", false, "ask whether the worker is alive instead")
@@ -64,12 +66,12 @@ func printReady(ctx context.Context, out io.Writer, addr string) error {
 	for _, c := range r.Conditions {
 		state := "ok"
 		if !c.OK {
-			state = "FAILS: " + printable(c.Reason, "")
+			state = "FAILS: " + terminal.Printable(c.Reason, "")
 		}
 		fmt.Fprintf(out, "%-15s %s\n", c.Name, state)
 	}
 	for _, w := range r.Warnings {
-		fmt.Fprintf(out, "%-15s warning: %s\n", w.Name, printable(w.Reason, ""))
+		fmt.Fprintf(out, "%-15s warning: %s\n", w.Name, terminal.Printable(w.Reason, ""))
 	}
 	if !r.Ready {
 		return errors.New("not ready")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"revoker/cmd/revoker/terminal"
 	"revoker/events/admin"
 )
 
@@ -92,7 +93,7 @@ func (r watchRates) text(s admin.Status) string {
 	case s.Paused:
 		return text + "paused"
 	case r.ETA != nil:
-		return text + "nothing left in " + seconds(int(r.ETA.Sub(s.Time).Seconds()+0.5))
+		return text + "nothing left in " + terminal.Seconds(int(r.ETA.Sub(s.Time).Seconds()+0.5))
 	case *r.Shrinking < 0:
 		return text + fmt.Sprintf("growing by %.0f/s", -*r.Shrinking)
 	}

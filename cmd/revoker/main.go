@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -13,14 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"revoker/config"
-)
-
-// Exit codes. The Go runtime ends with 2 after a panic, so 2 must never keep a supervisor from starting revoker again.
-const (
-	exitProblem       = 1
-	exitUsage         = 2
-	exitConfiguration = 78 // EX_CONFIG of sysexits.h: a restart does not help
+	"revoker/cmd/revoker/dlq"
+	"revoker/cmd/revoker/exit"
+	"revoker/cmd/revoker/publish"
 )
 
 func main() {
@@ -44,31 +38,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		return 0
 	}
 	fmt.Fprintf(errOut, "revoker: %v\n", err)
-	return exitCode(err)
-}
-
-func exitCode(err error) int {
-	var problem problemError
-	switch {
-	case errors.Is(err, config.ErrInvalid):
-		return exitConfiguration
-	case errors.As(err, &problem):
-		return exitProblem
-	}
-	return exitUsage
-}
-
-// problemError is an error that is neither the user's nor the configuration's.
-type problemError struct{ error }
-
-func (e problemError) Unwrap() error { return e.error }
-
-// problem marks err, if any, as one for exit code 1. A wrong configuration keeps its own code.
-func problem(err error) error {
-	if err == nil {
-		return nil
-	}
-	return problemError{err}
+	return exit.Code(err)
 }
 
 func newRootCommand() *cobra.Command {
@@ -85,7 +55,7 @@ Exit codes: 0 done, 1 a problem, 2 wrong usage, 78 wrong configuration.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newRunCommand(), newPublishCommand(), newDLQCommand(), newVersionCommand(), newSimulateCommand())
+	root.AddCommand(newRunCommand(), publish.NewCommand(), dlq.NewCommand(), newVersionCommand(), newSimulateCommand())
 	root.AddCommand(newStatusCommand(), newPauseCommand(), newResumeCommand(), newSetupCommand(), newCheckCommand(), newHealthCommand())
 	root.AddCommand(devCommands()...)
 	return root

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"time"
 
-	"revoker/events/admin"
-
 	"github.com/spf13/cobra"
+
+	"revoker/cmd/revoker/connection"
+	"revoker/cmd/revoker/exit"
+	"revoker/cmd/revoker/terminal"
+	"revoker/events/admin"
 )
 
 func newPauseCommand() *cobra.Command {
@@ -28,14 +31,14 @@ Mind the stream's max age: an event that waits longer is lost.`,
 			if d < 0 || cmd.Flags().Changed("for") && d < time.Second {
 				return errors.New("--for: must be at least 1s")
 			}
-			cfg, conn, err := connect(cmd)
+			cfg, conn, err := connection.Open(cmd)
 			if err != nil {
 				return err
 			}
 			defer conn.Close()
 			until, err := admin.Pause(cmd.Context(), conn, cfg, d)
 			if err != nil {
-				return problem(err)
+				return exit.Problem(err)
 			}
 			return writePause(cmd, asJSON, until)
 		},
@@ -47,16 +50,16 @@ Mind the stream's max age: an event that waits longer is lost.`,
 
 func writePause(cmd *cobra.Command, asJSON bool, until time.Time) error {
 	if asJSON {
-		return problem(writeJSON(cmd.OutOrStdout(), struct {
+		return exit.Problem(terminal.WriteJSON(cmd.OutOrStdout(), struct {
 			Paused bool      `json:"paused"`
 			Until  time.Time `json:"pausedUntil,omitzero"`
 		}{true, until}))
 	}
 	text := "paused until it is resumed"
 	if !until.IsZero() {
-		text = "paused until " + moment(until)
+		text = "paused until " + terminal.Moment(until)
 	}
 	text += ": calls in flight finish, no worker gets further events; `revoker resume` ends it"
 	_, err := fmt.Fprintln(cmd.OutOrStdout(), text)
-	return problem(err)
+	return exit.Problem(err)
 }

@@ -1,21 +1,12 @@
 package main
 
 import (
-	"os"
 	"regexp"
 	"strings"
 	"testing"
-)
 
-// readFile reads a file by its path in the repository.
-func readFile(t testing.TB, name string) string {
-	t.Helper()
-	text, err := os.ReadFile("../../" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
+	"revoker/internal/testproc"
+)
 
 // first is the first group of the first match.
 func first(t *testing.T, pattern, text string) string {
@@ -30,16 +21,16 @@ func first(t *testing.T, pattern, text string) string {
 // The versions that are written down are those of the build and of the tests.
 func TestVersionsAgree(t *testing.T) {
 	t.Parallel()
-	newest := first(t, `(?m)^## (v\S+?),? `, readFile(t, "CHANGELOG.md"))
-	chart := readFile(t, "deploy/helm/revoker/Chart.yaml")
+	newest := first(t, `(?m)^## (v\S+?),? `, testproc.ReadFile(t, "CHANGELOG.md"))
+	chart := testproc.ReadFile(t, "deploy/helm/revoker/Chart.yaml")
 	if got := first(t, `(?m)^appVersion: (\S+)$`, chart); got != newest || "v"+first(t, `(?m)^version: (\S+)$`, chart) != newest {
 		t.Errorf("the chart is for %s, the changelog's newest version is %s", got, newest)
 	}
-	if !strings.Contains(readFile(t, "deploy/README.md"), "-t revoker:"+newest+" .") {
+	if !strings.Contains(testproc.ReadFile(t, "deploy/README.md"), "-t revoker:"+newest+" .") {
 		t.Errorf("deploy/README.md does not build %s", newest)
 	}
-	server := first(t, `(?m)github\.com/nats-io/nats-server/v2 v(\S+)$`, readFile(t, "go.mod"))
-	if !strings.Contains(readFile(t, "deploy/nats/README.md"), "The tests run against "+server+",") {
+	server := first(t, `(?m)github\.com/nats-io/nats-server/v2 v(\S+)$`, testproc.ReadFile(t, "go.mod"))
+	if !strings.Contains(testproc.ReadFile(t, "deploy/nats/README.md"), "The tests run against "+server+",") {
 		t.Errorf("deploy/nats/README.md does not say that the tests run against NATS server %s", server)
 	}
 }

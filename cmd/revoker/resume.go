@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 
-	"revoker/events/admin"
-
 	"github.com/spf13/cobra"
+
+	"revoker/cmd/revoker/connection"
+	"revoker/cmd/revoker/exit"
+	"revoker/cmd/revoker/terminal"
+	"revoker/events/admin"
 )
 
 func newResumeCommand() *cobra.Command {
@@ -23,7 +26,7 @@ dead letters, until a session is revoked again.`,
 		Example: "  revoker resume",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, conn, err := connect(cmd)
+			cfg, conn, err := connection.Open(cmd)
 			if err != nil {
 				return err
 			}
@@ -34,13 +37,13 @@ dead letters, until a session is revoked again.`,
 				resumeErr = nil // there was no pause to end
 			}
 			if err := errors.Join(err, resumeErr); err != nil {
-				return problem(err)
+				return exit.Problem(err)
 			}
 			if asJSON {
-				return problem(writeJSON(cmd.OutOrStdout(), map[string]any{"paused": false, "wasPaused": was, "workersLetGo": released}))
+				return exit.Problem(terminal.WriteJSON(cmd.OutOrStdout(), map[string]any{"paused": false, "wasPaused": was, "workersLetGo": released}))
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), resumeText(was, released))
-			return problem(err)
+			return exit.Problem(err)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
@@ -53,7 +56,7 @@ func resumeText(was bool, released int) string {
 		text = "it was not paused"
 	}
 	if released > 0 {
-		text += fmt.Sprintf("; %s let the events go on that CALLER_ERROR held back", counted(released, "worker"))
+		text += fmt.Sprintf("; %s let the events go on that CALLER_ERROR held back", terminal.Counted(released, "worker"))
 	}
 	return text
 }

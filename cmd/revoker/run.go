@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -11,15 +10,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"revoker/cmd/revoker/connection"
+	"revoker/cmd/revoker/exit"
+	"revoker/cmd/revoker/memory"
+	"revoker/cmd/revoker/terminal"
 	"revoker/config"
 	"revoker/events"
 	"revoker/worker"
 	"revoker/worker/authlete"
 	"revoker/worker/ops"
 )
-
-// flushTimeout bounds the wait for NATS to take the last acknowledgements.
-const flushTimeout = 5 * time.Second
 
 func newRunCommand() *cobra.Command {
 	return &cobra.Command{
@@ -41,9 +41,9 @@ Environment variables configure it:
 			if err := errors.Join(err, cfg.ValidateAPI()); err != nil {
 				return config.Invalid(err)
 			}
-			log := newLogger(cmd.ErrOrStderr(), cfg)
-			tuneMemory(cfg.Concurrency)
-			warnOfMemory(log, cfg.Concurrency, os.DirFS("/"))
+			log := terminal.NewLogger(cmd.ErrOrStderr(), cfg)
+			memory.Tune(cfg.Concurrency)
+			memory.Warn(log, cfg.Concurrency, os.DirFS("/"))
 			return work(cmd.Context(), cfg, log, watch{})
 		},
 	}
@@ -53,26 +53,6 @@ func configurationTable() string {
 	var table strings.Builder
 	_ = config.WriteTable(&table) // a strings.Builder takes everything
 	return table.String()
-}
-
-func newLogger(w io.Writer, cfg config.Config) *slog.Logger {
-	options := &slog.HandlerOptions{Level: cfg.LogLevel, ReplaceAttr: readable}
-	if cfg.LogFormat == "text" {
-		return slog.New(slog.NewTextHandler(w, options))
-	}
-	return slog.New(slog.NewJSONHandler(w, options))
-}
-
-// readable writes a duration as "1.5s". The JSON handler would write its nanoseconds.
-func readable(_ []string, a slog.Attr) slog.Attr {
-	if a.Value.Kind() == slog.KindDuration {
-		d, unit := a.Value.Duration(), time.Millisecond
-		if d.Abs() < time.Second {
-			unit = time.Microsecond
-		}
-		a.Value = slog.StringValue(d.Round(unit).String())
-	}
-	return a
 }
 
 // watch is told what a worker does. Either may be nil.
@@ -96,7 +76,7 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch)
 	defer endTraces()
 	health, err := ops.Listen(cfg, currentVersion(), registry, log)
 	if err != nil {
-		return problem(err)
+		return exit.Problem(err)
 	}
 	defer health.Close()
 	observers := []func(worker.Settlement){}
@@ -111,7 +91,7 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch)
 	}
 	conn, err := events.Connect(cfg.NATS, "revoker", log, true)
 	if err != nil {
-		return problem(err)
+		return exit.Problem(err)
 	}
 	defer conn.Close()
 	health.Watch(conn)
@@ -121,7 +101,7 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch)
 	case ctx.Err() != nil: // stopped while it waited
 		return nil
 	case err != nil:
-		return problem(err)
+		return exit.Problem(err)
 	}
 	defer consumer.Close()
 	w := worker.New(cfg, consumer, letters, api, log, all(observers))
@@ -131,7 +111,7 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch)
 	health.Serve(w)
 	events.Answer(conn, cfg, answerer(w), w.LetGo)
 	w.Run(ctx)
-	if err := conn.Flush(flushTimeout); err != nil {
+	if err := conn.Flush(connection.FlushTimeout); err != nil {
 		log.Warn("the last acknowledgements may be lost; their events are delivered again", "error", err)
 	}
 	return nil

@@ -9,6 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"revoker/cmd/revoker/connection"
+	"revoker/cmd/revoker/exit"
+	"revoker/cmd/revoker/terminal"
 	"revoker/config"
 	"revoker/events"
 	"revoker/events/dlq"
@@ -44,14 +47,14 @@ streams, subjects and consumer.`,
 type setup struct{ dryRun, yes, json bool }
 
 func (s setup) run(cmd *cobra.Command) error {
-	cfg, conn, err := connect(cmd)
+	cfg, conn, err := connection.Open(cmd)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	plan, err := events.MakePlan(cmd.Context(), conn, cfg)
 	if err != nil {
-		return problem(err)
+		return exit.Problem(err)
 	}
 	if !s.json {
 		writePlan(cmd.OutOrStdout(), plan)
@@ -59,15 +62,15 @@ func (s setup) run(cmd *cobra.Command) error {
 	applied := false
 	if !s.dryRun && plan.Creates()+plan.Changes() > 0 {
 		if err := s.agree(cmd, plan); err != nil {
-			return problem(err)
+			return exit.Problem(err)
 		}
 		if err := s.apply(cmd, conn, cfg, plan); err != nil {
-			return problem(err)
+			return exit.Problem(err)
 		}
 		applied = true
 	}
 	if s.json {
-		err = writeJSON(cmd.OutOrStdout(), struct {
+		err = terminal.WriteJSON(cmd.OutOrStdout(), struct {
 			events.Plan
 			Applied bool `json:"applied"`
 		}{plan, applied})
@@ -75,9 +78,9 @@ func (s setup) run(cmd *cobra.Command) error {
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), s.summary(plan, applied))
 	}
 	if n := plan.Refused(); n > 0 {
-		return problem(fmt.Errorf("%s can't be changed in place", counted(n, "setting")))
+		return exit.Problem(fmt.Errorf("%s can't be changed in place", terminal.Counted(n, "setting")))
 	}
-	return problem(err)
+	return exit.Problem(err)
 }
 
 // agree asks before anything that exists is changed.
@@ -85,12 +88,12 @@ func (s setup) agree(cmd *cobra.Command, plan events.Plan) error {
 	switch {
 	case plan.Changes() == 0 || s.yes:
 		return nil
-	case s.json || !canAsk(cmd.InOrStdin()):
+	case s.json || !terminal.CanAsk(cmd.InOrStdin()):
 		return fmt.Errorf("%s of what exists would change: --yes to change without being asked, --dry-run to see the difference;"+
-			" nothing was done", counted(plan.Changes(), "setting"))
+			" nothing was done", terminal.Counted(plan.Changes(), "setting"))
 	}
-	question := fmt.Sprintf("Change %s of what exists?", counted(plan.Changes(), "setting"))
-	return confirm(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr(), question)
+	question := fmt.Sprintf("Change %s of what exists?", terminal.Counted(plan.Changes(), "setting"))
+	return terminal.Confirm(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr(), question)
 }
 
 // apply does what was agreed to, unless it has changed since.
@@ -115,14 +118,14 @@ func facts(plan events.Plan) (list []string) {
 
 func (s setup) summary(plan events.Plan, applied bool) string {
 	creates, changes := plan.Creates(), plan.Changes()
-	what := fmt.Sprintf("%s to create, %s to change", counted(creates, "object"), counted(changes, "setting"))
+	what := fmt.Sprintf("%s to create, %s to change", terminal.Counted(creates, "object"), terminal.Counted(changes, "setting"))
 	switch {
 	case creates+changes == 0 && plan.Refused() == 0:
 		return "everything is as configured"
 	case creates+changes == 0:
 		return "nothing that could be changed"
 	case applied:
-		return fmt.Sprintf("%s created, %s changed", counted(creates, "object"), counted(changes, "setting"))
+		return fmt.Sprintf("%s created, %s changed", terminal.Counted(creates, "object"), terminal.Counted(changes, "setting"))
 	}
 	return what + "; nothing was done"
 }
@@ -138,13 +141,13 @@ func writePlan(out io.Writer, plan events.Plan) {
 	for _, o := range plan.Objects {
 		name := o.Kind + " " + o.Name
 		for _, d := range o.Differences {
-			mark, present := "~", printable(d.Present, "")
+			mark, present := "~", terminal.Printable(d.Present, "")
 			switch {
 			case o.Missing:
 				mark, present = "+", dlq.NoResultCode
 			case d.Remedy != "":
 				mark = "!"
-				refused = append(refused, fmt.Sprintf("! %s: %s", name, printable(d.String()+"; "+d.Remedy, "")))
+				refused = append(refused, fmt.Sprintf("! %s: %s", name, terminal.Printable(d.String()+"; "+d.Remedy, "")))
 			}
 			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", mark, name, d.Setting, present, d.Wanted)
 		}

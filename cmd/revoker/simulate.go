@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"revoker/cmd/revoker/exit"
+	"revoker/cmd/revoker/terminal"
 	"revoker/config"
 	"revoker/events"
 	"revoker/worker/authlete/sim"
@@ -33,7 +35,7 @@ It revokes no real token. Never point a real worker's AUTHLETE_BASE_URL at it.`,
 			if err != nil {
 				return config.Invalid(err)
 			}
-			return problem(s.run(cmd.Context(), cfg, newLogger(cmd.ErrOrStderr(), cfg)))
+			return exit.Problem(s.run(cmd.Context(), cfg, terminal.NewLogger(cmd.ErrOrStderr(), cfg)))
 		},
 	}
 	cmd.Flags().StringVar(&s.addr, "addr", "127.0.0.1:8081", "address to listen on")

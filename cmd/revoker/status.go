@@ -12,6 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"revoker/cmd/revoker/connection"
+	"revoker/cmd/revoker/exit"
+	"revoker/cmd/revoker/terminal"
 	"revoker/events"
 	"revoker/events/admin"
 )
@@ -41,20 +44,20 @@ their retry are one number.`,
 			if watch {
 				return watchStatus(cmd, interval, asJSON)
 			}
-			cfg, conn, err := connect(cmd)
+			cfg, conn, err := connection.Open(cmd)
 			if err != nil {
 				return err
 			}
 			defer conn.Close()
 			status, err := admin.NewStatusReader(conn, cfg).Read(cmd.Context())
 			if err != nil {
-				return problem(err)
+				return exit.Problem(err)
 			}
 			if asJSON {
-				return problem(writeJSON(cmd.OutOrStdout(), status))
+				return exit.Problem(terminal.WriteJSON(cmd.OutOrStdout(), status))
 			}
 			_, err = io.WriteString(cmd.OutOrStdout(), statusText(status))
-			return problem(err)
+			return exit.Problem(err)
 		},
 	}
 	cmd.Flags().BoolVar(&watch, "watch", false, "refresh until Ctrl-C")
@@ -85,8 +88,8 @@ func statusText(s admin.Status) string {
 	for _, w := range s.Workers {
 		row("", "%s", workerText(w))
 		for _, held := range w.Held {
-			row("", "  holds back the events of service %s for %s: %s", printable(held.Service, ""),
-				seconds(int(time.Since(held.Since).Seconds())), printable(held.Reason, ""))
+			row("", "  holds back the events of service %s for %s: %s", terminal.Printable(held.Service, ""),
+				terminal.Seconds(int(time.Since(held.Since).Seconds())), terminal.Printable(held.Reason, ""))
 		}
 	}
 	for _, unknown := range s.Unknown {
@@ -103,31 +106,18 @@ func pauseText(s admin.Status) string {
 	case s.PausedUntil == nil:
 		return ", PAUSED until it is resumed"
 	}
-	return ", PAUSED until " + moment(*s.PausedUntil)
+	return ", PAUSED until " + terminal.Moment(*s.PausedUntil)
 }
 
 func oldestText(s admin.Status) string {
 	if s.Oldest == nil {
 		return "-"
 	}
-	text := fmt.Sprintf("%s old, sequence %d", seconds(s.Oldest.Age), s.Oldest.Sequence)
+	text := fmt.Sprintf("%s old, sequence %d", terminal.Seconds(s.Oldest.Age), s.Oldest.Sequence)
 	if s.MaxAge > 0 && s.Oldest.Age > s.MaxAge/2 {
-		text += fmt.Sprintf(" (the stream drops events after %s)", seconds(s.MaxAge))
+		text += fmt.Sprintf(" (the stream drops events after %s)", terminal.Seconds(s.MaxAge))
 	}
 	return text
-}
-
-// seconds is a duration for people, in its two largest units.
-func seconds(n int) string {
-	switch days := n / 86400; {
-	case days > 0:
-		return fmt.Sprintf("%dd%dh", days, n%86400/3600)
-	case n >= 3600:
-		return fmt.Sprintf("%dh%dm", n/3600, n%3600/60)
-	case n >= 60:
-		return fmt.Sprintf("%dm%ds", n/60, n%60)
-	}
-	return fmt.Sprintf("%ds", n)
 }
 
 func letterText(letters *admin.DeadLetterCount) string {
@@ -163,10 +153,10 @@ func workersText(s admin.Status) string {
 }
 
 func workerText(w events.WorkerState) string {
-	text := fmt.Sprintf("%s, %s, up %s: %s in flight", printable(w.Name, ""), printable(w.Version, ""),
-		seconds(int(time.Since(w.Started).Seconds())), counted(w.InFlight, "call"))
+	text := fmt.Sprintf("%s, %s, up %s: %s in flight", terminal.Printable(w.Name, ""), terminal.Printable(w.Version, ""),
+		terminal.Seconds(int(time.Since(w.Started).Seconds())), terminal.Counted(w.InFlight, "call"))
 	if w.Reason != "" {
-		text += fmt.Sprintf(", breaker %s: %s", printable(w.Breaker, ""), printable(w.Reason, ""))
+		text += fmt.Sprintf(", breaker %s: %s", terminal.Printable(w.Breaker, ""), terminal.Printable(w.Reason, ""))
 	}
 	return text
 }

@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"revoker/cmd/revoker/exit"
 )
 
 // version is set by a release build: -ldflags "-X main.version=v1.2.3".
@@ -43,7 +45,7 @@ func newVersionCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "revoker %s (%s, %s/%s)\n", currentVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return problem(err)
+			return exit.Problem(err)
 		},
 	}
 }

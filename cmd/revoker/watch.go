@@ -12,17 +12,11 @@ import (
 	"github.com/guptarohit/asciigraph"
 	"github.com/spf13/cobra"
 
+	"revoker/cmd/revoker/connection"
+	"revoker/cmd/revoker/exit"
+	"revoker/cmd/revoker/terminal"
 	"revoker/config"
 	"revoker/events/admin"
-)
-
-// What a terminal is told: https://invisible-island.net/xterm/ctlseqs/ctlseqs.html
-const (
-	enterScreen = "\x1b[?1049h\x1b[?25l" // the alternate screen, without a cursor
-	leaveScreen = "\x1b[?25h\x1b[?1049l"
-	toTop       = "\x1b[H"
-	clearLine   = "\x1b[K"
-	clearBelow  = "\x1b[J"
 )
 
 // watchStatus shows the status every interval until the command's context is done. The first status must be readable; later
@@ -33,11 +27,11 @@ func watchStatus(cmd *cobra.Command, interval time.Duration, asJSON bool) error 
 		return config.Invalid(err)
 	}
 	out := cmd.OutOrStdout()
-	log := newLogger(cmd.ErrOrStderr(), quiet(cfg))
-	if isTerminal(out) {
+	log := terminal.NewLogger(cmd.ErrOrStderr(), terminal.Quiet(cfg))
+	if terminal.IsTerminal(out) {
 		log = slog.New(slog.DiscardHandler) // its lines would stand between those of the screen
 	}
-	cfg, conn, err := connectWith(cmd, cfg, log)
+	cfg, conn, err := connection.OpenWith(cmd, cfg, log)
 	if err != nil {
 		return err
 	}
@@ -45,20 +39,20 @@ func watchStatus(cmd *cobra.Command, interval time.Duration, asJSON bool) error 
 	reader := admin.NewStatusReader(conn, cfg)
 	status, err := reader.Read(cmd.Context())
 	if err != nil {
-		return problem(err)
+		return exit.Problem(err)
 	}
 	show := watchLine
 	switch {
 	case asJSON:
 		show = watchJSON
-	case isTerminal(out):
+	case terminal.IsTerminal(out):
 		show = watchScreen
-		fmt.Fprint(out, enterScreen)
-		defer fmt.Fprint(out, leaveScreen)
+		fmt.Fprint(out, terminal.EnterScreen)
+		defer fmt.Fprint(out, terminal.LeaveScreen)
 	}
 	history := &history{interval: interval}
 	history.add(status)
-	return problem(watchLoop(cmd.Context(), reader, history, func() error { return show(out, history) }))
+	return exit.Problem(watchLoop(cmd.Context(), reader, history, func() error { return show(out, history) }))
 }
 
 func watchLoop(ctx context.Context, reader *admin.StatusReader, history *history, show func() error) error {
@@ -93,7 +87,7 @@ func watchJSON(out io.Writer, h *history) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "%s\n", printableJSON(object))
+	_, err = fmt.Fprintf(out, "%s\n", terminal.PrintableJSON(object))
 	return err
 }
 
@@ -119,20 +113,20 @@ func failureText(err error) string {
 // watchScreen draws the whole screen anew, without a line more or wider than it has. It is one write, so that it does not
 // flicker.
 func watchScreen(out io.Writer, h *history) error {
-	width, height := terminalSize(out)
+	width, height := terminal.Size(out)
 	if width <= 0 || height <= 0 {
 		width, height = 80, 24
 	}
 	lines := screenLines(h, width, height, time.Now())
 	var text strings.Builder
-	text.WriteString(toTop)
+	text.WriteString(terminal.ToTop)
 	for i, line := range lines {
 		if i > 0 {
 			text.WriteString("\r\n")
 		}
-		text.WriteString(cut(line, width) + clearLine)
+		text.WriteString(terminal.Cut(line, width) + terminal.ClearLine)
 	}
-	text.WriteString(clearBelow)
+	text.WriteString(terminal.ClearBelow)
 	_, err := io.WriteString(out, text.String())
 	return err
 }

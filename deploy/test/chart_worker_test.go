@@ -204,7 +204,7 @@ func TestTheSetupJobIsTheOperator(t *testing.T) {
 func TestTheSetupJobDoesNotRetryAWrongConfiguration(t *testing.T) {
 	t.Parallel()
 	job := mustRender(t, full())["Job revoker-setup"].(*batch.Job)
-	code := regexp.MustCompile(`exitConfiguration = (\d+)`).FindStringSubmatch(read(t, root, "cmd/revoker/main.go"))
+	code := regexp.MustCompile(`CodeConfiguration = (\d+)`).FindStringSubmatch(read(t, root, "cmd/revoker/exit/exit.go"))
 	if job.Spec.PodFailurePolicy == nil || len(job.Spec.PodFailurePolicy.Rules) != 1 || code == nil {
 		t.Fatalf("policy %+v, code %v", job.Spec.PodFailurePolicy, code)
 	}
@@ -219,7 +219,7 @@ func TestTheSetupJobDoesNotRetryAWrongConfiguration(t *testing.T) {
 // The limit of memory holds what the code says that the concurrency needs, at the configuration's bounds too.
 func TestTheMemoryLimitHoldsTheConcurrency(t *testing.T) {
 	t.Parallel()
-	code := read(t, root, "cmd/revoker/memory.go")
+	code := read(t, root, "cmd/revoker/memory/memory.go")
 	figure := func(name, shift string) int64 {
 		match := regexp.MustCompile(name + ` += (\d+) << ` + shift + "\n").FindStringSubmatch(code)
 		if match == nil {

@@ -59,22 +59,3 @@ func (s *Server) Shutdown() {
 	s.server.Shutdown()
 	s.server.WaitForShutdown()
 }
-
-// TB is the part of testing.TB that StartForTest needs.
-type TB interface {
-	Helper()
-	TempDir() string
-	Cleanup(func())
-	Fatal(...any)
-}
-
-// StartForTest starts a server on a free port for the length of one test.
-func StartForTest(t TB) *Server {
-	t.Helper()
-	s, err := Start(RandomPort, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Shutdown)
-	return s
-}

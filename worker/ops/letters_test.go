@@ -19,7 +19,7 @@ import (
 
 	"revoker/config"
 	"revoker/events"
-	"revoker/events/embedded"
+	"revoker/internal/testproc"
 )
 
 const consoleToken = "the-console-token"
@@ -38,7 +38,7 @@ type desk struct {
 func newDesk(t *testing.T) *desk {
 	t.Helper()
 	d := &desk{t: t, cfg: config.Default()}
-	d.cfg.NATS.URL = config.NewServerURLs(embedded.StartForTest(t).URL())
+	d.cfg.NATS.URL = config.NewServerURLs(testproc.StartNATS(t).URL())
 	d.cfg.OpsAddr, d.cfg.ConsoleToken = "127.0.0.1:0", config.NewSecret(consoleToken)
 	d.cfg.API.ServiceID, d.cfg.API.AllowedServiceIDs = "1234567890", []string{"555"}
 	var err error

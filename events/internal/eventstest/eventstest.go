@@ -18,6 +18,7 @@ import (
 	"revoker/config"
 	"revoker/events"
 	"revoker/events/embedded"
+	"revoker/internal/testproc"
 )
 
 // Main runs the tests of a package and fails if a goroutine is left.
@@ -46,7 +47,7 @@ type Harness struct {
 func New(t testing.TB) *Harness {
 	t.Helper()
 	h := Unconnected()
-	h.Server = embedded.StartForTest(t)
+	h.Server = testproc.StartNATS(t)
 	h.Cfg.NATS.URL = config.NewServerURLs(h.Server.URL())
 	h.Conn = h.Connect(t, true)
 	h.Dial(t, h.Server.URL())
@@ -137,9 +138,5 @@ func Deadline(t testing.TB) context.Context {
 // WaitFor waits until the condition is true. what names it.
 func WaitFor(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	for end := time.Now().Add(Timeout); !condition(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("no %s within %s", what, Timeout)
-		}
-	}
+	testproc.WaitFor(t, what, condition)
 }

@@ -86,7 +86,7 @@ capabilities: { drop: [ALL] }
 {{- end }}
 
 {{- /* The resources of a container. Unless values give a memory limit, it holds all calls in flight:
-what cmd/revoker/memory.go says that they need, and a little more. */ -}}
+what cmd/revoker/memory/memory.go says that they need, and a little more. */ -}}
 {{- define "revoker.resources" -}}
 {{- $resources := deepCopy (.Values.resources | default dict) }}
 {{- $limits := get $resources "limits" }}

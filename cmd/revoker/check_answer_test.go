@@ -1,0 +1,51 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"revoker/config"
+	"revoker/events/admin"
+	"revoker/worker/authlete"
+)
+
+func TestWhatAnAnswerTells(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		response authlete.Response
+		err      error
+		state    admin.State
+		remedy   string
+	}{
+		"refused for the session": {authlete.Response{Status: 400, Action: authlete.ActionCallerError}, nil, admin.OK, ""},
+		"taken":                   {authlete.Response{Status: 200, Action: authlete.ActionOK}, nil, admin.OK, ""},
+		"another 400":             {authlete.Response{Status: 400, ResultCode: "A001101"}, nil, admin.Warning, "--call SESSION_ID"},
+		"no token":                {authlete.Response{Status: 401}, nil, admin.Failed, "AUTHLETE_BEARER"},
+		"not this service's":      {authlete.Response{Status: 403}, nil, admin.Failed, "REVOKER_ALLOWED_SERVICE_IDS"},
+		"redirected":              {authlete.Response{Status: 302}, nil, admin.Failed, "AUTHLETE_BASE_URL"},
+		"server error":            {authlete.Response{Status: 500, Action: authlete.ActionServerError}, nil, admin.Failed, "events wait"},
+		"gateway":                 {authlete.Response{Status: 503}, nil, admin.Failed, "events wait"},
+		"nothing":                 {authlete.Response{}, errors.New("no whole answer within 10s"), admin.Failed, "events wait"},
+	} {
+		f := judgeAnswer("4711", "REVOKER_ALLOWED_SERVICE_IDS", authlete.Probe{Response: c.response, Err: c.err})
+		if f.State != c.state || !strings.Contains(f.Remedy, c.remedy) || f.State != admin.OK && f.Remedy == "" {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+}
+
+func TestACertificateThatEndsSoonIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for days, want := range map[int]admin.State{100: admin.OK, 10: admin.Warning} {
+		var list admin.Findings
+		probe := authlete.Probe{Addresses: []string{"192.0.2.1"}, TLS: tls.VersionTLS13, Expires: now.AddDate(0, 0, days)}
+		cfg := config.Config{API: config.API{BaseURL: "https://api.example.com"}}
+		if !checkWay(cfg, probe, now, &list) || list[1].State != want || !strings.Contains(list[1].Detail, "TLS 1.3") {
+			t.Errorf("%d days: %+v", days, list)
+		}
+	}
+}

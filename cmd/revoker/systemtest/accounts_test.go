@@ -1,0 +1,295 @@
+package systemtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"revoker/events/admin"
+	"revoker/internal/testproc"
+	"revoker/internal/testsite"
+)
+
+// identity is what a user of deploy/nats/accounts.conf sets, as its comments say.
+func identity(user string) []string {
+	return []string{"NATS_USER=" + user, "NATS_PASSWORD=SECRET-" + user, "NATS_INBOX_PREFIX=_INBOX_" + user}
+}
+
+func login(user string) nats.Option {
+	return func(o *nats.Options) error {
+		return errors.Join(nats.UserInfo(user, "SECRET-"+user)(o), nats.CustomInboxPrefix("_INBOX_"+user)(o))
+	}
+}
+
+// newAccountsSite has the passwords of deploy/nats for its servers, one of them as a hash, and is the operator itself.
+func newAccountsSite(t *testing.T, s testsite.Simulator) *testsite.Site {
+	t.Helper()
+	const hash = "$2a$04$G8.5MYo31l.LuLK/EWWvZewgGnbsUwSnW8cWVs40RpDRto1DrnEt2" // bcrypt of SECRET-worker
+	site := testsite.New(t, s)
+	site.Login = login("operator")
+	site.ServerEnv = []string{
+		"NATS_WORKER_PASSWORD=" + hash, "NATS_PUBLISHER_PASSWORD=SECRET-publisher", "NATS_OPERATOR_PASSWORD=SECRET-operator",
+		"NATS_CLUSTER_PASSWORD=SECRET-cluster",
+	}
+	return site
+}
+
+// publishAs stores an event for each session with `revoker publish`, and returns its exit code.
+func publishAs(s *testsite.Site, user string, from, to int) int {
+	s.T.Helper()
+	p := testproc.Start(s.T, append(identity(user), "NATS_URL="+s.NATSURL), testproc.Binary(s.T, "revoker"), "publish")
+	for i := from; i < to; i++ {
+		fmt.Fprintf(p.Stdin, "SECRET-session-%d\n", i)
+	}
+	p.Stdin.Close()
+	return p.Wait()
+}
+
+func TestEachIdentityCanDoItsWork(t *testing.T) {
+	t.Parallel()
+	s := newAccountsSite(t, testsite.Simulator{Bad: 10})
+	startOneServer(s)
+	operator, worker := identity("operator"), identity("worker")
+
+	s.Says(0, operator, []string{"setup", "--yes"}, "3 objects created")
+	w := s.StartWorker(worker...)
+	if code := publishAs(s, "publisher", 0, 100); code != 0 {
+		t.Errorf("publishing: exit code %d", code)
+	}
+	s.WaitDone()
+	if n := len(s.DeadLetters("CALLER_ERROR")); n != 10 {
+		t.Errorf("%d dead letters, want 10", n)
+	}
+	for name, f := range s.Check(0, worker) {
+		if f.State != admin.OK {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+	s.Says(0, append([]string{"REVOKER_ACK_WAIT=20s"}, operator...), []string{"setup", "--yes"}, "1 setting changed")
+	s.Says(0, operator, []string{"pause"}, "paused")
+	if code := publishAs(s, "operator", 100, 101); code != 0 {
+		t.Errorf("publishing as operator: exit code %d", code)
+	}
+	testproc.WaitFor(t, "the event that waits", func() bool { return s.Status(operator...).Backlog == 1 })
+	if got := s.Status(operator...); len(got.Unknown) != 0 || !got.Paused || got.Oldest == nil || got.DeadLetters.Reasons["CALLER_ERROR"] != 10 || len(got.Workers) != 1 {
+		t.Errorf("%+v", got)
+	}
+	s.Says(0, operator, []string{"resume"}, "resumed")
+	s.Says(0, operator, []string{"dlq", "ls"}, "CALLER_ERROR")
+	s.Says(0, operator, []string{"dlq", "replay", "1", "2", "--yes"})
+	s.Says(0, operator, []string{"dlq", "rm", "3", "--yes"})
+	if out, code := s.Say(operator, "dlq", "show", "4"); code != 0 || !strings.Contains(out, "SECRET-session-") {
+		t.Errorf("dlq show: exit code %d, %s", code, out)
+	}
+	s.WaitDone()
+	if n := len(s.Sessions()); n != 101 { // two of them for a second time
+		t.Errorf("%d sessions were called, want 101", n)
+	}
+
+	if log := strings.ToLower(w.Stderr.String()); strings.Contains(log, "permission") {
+		t.Errorf("the worker lacks a permission:\n%s", log)
+	}
+	w.Signal(os.Interrupt)
+	if code := w.Wait(); code != 0 {
+		t.Errorf("the worker's exit code is %d", code)
+	}
+}
+
+// With the lines for the console page, the worker can show dead letters, and resume.
+func TestTheConsolesPermissions(t *testing.T) {
+	t.Parallel()
+	s := newAccountsSite(t, testsite.Simulator{Bad: 100})
+	s.Edit = func(text string) string { return strings.ReplaceAll(text, "# console: ", "") }
+	startOneServer(s)
+	s.Says(0, identity("operator"), []string{"setup"})
+	address := fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(t))
+	w := s.StartWorker(append(identity("worker"), "REVOKER_OPS_ADDR="+address, "REVOKER_CONSOLE_TOKEN="+consoleToken)...)
+	publishAs(s, "publisher", 0, 3)
+	s.WaitDone()
+	response, err := http.Post("http://"+address+"/console/letters", "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var list struct{ Total int }
+	if err := json.NewDecoder(response.Body).Decode(&list); err != nil || list.Total != 3 {
+		t.Errorf("%s: %v, %+v", response.Status, err, list)
+	}
+	b := newBrowser(t, "http://"+address)
+	b.signIn()
+	for _, path := range []string{"/console/pause", "/console/resume"} {
+		if status, text := b.do("POST", path, map[string]any{}); status != http.StatusOK {
+			t.Errorf("%s: %d %s", path, status, text)
+		}
+	}
+	if log := strings.ToLower(w.Stderr.String()); strings.Contains(log, "permission") {
+		t.Errorf("the worker lacks a permission:\n%s", log)
+	}
+}
+
+// What an identity needs not, it may not.
+func TestEachIdentityCanDoNoMore(t *testing.T) {
+	t.Parallel()
+	s := newAccountsSite(t, testsite.Simulator{})
+	startOneServer(s)
+	s.Says(0, identity("operator"), []string{"setup"})
+	const next, ack, api = "$JS.API.CONSUMER.MSG.NEXT.SESSIONS.revoker", "$JS.ACK.SESSIONS.revoker.1.1.1.1.1", "$JS.API."
+	destruction := []string{
+		api + "STREAM.DELETE.SESSIONS", api + "STREAM.DELETE.SESSIONS_DLQ", api + "STREAM.PURGE.SESSIONS", api + "STREAM.PURGE.SESSIONS_DLQ",
+		api + "STREAM.MSG.DELETE.SESSIONS", api + "CONSUMER.DELETE.SESSIONS.revoker", api + "CONSUMER.CREATE.SESSIONS.other",
+		api + "CONSUMER.CREATE.SESSIONS.other.session.ended", api + "CONSUMER.DURABLE.CREATE.SESSIONS.other", api + "STREAM.CREATE.OTHER",
+		api + "CONSUMER.UNPIN.SESSIONS.revoker", api + "STREAM.SNAPSHOT.SESSIONS", api + "DIRECT.GET.SESSIONS",
+	}
+	setup := []string{api + "STREAM.CREATE.SESSIONS", api + "STREAM.UPDATE.SESSIONS", api + "CONSUMER.CREATE.SESSIONS.revoker.session.ended"}
+	letters := []string{api + "STREAM.MSG.GET.SESSIONS_DLQ", api + "STREAM.MSG.DELETE.SESSIONS_DLQ", api + "CONSUMER.CREATE.SESSIONS_DLQ.x"}
+	for user, c := range map[string]struct {
+		publish, subscribe     []string
+		mayPublish, mayReceive string
+	}{
+		"publisher": {
+			slices.Concat(destruction, setup, letters, []string{next, ack, api + "STREAM.MSG.GET.SESSIONS", "session", "session.ended.x", "dlq.session.ended", api + "STREAM.INFO.SESSIONS", api + "INFO"}),
+			[]string{">", "session.ended", "session.>", "dlq.session.ended", "_INBOX.>", "_INBOX_worker.>", "$JS.EVENT.>", "revoker.workers.SESSIONS.revoker"},
+			"session.ended", "_INBOX_publisher.x",
+		},
+		"worker": {
+			slices.Concat(destruction, setup, letters, []string{"session.ended", api + "CONSUMER.PAUSE.SESSIONS.revoker", "_INBOX_publisher.x"}),
+			[]string{">", "session.ended", "dlq.session.ended", "_INBOX.>", "_INBOX_operator.>", "_INBOX_publisher.>", "$JS.EVENT.>"},
+			ack, "_INBOX_worker.x",
+		},
+		"operator": {
+			slices.Concat(destruction, []string{next, ack, "dlq.session.ended", "_INBOX_worker.x"}),
+			[]string{">", "session.ended", "dlq.session.ended", "_INBOX.>", "_INBOX_worker.>", "_INBOX_publisher.>", "$JS.EVENT.>"},
+			api + "CONSUMER.PAUSE.SESSIONS.revoker", "_INBOX_operator.x",
+		},
+	} {
+		nc, err := nats.Connect(s.NATSURL, login(user), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		publish := func(subject string) error { return nc.Publish(subject, nil) }
+		subscribe := func(subject string) error { _, err := nc.SubscribeSync(subject); return err }
+		if refused(t, nc, publish, c.mayPublish) || refused(t, nc, subscribe, c.mayReceive) {
+			t.Errorf("%s may not publish to %s, or not subscribe to %s", user, c.mayPublish, c.mayReceive)
+		}
+		for _, subject := range c.publish {
+			if !refused(t, nc, publish, subject) {
+				t.Errorf("%s may publish to %s", user, subject)
+			}
+		}
+		for _, subject := range c.subscribe {
+			if !refused(t, nc, subscribe, subject) {
+				t.Errorf("%s may subscribe to %s", user, subject)
+			}
+		}
+	}
+	for _, options := range [][]nats.Option{nil, {nats.UserInfo("worker", "SECRET-publisher")}, {nats.UserInfo("admin", "admin")}} {
+		if _, err := nats.Connect(s.NATSURL, options...); !errors.Is(err, nats.ErrAuthorization) {
+			t.Errorf("a stranger: %v", err)
+		}
+	}
+}
+
+// refused tells whether the server forbids it; it says so before it answers a ping.
+func refused(t *testing.T, nc *nats.Conn, do func(string) error, subject string) bool {
+	t.Helper()
+	if err := errors.Join(do(subject), nc.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	err := nc.LastError()
+	return errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), `"`+subject+`"`)
+}
+
+// The three servers of deploy/nats/cluster.conf find one another, and one of them may fail. Not parallel, like the other
+// test of a cluster.
+func TestTheClusterConfiguration(t *testing.T) {
+	s := newAccountsSite(t, testsite.Simulator{})
+	servers := startThreeServers(s)
+	replicated := append([]string{"REVOKER_REPLICAS=3"}, identity("operator")...)
+	testproc.WaitFor(t, "a cluster that can hold three replicas", func() bool {
+		_, code := s.Say(replicated, "setup", "--yes")
+		return code == 0
+	})
+	w := s.StartWorker(append([]string{"REVOKER_REPLICAS=3"}, identity("worker")...)...)
+	if code := publishAs(s, "publisher", 0, 50); code != 0 {
+		t.Errorf("publishing: exit code %d", code)
+	}
+	s.WaitDone()
+	servers[0].Signal(syscall.SIGKILL)
+	servers[0].Wait()
+	testproc.WaitFor(t, "a stream that takes events again", func() bool { return publishAs(s, "publisher", 50, 100) == 0 })
+	testproc.WaitFor(t, "the last revocation", func() bool { return len(s.Sessions()) == 100 })
+	if log := strings.ToLower(w.Stderr.String()); strings.Contains(log, "permission") {
+		t.Errorf("the worker lacks a permission:\n%s", log)
+	}
+}
+
+// startConfigured starts a server with a file of deploy/nats, at addresses and with a store of the test's own.
+func startConfigured(s *testsite.Site, name, client, cluster string) *testproc.Process {
+	s.T.Helper()
+	folder := s.T.TempDir()
+	for _, file := range []string{name, "accounts.conf"} {
+		text, err := os.ReadFile("../../../deploy/nats/" + file)
+		if err != nil {
+			s.T.Fatal(err)
+		}
+		if file == name {
+			text = replaced(s.T, text, "0.0.0.0:4222", client)
+			text = replaced(s.T, text, "127.0.0.1:8222", fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(s.T)))
+			text = replaced(s.T, text, "/data", s.T.TempDir())
+		}
+		if s.Edit != nil {
+			text = []byte(s.Edit(string(text)))
+		}
+		if cluster != "" && file == name {
+			text = replaced(s.T, text, "0.0.0.0:6222", cluster)
+		}
+		if err := os.WriteFile(filepath.Join(folder, file), text, 0o600); err != nil {
+			s.T.Fatal(err)
+		}
+	}
+	return testproc.Start(s.T, s.ServerEnv, testproc.Binary(s.T, "nats-server"), "--config", filepath.Join(folder, name))
+}
+
+// startOneServer starts the server of server.conf, and startThree those of cluster.conf.
+func startOneServer(s *testsite.Site) {
+	s.T.Helper()
+	startConfigured(s, "server.conf", strings.TrimPrefix(s.NATSURL, "nats://"), "")
+	s.Connect()
+}
+
+func startThreeServers(s *testsite.Site) (servers []*testproc.Process) {
+	s.T.Helper()
+	var clients, clusters, routes []string
+	for range nodes {
+		clients = append(clients, fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(s.T)))
+		clusters = append(clusters, fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(s.T)))
+		routes = append(routes, "nats://cluster:SECRET-cluster@"+clusters[len(clusters)-1])
+	}
+	s.NATSURL = "nats://" + strings.Join(clients, ",nats://")
+	s.ServerEnv = append(s.ServerEnv, "NATS_ROUTES=["+strings.Join(routes, ", ")+"]")
+	for i := range nodes {
+		s.ServerEnv = append(s.ServerEnv, fmt.Sprintf("NATS_SERVER_NAME=nats-%d", i)) // the last one counts
+		servers = append(servers, startConfigured(s, "cluster.conf", clients[i], clusters[i]))
+	}
+	s.Connect()
+	return servers
+}
+
+func replaced(t testing.TB, text []byte, old, with string) []byte {
+	t.Helper()
+	if !bytes.Contains(text, []byte(old)) {
+		t.Fatalf("no %s in deploy/nats", old)
+	}
+	return bytes.ReplaceAll(text, []byte(old), []byte(with))
+}

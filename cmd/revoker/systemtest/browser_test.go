@@ -1,0 +1,319 @@
+//go:build tools
+
+package systemtest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/nats-io/nats.go"
+
+	"revoker/internal/testproc"
+	"revoker/internal/testsite"
+	"revoker/worker/authlete/sim"
+)
+
+// screenshots is where the pictures of the page go, for whoever wants to look at them; git ignores it.
+const screenshots = "screenshots"
+
+// tab is a page in a real browser.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu     sync.Mutex
+	errors []string
+}
+
+// openTab starts a browser with the page. What the page's scripts complain of fails the test.
+func openTab(t *testing.T, page string, width, height int64) *tab {
+	t.Helper()
+	browser := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			browser = path
+			break
+		}
+	}
+	if browser == "" {
+		t.Fatal("no browser: install Debian's chromium")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(browser), chromedp.NoSandbox,
+		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
+	allocator, end := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(end)
+	ctx, cancel := chromedp.NewContext(allocator, chromedp.WithErrorf(t.Logf)) // it does not know all that the browser tells
+	t.Cleanup(cancel)
+	ctx, cancel = context.WithTimeout(ctx, 2*testproc.Timeout)
+	t.Cleanup(cancel)
+	b := &tab{t: t, ctx: ctx}
+	chromedp.ListenTarget(ctx, func(event any) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		switch e := event.(type) {
+		case *runtime.EventExceptionThrown:
+			b.errors = append(b.errors, e.ExceptionDetails.Error())
+		case *runtime.EventConsoleAPICalled:
+			if e.Type == runtime.APITypeError {
+				b.errors = append(b.errors, fmt.Sprint(e.Args))
+			}
+		}
+	})
+	b.run(chromedp.EmulateViewport(width, height), chromedp.Navigate(page), chromedp.WaitVisible(`body[data-link=live]`))
+	t.Cleanup(func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if len(b.errors) > 0 {
+			t.Errorf("the page's scripts complain: %q", b.errors)
+		}
+	})
+	return b
+}
+
+func (b *tab) run(actions ...chromedp.Action) {
+	b.t.Helper()
+	if err := chromedp.Run(b.ctx, actions...); err != nil {
+		b.picture("failed")
+		b.t.Fatal(err)
+	}
+}
+
+func (b *tab) text(selector string) (text string) {
+	b.t.Helper()
+	b.run(chromedp.Text(selector, &text, chromedp.ByQuery))
+	return text
+}
+
+func (b *tab) waitText(selector, part string) {
+	b.t.Helper()
+	testproc.WaitFor(b.t, fmt.Sprintf("%q in %s", part, selector), func() bool { return strings.Contains(b.text(selector), part) })
+}
+
+func (b *tab) eval(script string) (result any) {
+	b.t.Helper()
+	b.run(chromedp.Evaluate(script, &result))
+	return result
+}
+
+func (b *tab) click(selector string) {
+	b.t.Helper()
+	b.run(chromedp.Click(selector, chromedp.ByQuery, chromedp.NodeVisible))
+}
+
+// picture writes a screenshot.
+func (b *tab) picture(name string) {
+	b.t.Helper()
+	var png []byte
+	if err := chromedp.Run(b.ctx, chromedp.FullScreenshot(&png, 100)); err != nil {
+		b.t.Logf("no picture: %v", err)
+		return
+	}
+	if err := os.MkdirAll(screenshots, 0o755); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(screenshots, name+".png"), png, 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// audit holds the page as it is now against axe-core's rules: WCAG 2.2 at level AA, and its advice. AXE_CORE names axe.min.js.
+func (b *tab) audit(state string) {
+	b.t.Helper()
+	axe, err := os.ReadFile(os.Getenv("AXE_CORE"))
+	if err != nil {
+		b.t.Fatalf("axe-core (AXE_CORE, from npm): %v", err)
+	}
+	const run = `axe.run().then(({violations}) => violations.map(v => v.id + ", " + v.nodes.length + " times: " + v.nodes[0].failureSummary + "\n" + v.nodes[0].html))`
+	var violations []string
+	b.run(chromedp.Evaluate(string(axe), nil), chromedp.Evaluate(run, &violations, func(p *runtime.EvaluateParams) *runtime.EvaluateParams {
+		return p.WithAwaitPromise(true)
+	}))
+	for _, violation := range violations {
+		b.t.Errorf("%s: %s", state, violation)
+	}
+}
+
+func (b *tab) scheme(name string) {
+	b.t.Helper()
+	b.run(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}))
+}
+
+func (b *tab) signIn() {
+	b.t.Helper()
+	b.click("#sign")
+	b.audit("sign-in")
+	b.run(chromedp.SendKeys("#sign-in-form [name=token]", consoleToken+"\r", chromedp.ByQuery), chromedp.WaitNotVisible("#sign-in", chromedp.ByQuery))
+	b.waitText("#sign", "Sign out")
+}
+
+// An operator watches a live run, finds a dead letter, signs in, replays it, and it is gone.
+func TestThePageShowsARunAndReplaysALetter(t *testing.T) {
+	s := testsite.New(t, testsite.Simulator{Bad: 2, Failing: 5, Latency: 10 * time.Millisecond})
+	s.StartNATS()
+	_, page := pageOf(s)
+	b := openTab(t, page, 1400, 1000)
+	b.waitText("#breaker", "closed")
+	b.waitText("#letters-empty", "No dead letters")
+	b.picture("empty")
+	b.audit("empty")
+	s.Publish(0, 2000)
+	s.WaitDone()
+	b.waitText("#settled tbody", "revoked")
+	b.waitText("#dead", "40")
+	b.waitText("#letters-count", "40 dead letters")
+	b.waitText("#groups", "CALLER_ERROR")
+	if b.eval(`document.querySelectorAll('#plot-rate canvas').length`) != 1.0 || !strings.Contains(b.text("#plot-rate-now"), "/s") {
+		t.Error("no plot")
+	}
+	b.picture("live")
+	b.audit("live")
+	if b.eval(`document.querySelector('#letters-actions').hidden`) != true {
+		t.Error("actions are offered to somebody who is not signed in")
+	}
+	b.click("#letters-table tbody tr:first-child button.open")
+	b.waitText("#detail-body", "Sign in to see them.")
+	if text := b.text("#detail-body"); strings.Contains(text, "SECRET") {
+		t.Errorf("a session ID is shown to anybody: %s", text)
+	}
+	b.picture("detail")
+	b.audit("detail")
+	b.click("#detail [data-close]")
+	b.signIn()
+	b.click("#letters-table tbody tr:first-child input")
+	b.click("#letters-actions [data-act=discard][data-on=chosen]")
+	b.waitText("#confirm-title", "Discard 1 dead letter?")
+	b.picture("confirm")
+	b.audit("confirm")
+	b.click("#confirm-yes")
+	b.waitText("#confirm-progress", "1 discarded.")
+	b.click("#confirm-no")
+	b.waitText("#letters-count", "39 dead letters")
+	b.click("#letters-actions [data-act=replay][data-on=all]")
+	b.waitText("#confirm-title", "Replay 39 dead letters?")
+	b.click("#confirm-yes")
+	b.waitText("#confirm-progress", "39 replayed.")
+	b.click("#confirm-no")
+	testproc.WaitFor(t, "new letters of the replayed events", func() bool {
+		stream, err := s.JS.Stream(s.Deadline(), "SESSIONS_DLQ")
+		return err == nil && stream.CachedInfo().State.Msgs == 39 && stream.CachedInfo().State.LastSeq == 79
+	})
+	b.scheme("dark")
+	if b.eval(`plots.every(p => p.plot.scales.x.max - p.plot.scales.x.min === windowSeconds)`) != true {
+		t.Error("the plots lost their window with the theme")
+	}
+	b.picture("dark")
+	b.audit("dark")
+}
+
+// What a publisher or the API puts into a letter is text on the page, whatever it looks like.
+func TestThePageShowsHostileTextAsText(t *testing.T) {
+	const script = `<script>window.hacked=1</script><img src=x onerror="window.hacked=1">`
+	s := testsite.New(t, testsite.Simulator{})
+	s.StartNATS()
+	_, page := pageOf(s)
+	s.Control("POST", "/sim/outage", sim.OutageRequest{Answer: sim.Answer{Kind: sim.Raw, ContentType: "application/json",
+		Body: string(encoded(t, map[string]string{"action": "CALLER_ERROR", "resultCode": script, "resultMessage": script}))}})
+	payload := encoded(t, map[string]string{"sessionId": "SECRET-" + script, "reason": script})
+	if _, err := s.JS.PublishMsg(s.Deadline(), &nats.Msg{Subject: "session.ended", Header: nats.Header{"X-Note": {script}}, Data: payload}); err != nil {
+		t.Fatal(err)
+	}
+	s.WaitDone()
+	b := openTab(t, page, 1400, 1000)
+	b.signIn()
+	b.waitText("#letters-count", "1 dead letter")
+	b.click("#letters-table tbody tr:first-child button.open")
+	b.waitText("#detail-body", "X-Note: "+script)
+	b.waitText("#detail-body", "SECRET-")
+	b.picture("hostile")
+	if b.eval(`window.hacked === undefined && document.querySelectorAll('main img, dialog img, main script').length === 0`) != true {
+		t.Error("text of a letter became a part of the page")
+	}
+}
+
+// The page says so when the breaker opens, when the fleet is paused, and when the worker is gone; and it fits a phone.
+func TestThePageTellsWhatIsWrong(t *testing.T) {
+	s := testsite.New(t, testsite.Simulator{})
+	s.StartNATS()
+	worker, page := pageOf(s, "REVOKER_BREAKER_FAILURES=3")
+	b := openTab(t, page, 390, 844)
+	if overflow := b.eval(`document.documentElement.scrollWidth > window.innerWidth`); overflow != false {
+		t.Error("the page is wider than a phone")
+	}
+	b.picture("phone")
+	b.audit("phone")
+	s.Control("POST", "/sim/outage", sim.OutageRequest{Answer: sim.Answer{Kind: sim.Unavailable}})
+	s.Publish(0, 200)
+	b.run(chromedp.WaitVisible(`#card-breaker[data-state=open]`, chromedp.ByQuery))
+	b.waitText("#breaker-note", "HTTP 503")
+	b.picture("breaker-open")
+	b.audit("breaker open")
+	s.Control("DELETE", "/sim/outage", nil)
+	b.run(chromedp.WaitVisible(`#card-breaker[data-state=closed]`, chromedp.ByQuery))
+	b.signIn()
+	b.click("#pause")
+	b.audit("pausing")
+	b.click("#pause-form button[type=submit]")
+	b.waitText("#notice", "paused until")
+	b.picture("paused")
+	b.audit("paused")
+	testproc.WaitFor(t, "pause", func() bool { return s.Info().Paused })
+	b.click("#pause")
+	testproc.WaitFor(t, "resumption", func() bool { return !s.Info().Paused })
+	_ = worker.Cmd.Process.Kill()
+	b.run(chromedp.WaitVisible(`body[data-link=lost]`, chromedp.ByQuery))
+	b.waitText("#notice", "No answer from this worker")
+	b.picture("disconnected")
+	b.audit("disconnected")
+}
+
+// The page lists a service that is held back. While CALLER_ERROR holds events back, an operator has a button that lets them go.
+func TestThePageShowsWhatIsHeldBack(t *testing.T) {
+	s := testsite.New(t, testsite.Simulator{Bad: 100})
+	s.StartNATS()
+	_, page := pageOf(s, "REVOKER_CALLER_ERROR_BRAKE=5", "REVOKER_ALLOWED_SERVICE_IDS=77", "REVOKER_CONCURRENCY=2")
+	b := openTab(t, page, 1400, 1000)
+	if b.eval(`document.querySelector('#held').hidden && document.querySelector('#let-go').hidden`) != true {
+		t.Error("something is shown as held back before anything is")
+	}
+	if _, err := s.JS.Publish(s.Deadline(), "session.ended", []byte(`{"sessionId":"SECRET-foreign-1","serviceId":"77"}`)); err != nil {
+		t.Fatal(err)
+	}
+	b.run(chromedp.WaitVisible("#held", chromedp.ByQuery))
+	b.waitText("#held-table tbody", "REVOKER_ALLOWED_SERVICE_IDS")
+	if text := b.text("#held-table tbody"); !strings.HasPrefix(text, "77") || strings.Contains(text, "SECRET") {
+		t.Errorf("the service: %s", text)
+	}
+	b.audit("held service")
+	s.Publish(0, 50)
+	b.waitText("#notice", "CALLER_ERROR for many sessions in a row")
+	if b.eval(`document.querySelector('#let-go').hidden`) != true {
+		t.Error("the button is offered to somebody who is not signed in")
+	}
+	b.signIn()
+	b.run(chromedp.WaitVisible("#let-go", chromedp.ByQuery))
+	b.picture("held")
+	b.audit("braked")
+	b.click("#let-go")
+	testproc.WaitFor(t, "all dead letters", func() bool { return len(s.DeadLetters("CALLER_ERROR")) == 50 })
+	b.run(chromedp.WaitNotVisible("#let-go", chromedp.ByQuery))
+}
+
+func encoded(t *testing.T, value any) []byte {
+	t.Helper()
+	text, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}

@@ -1,0 +1,208 @@
+package systemtest
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"revoker/internal/testproc"
+	"revoker/internal/testsite"
+	"revoker/worker/authlete/sim"
+)
+
+var (
+	chaosDuration = flag.Duration("chaos.duration", 10*time.Second, "how long faults are injected, for each seed")
+	chaosSeed     = flag.Uint64("chaos.seed", 0, "the one seed to run; 0 for a fixed set")
+)
+
+// TestChaos injects random faults into real processes while events are published, then holds what the API and the
+// dead-letter stream saw against the promise. A seed gives the same faults in the same order.
+func TestChaos(t *testing.T) {
+	t.Parallel()
+	seeds := []uint64{1, 2}
+	if *chaosSeed != 0 {
+		seeds = []uint64{*chaosSeed}
+	}
+	for _, seed := range seeds {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			t.Parallel()
+			newChaos(t, seed).run()
+		})
+	}
+}
+
+// chaos is two workers, a NATS server and the API, each a process, with relays between them that can fail.
+type chaos struct {
+	*testsite.Site
+	random  *rand.Rand
+	server  *testproc.Process
+	workers [2]*testproc.Process
+	toNATS  *relay
+	toAPI   *relay
+	faults  int
+	stored  int // events whose storing the stream has confirmed
+}
+
+func newChaos(t *testing.T, seed uint64) *chaos {
+	c := &chaos{Site: testsite.New(t, testsite.Simulator{Failing: 5, Bad: 1, Latency: 3 * time.Millisecond, Jitter: 4 * time.Millisecond}), random: rand.New(rand.NewPCG(seed, seed))}
+	c.server = c.StartNATS()
+	c.toNATS = newRelay(t, strings.TrimPrefix(c.NATSURL, "nats://"))
+	c.toAPI = newRelay(t, strings.TrimPrefix(c.APIURL, "http://"))
+	for i := range c.workers {
+		c.startWorkerAt(i)
+	}
+	testproc.WaitFor(t, "stream", func() bool {
+		_, err := c.JS.Stream(c.Deadline(), "SESSIONS")
+		return err == nil
+	})
+	return c
+}
+
+// startWorkerAt starts a worker behind the relays; it may find NATS away.
+func (c *chaos) startWorkerAt(i int) {
+	env := c.Env("NATS_URL=nats://"+c.toNATS.addr, "AUTHLETE_BASE_URL=http://"+c.toAPI.addr, "REVOKER_ACK_WAIT=2s", "REVOKER_REQUEST_TIMEOUT=2s", "REVOKER_LOG_LEVEL=info")
+	c.workers[i] = testproc.Start(c.T, env, testproc.Binary(c.T, "revoker"), "run")
+}
+
+func (c *chaos) run() {
+	ctx, cancel := context.WithTimeout(context.Background(), *chaosDuration)
+	defer cancel()
+	var publishing sync.WaitGroup
+	publishing.Go(func() { c.publishUntil(ctx) })
+	for ctx.Err() == nil {
+		c.fault()
+		c.sleep(200*time.Millisecond, time.Second)
+	}
+	publishing.Wait()
+	for _, w := range c.workers {
+		if !w.Running() {
+			c.T.Errorf("a worker ended by itself:\n%s", w.Stderr.String())
+		}
+	}
+	c.check()
+}
+
+// sleep is part of a fault's course.
+func (c *chaos) sleep(least, most time.Duration) {
+	time.Sleep(least + time.Duration(c.random.Int64N(int64(most-least))))
+}
+
+// fault injects one fault and heals it.
+func (c *chaos) fault() {
+	kinds := []struct {
+		name string
+		do   func()
+	}{
+		{"kill -9 of a worker", func() { c.endWorker(syscall.SIGKILL) }},
+		{"SIGTERM of a worker", func() { c.endWorker(syscall.SIGTERM) }},
+		{"kill -9 of the NATS server", c.killNATS},
+		{"connections to NATS cut", c.toNATS.cut},
+		{"connections to NATS silent", func() { c.silent(c.toNATS) }},
+		{"connections to the API cut", c.toAPI.cut},
+		{"connections to the API silent", func() { c.silent(c.toAPI) }},
+		{"API down", func() { c.outage(sim.Answer{Kind: sim.Unavailable}) }},
+		{"API answers SERVER_ERROR", func() { c.outage(sim.Answer{Kind: sim.ServerError}) }},
+		{"API asks for time", func() { c.outage(sim.Answer{Kind: sim.TooMany, RetryAfter: "1"}) }},
+		{"API slow", func() { c.outage(sim.Answer{Delay: time.Second}) }},
+		{"API cuts its answers", func() { c.outage(sim.Answer{Kind: sim.CutBody}) }},
+		{"token swapped", c.swapToken},
+	}
+	kind := kinds[c.random.IntN(len(kinds))]
+	c.T.Logf("%s fault: %s", time.Now().Format("15:04:05.000"), kind.name)
+	kind.do()
+	c.faults++
+}
+
+func (c *chaos) endWorker(signal syscall.Signal) {
+	i := c.random.IntN(len(c.workers))
+	c.workers[i].Signal(signal)
+	if code := c.workers[i].Wait(); signal == syscall.SIGTERM && code != 0 {
+		c.T.Errorf("exit code %d after SIGTERM:\n%s", code, c.workers[i].Stderr.String())
+	}
+	c.startWorkerAt(i)
+}
+
+func (c *chaos) killNATS() {
+	c.server.Signal(syscall.SIGKILL)
+	c.server.Wait()
+	c.sleep(100*time.Millisecond, time.Second)
+	c.server = testproc.Start(c.T, nil, testproc.Binary(c.T, "nats-server"), c.server.Cmd.Args[1:]...)
+}
+
+func (c *chaos) silent(r *relay) {
+	r.blackHole()
+	c.sleep(500*time.Millisecond, 2500*time.Millisecond)
+	r.heal()
+}
+
+func (c *chaos) outage(answer sim.Answer) {
+	c.Control(http.MethodPost, "/sim/outage", sim.OutageRequest{Answer: answer})
+	c.sleep(500*time.Millisecond, 2500*time.Millisecond)
+	c.Control(http.MethodDelete, "/sim/outage", nil)
+}
+
+func (c *chaos) swapToken() {
+	c.Control(http.MethodPut, "/sim/token", "another")
+	c.sleep(500*time.Millisecond, 1500*time.Millisecond)
+	c.Control(http.MethodPut, "/sim/token", testsite.Token)
+}
+
+// publishUntil stores some hundred events a second until ctx is done, each again until the stream has confirmed it.
+func (c *chaos) publishUntil(ctx context.Context) {
+	ticker := time.NewTicker(3 * time.Millisecond)
+	defer ticker.Stop()
+	for ctx.Err() == nil {
+		<-ticker.C
+		id := fmt.Sprintf("SECRET-session-%d", c.stored)
+		for try := 0; ; try++ {
+			attempt, cancel := context.WithTimeout(context.Background(), time.Second)
+			_, err := c.JS.Publish(attempt, "session.ended", fmt.Appendf(nil, `{"sessionId":%q}`, id), jetstream.WithMsgID(id))
+			cancel()
+			if err == nil {
+				break
+			}
+			if try > 60 {
+				c.T.Errorf("publishing: %v", err)
+				return
+			}
+		}
+		c.stored++
+	}
+}
+
+// check holds the outcome against the promise, from the outside.
+func (c *chaos) check() {
+	c.WaitDone()
+	sessions, letters, most, calls := c.Sessions(), c.DeadLetters("CALLER_ERROR"), 0, 0
+	for i := range c.stored {
+		id := fmt.Sprintf("SECRET-session-%d", i)
+		session, letters := sessions[id], letters[fmt.Sprintf(`{"sessionId":%q}`, id)]
+		want := 0
+		if c.Sim.Kind(id) == sim.CallerError {
+			want = 1
+		}
+		if letters != want || session.Revoked() == (want == 1) {
+			c.T.Errorf("%s: revoked %v, %d dead letters, %d calls", id, session.Revoked(), letters, len(session.Calls))
+		}
+		most, calls = max(most, len(session.Calls)), calls+len(session.Calls)
+	}
+	// A fault costs a session its call in flight and perhaps one more; what is beyond would be a loop.
+	if bound := testsite.Failures + 1 + 2*c.faults; most > bound {
+		c.T.Errorf("a session was called %d times, want at most %d", most, bound)
+	}
+	for _, w := range c.workers {
+		if strings.Contains(w.Stderr.String(), "SECRET") {
+			c.T.Error("a secret is in the log")
+		}
+	}
+	c.T.Logf("%d events, %d faults, %.2f calls a session, at most %d", c.stored, c.faults, float64(calls)/float64(c.stored), most)
+}

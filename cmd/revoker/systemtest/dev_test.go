@@ -1,0 +1,104 @@
+package systemtest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"revoker/internal/testproc"
+)
+
+var devServer = regexp.MustCompile(`NATS  (nats://\S+)`)
+
+func startDev(t *testing.T, env []string, args ...string) (p *testproc.Process, natsURL string) {
+	t.Helper()
+	p = testproc.Start(t, env, testproc.Binary(t, "revoker"), append([]string{"dev"}, args...)...)
+	testproc.WaitFor(t, "dev's introduction", func() bool {
+		if !p.Running() {
+			t.Fatalf("dev ended:\n%s%s", p.Stdout.String(), p.Stderr.String())
+		}
+		if found := devServer.FindStringSubmatch(p.Stdout.String()); found != nil {
+			natsURL = found[1]
+		}
+		return natsURL != ""
+	})
+	return p, natsURL
+}
+
+// publishTo publishes as `nats pub` does, once the stream is there.
+func publishTo(t *testing.T, natsURL, payload string) {
+	t.Helper()
+	nc, err := nats.Connect(natsURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	testproc.WaitFor(t, "stream", func() bool {
+		_, err := nc.Request("session.ended", []byte(payload), testproc.Timeout)
+		return err == nil
+	})
+}
+
+func TestDevShowsTheJob(t *testing.T) {
+	t.Parallel()
+	// Settings of a real installation must not reach it.
+	p, natsURL := startDev(t, []string{"NATS_URL=nats://127.0.0.1:1", "AUTHLETE_BASE_URL=https://us.authlete.com", "AUTHLETE_BEARER=SECRET"}, "--port", "0", "--rate", "50")
+	publishTo(t, natsURL, `{"sessionId":"abc"}`)
+	for _, want := range []string{
+		"revoked      ba7816bf8f01  2 tokens deleted", "SERVER_ERROR (HTTP 500, A503101); attempt 2, again in", "tokens deleted; attempt 3",
+		"CALLER_ERROR: the logout API answered CALLER_ERROR (HTTP 400, A503201)", "INVALID_EVENT: the payload has no sessionId",
+	} {
+		testproc.WaitFor(t, want, func() bool { return strings.Contains(p.Stdout.String(), want) })
+	}
+	p.Signal(os.Interrupt)
+	if code := p.Wait(); code != 0 {
+		t.Errorf("exit code %d:\n%s", code, p.Stderr.String())
+	}
+	if summary := regexp.MustCompile(`\nIn \d+s: \d+ sessions revoked, \d+ tokens deleted, \d+ attempts to retry, \d+ dead letters on dlq\.session\.ended, \d+ events? left\.\n$`); !summary.MatchString(p.Stdout.String()) {
+		t.Errorf("no summary in\n%s", p.Stdout.String())
+	}
+	if strings.Contains(p.Stdout.String()+p.Stderr.String(), "SECRET") {
+		t.Error("a secret of the environment is printed")
+	}
+}
+
+func TestDevKeepsItsStreamsInAFolder(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	p, natsURL := startDev(t, nil, "--port", "0", "--rate", "0", "--data", folder)
+	publishTo(t, natsURL, `no event`)
+	testproc.WaitFor(t, "dead letter", func() bool { return strings.Contains(p.Stdout.String(), "INVALID_EVENT") })
+	p.Signal(os.Interrupt)
+	p.Wait()
+	_, natsURL = startDev(t, nil, "--port", "0", "--rate", "0", "--data", folder)
+	nc, err := nats.Connect(natsURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	reply, err := nc.Request("$JS.API.STREAM.INFO.SESSIONS_DLQ", nil, testproc.Timeout)
+	if err != nil || !strings.Contains(string(reply.Data), `"messages":1,`) {
+		t.Errorf("the dead letter is not there any more: %v %s", err, reply.Data)
+	}
+}
+
+func TestDevSaysThatAPortIsTaken(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	p := testproc.Start(t, nil, testproc.Binary(t, "revoker"), "dev", "--port", fmt.Sprint(listener.Addr().(*net.TCPAddr).Port))
+	if code := p.Wait(); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	if text := p.Stderr.String(); !strings.Contains(text, "address already in use") || !strings.Contains(text, "--port") {
+		t.Errorf("got %q", text)
+	}
+}

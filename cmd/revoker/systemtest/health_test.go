@@ -1,0 +1,92 @@
+package systemtest
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"revoker/cmd/revoker/exit"
+	"revoker/internal/testproc"
+	"revoker/internal/testsite"
+	"revoker/worker/ops"
+)
+
+func TestBadConfigurationIsReportedWhole(t *testing.T) {
+	t.Parallel()
+	p := testproc.Start(t, []string{"REVOKER_CONCURRENCY=many", "REVOKER_TYPO=1", "NATS_USER=SECRET", "AUTHLETE_BASE_URL=http://SECRET.example.com"}, testproc.Binary(t, "revoker"), "run")
+	if code := p.Wait(); code != exit.CodeConfiguration {
+		t.Errorf("exit code %d, want %d", code, exit.CodeConfiguration)
+	}
+	text := p.Stderr.String()
+	for _, want := range []string{"REVOKER_CONCURRENCY:", "REVOKER_TYPO:", "NATS_USER, NATS_PASSWORD:", "AUTHLETE_BASE_URL: http://", "AUTHLETE_SERVICE_ID: required", "AUTHLETE_BEARER: required"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in:\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "SECRET") || strings.Contains(text, "many") {
+		t.Errorf("a value is quoted:\n%s", text)
+	}
+}
+
+var opsAddress = regexp.MustCompile(`"msg":"serving health endpoints","address":"([^"]+)"`)
+
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	s := testsite.New(t, testsite.Simulator{})
+	w := testproc.Start(t, s.Env(), testproc.Binary(t, "revoker"), "run")
+	testproc.WaitFor(t, "health endpoints", func() bool { return opsAddress.MatchString(w.Stderr.String()) })
+	base := "http://" + opsAddress.FindStringSubmatch(w.Stderr.String())[1]
+	ready := func() (int, ops.Readiness) {
+		response, err := http.Get(base + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		var r ops.Readiness
+		if err := json.NewDecoder(response.Body).Decode(&r); err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, r
+	}
+	if status, r := ready(); status != 503 || r.Ready || r.Conditions[0].Reason != "not connected to NATS" {
+		t.Errorf("without NATS: %d %+v", status, r)
+	}
+	asks := func(want int, words string, args ...string) {
+		t.Helper()
+		p := testproc.Start(t, []string{"REVOKER_OPS_ADDR=" + strings.TrimPrefix(base, "http://")}, testproc.Binary(t, "revoker"), append([]string{"health"}, args...)...)
+		if code := p.Wait(); code != want || !strings.Contains(p.Stdout.String()+p.Stderr.String(), words) {
+			t.Errorf("health %v: exit code %d, want %d: %s%s", args, code, want, p.Stdout.String(), p.Stderr.String())
+		}
+	}
+	asks(1, "not connected to NATS")
+	asks(0, "alive", "--live")
+	s.StartNATS()
+	testproc.WaitFor(t, "readiness", func() bool { status, r := ready(); return status == 200 && r.Ready })
+	asks(0, "consumer        ok")
+	// The API takes no token any more.
+	request, err := http.NewRequest(http.MethodPut, s.APIURL+"/sim/token", strings.NewReader(`"another"`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response, err := http.DefaultClient.Do(request); err != nil || response.StatusCode != 200 {
+		t.Fatalf("%v %v", response, err)
+	}
+	s.Publish(0, 1)
+	testproc.WaitFor(t, "misconfiguration", func() bool {
+		status, r := ready()
+		return status == 503 && slices.ContainsFunc(r.Conditions, func(c ops.Condition) bool { return strings.Contains(c.Reason, "AUTHLETE_BEARER") })
+	})
+	if response, err := http.Get(base + "/livez"); err != nil || response.StatusCode != 200 {
+		t.Errorf("livez: %v %v", response, err)
+	}
+	asks(1, "configuration   FAILS: the answer has no action (HTTP 401, A001203): look at AUTHLETE_BEARER")
+	w.Signal(os.Interrupt)
+	if code := w.Wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	asks(1, "connection refused", "--live")
+}

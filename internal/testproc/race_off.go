@@ -1,0 +1,5 @@
+//go:build !race
+
+package testproc
+
+var raceFlag []string

@@ -1,0 +1,103 @@
+package testsite
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"revoker/internal/testproc"
+	"revoker/worker/authlete/sim"
+)
+
+// Info is the state of the consumer.
+func (s *Site) Info() *jetstream.ConsumerInfo {
+	s.T.Helper()
+	consumer, err := s.JS.Consumer(s.Deadline(), "SESSIONS", "revoker")
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	return consumer.CachedInfo()
+}
+
+// WaitDone waits until every event of the stream is settled. The number pending alone would not do: it lags behind the
+// stream.
+func (s *Site) WaitDone() {
+	s.T.Helper()
+	stream, err := s.JS.Stream(s.Deadline(), "SESSIONS")
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	last := stream.CachedInfo().State.LastSeq
+	testproc.WaitFor(s.T, "end of the backlog", func() bool {
+		info := s.Info()
+		return info.Delivered.Stream >= last && info.NumPending == 0 && info.NumAckPending == 0
+	})
+}
+
+// Control steers the API's process.
+func (s *Site) Control(method, path string, body any) {
+	s.T.Helper()
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	request, err := http.NewRequest(method, s.APIURL+path, bytes.NewReader(encoded))
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	response.Body.Close()
+}
+
+// Sessions asks the API's process what it saw of each session.
+func (s *Site) Sessions() (sessions map[string]sim.Session) {
+	s.T.Helper()
+	s.ask("/sim/sessions", &sessions)
+	return sessions
+}
+
+// Calls asks the API's process how many calls began.
+func (s *Site) Calls() (n int) {
+	s.T.Helper()
+	s.ask("/sim/calls", &n)
+	return n
+}
+
+func (s *Site) ask(path string, answer any) {
+	s.T.Helper()
+	response, err := http.Get(s.APIURL + path)
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(answer); err != nil {
+		s.T.Fatal(err)
+	}
+}
+
+// DeadLetters counts the dead letters by payload, and fails for any that has not the reason.
+func (s *Site) DeadLetters(reason string) map[string]int {
+	s.T.Helper()
+	stream, err := s.JS.Stream(s.Deadline(), "SESSIONS_DLQ")
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	letters := map[string]int{}
+	state := stream.CachedInfo().State
+	for sequence := state.FirstSeq; state.Msgs > 0 && sequence <= state.LastSeq; sequence++ {
+		msg, err := stream.GetMsg(s.Deadline(), sequence)
+		if err != nil {
+			s.T.Fatal(err)
+		}
+		if got := msg.Header.Get("Revoker-Reason"); got != reason {
+			s.T.Errorf("a dead letter for %q, want %q", got, reason)
+		}
+		letters[string(msg.Data)]++
+	}
+	return letters
+}
