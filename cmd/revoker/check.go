@@ -164,7 +164,7 @@ func natsRemedy(err error) string {
 	return "look at NATS_URL and NATS_CONTEXT, at the server, and at the network between"
 }
 
-// writeFindings prints a line for each, and how to mend it below.
+// writeFindings prints a line for each finding, and how to fix it on the next line.
 func writeFindings(out io.Writer, list admin.Findings) error {
 	width := 0
 	for _, f := range list {

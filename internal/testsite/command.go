@@ -68,7 +68,7 @@ func (s *Site) Check(code int, env []string, args ...string) map[string]admin.Fi
 	for _, f := range answer.Findings {
 		found[f.Name] = f
 		if f.State != admin.OK && f.State != admin.Skipped && f.Remedy == "" {
-			s.T.Errorf("nothing says how to mend %+v", f)
+			s.T.Errorf("nothing says how to fix %+v", f)
 		}
 	}
 	return found

@@ -15,7 +15,7 @@ type choice struct {
 	missing []uint64 // sequences that were named one by one
 }
 
-// choose counts the letters, limit of them at the most if that is not 0.
+// choose counts the letters, but at most limit of them if that is not 0.
 func choose(letters letterSeq, selection dlq.Selection, limit int) (*choice, error) {
 	c := &choice{}
 	named := map[uint64]bool{}

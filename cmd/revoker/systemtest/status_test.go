@@ -114,7 +114,7 @@ func TestAnOperatorsAccount(t *testing.T) {
 	s.Says(0, operator, []string{"resume"}, "resumed")
 }
 
-// A worker that may not be asked is no worker in trouble, and what a reader may not see it says.
+// A worker that may not be asked logs no trouble. A reader that may not see something says so.
 func TestStatusWithRestrictedAccounts(t *testing.T) {
 	t.Parallel()
 	s := testsite.New(t, testsite.Simulator{})

@@ -63,7 +63,7 @@ func (ca *certificateAuthority) issue(address string, until time.Time) *tls.Cert
 }
 
 // An API that can't be reached, or can't be believed, is an outage: few calls, the reason in the log once, no dead letter. Once
-// it is mended the backlog drains without a restart.
+// it works again, the backlog drains without a restart.
 func TestAnAPIThatCannotBeBelievedIsAnOutage(t *testing.T) {
 	t.Parallel()
 	ca, stranger := newCertificateAuthority(t), newCertificateAuthority(t)
