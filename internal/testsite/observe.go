@@ -83,21 +83,33 @@ func (s *Site) ask(path string, answer any) {
 // DeadLetters counts the dead letters by payload, and fails for any that has not the reason.
 func (s *Site) DeadLetters(reason string) map[string]int {
 	s.T.Helper()
+	letters := map[string]int{}
+	for payload, reasons := range s.Reasons() {
+		for _, got := range reasons {
+			if got != reason {
+				s.T.Errorf("a dead letter for %q, want %q", got, reason)
+			}
+			letters[payload]++
+		}
+	}
+	return letters
+}
+
+// Reasons returns the reason of each dead letter, by payload.
+func (s *Site) Reasons() map[string][]string {
+	s.T.Helper()
 	stream, err := s.JS.Stream(s.Deadline(), "SESSIONS_DLQ")
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	letters := map[string]int{}
+	letters := map[string][]string{}
 	state := stream.CachedInfo().State
 	for sequence := state.FirstSeq; state.Msgs > 0 && sequence <= state.LastSeq; sequence++ {
 		msg, err := stream.GetMsg(s.Deadline(), sequence)
 		if err != nil {
 			s.T.Fatal(err)
 		}
-		if got := msg.Header.Get("Revoker-Reason"); got != reason {
-			s.T.Errorf("a dead letter for %q, want %q", got, reason)
-		}
-		letters[string(msg.Data)]++
+		letters[string(msg.Data)] = append(letters[string(msg.Data)], msg.Header.Get("Revoker-Reason"))
 	}
 	return letters
 }

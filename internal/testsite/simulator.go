@@ -23,6 +23,8 @@ type Simulator struct {
 	Failing, Bad int // percent
 	// Of the first 2 × Crowd sessions every other one answers SERVER_ERROR for ever.
 	Crowd int
+	// Of so many sessions the last one answers SERVER_ERROR for ever; none if it is 0.
+	Cursed int
 }
 
 // What the simulated API takes.
@@ -37,13 +39,16 @@ func number(id string) (n int) {
 	return n
 }
 
-// hopeless tells whether a session is one of the crowd.
-func (s Simulator) hopeless(id string) bool { return number(id) < 2*s.Crowd && number(id)%2 == 0 }
+// Hopeless tells whether a session is one of the crowd or cursed: it answers SERVER_ERROR for ever.
+func (s Simulator) Hopeless(id string) bool {
+	n := number(id)
+	return n < 2*s.Crowd && n%2 == 0 || s.Cursed > 0 && n%s.Cursed == s.Cursed-1
+}
 
 // Kind tells how a session of this test answers.
 func (s Simulator) Kind(id string) sim.Kind {
 	switch n := number(id) % 100; {
-	case s.hopeless(id):
+	case s.Hopeless(id):
 		return sim.ServerError
 	case n < s.Failing:
 		return sim.ServerError
@@ -77,7 +82,7 @@ func simulate(options string, in io.Reader, out io.Writer) int {
 		Token: Token, Services: []string{ServiceID}, Tokens: 2, Latency: s.Latency, Jitter: s.Jitter,
 		Rule: func(id string, attempt int) sim.Answer {
 			kind := s.Kind(id)
-			if kind == sim.ServerError && attempt > Failures && !s.hopeless(id) {
+			if kind == sim.ServerError && attempt > Failures && !s.Hopeless(id) {
 				kind = sim.OK
 			}
 			return sim.Answer{Kind: kind}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"revoker/events"
 	"revoker/internal/testproc"
 	"revoker/internal/testsite"
 	"revoker/worker/authlete/sim"
@@ -53,7 +55,8 @@ type chaos struct {
 }
 
 func newChaos(t *testing.T, seed uint64) *chaos {
-	c := &chaos{Site: testsite.New(t, testsite.Simulator{Failing: 5, Bad: 1, Latency: 3 * time.Millisecond, Jitter: 4 * time.Millisecond}), random: rand.New(rand.NewPCG(seed, seed))}
+	api := testsite.Simulator{Failing: 5, Bad: 1, Cursed: 200, Latency: 3 * time.Millisecond, Jitter: 4 * time.Millisecond}
+	c := &chaos{Site: testsite.New(t, api), random: rand.New(rand.NewPCG(seed, seed))}
 	c.server = c.StartNATS()
 	c.toNATS = newRelay(t, strings.TrimPrefix(c.NATSURL, "nats://"))
 	c.toAPI = newRelay(t, strings.TrimPrefix(c.APIURL, "http://"))
@@ -67,9 +70,14 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 	return c
 }
 
-// startWorkerAt starts a worker behind the relays; it may find NATS away.
+// maxAttempts is one more than a session fails that is OK in the end.
+const maxAttempts = testsite.Failures + 1
+
+// startWorkerAt starts a worker behind the relays; it may find NATS away. Its limits are so low that many events pass them in an
+// outage. Attempts and age alone must not condemn them.
 func (c *chaos) startWorkerAt(i int) {
-	env := c.Env("NATS_URL=nats://"+c.toNATS.addr, "AUTHLETE_BASE_URL=http://"+c.toAPI.addr, "REVOKER_ACK_WAIT=2s", "REVOKER_REQUEST_TIMEOUT=2s", "REVOKER_LOG_LEVEL=info")
+	env := c.Env("NATS_URL=nats://"+c.toNATS.addr, "AUTHLETE_BASE_URL=http://"+c.toAPI.addr, "REVOKER_ACK_WAIT=2s", "REVOKER_REQUEST_TIMEOUT=2s", "REVOKER_LOG_LEVEL=info",
+		fmt.Sprintf("REVOKER_RETRY_MAX_ATTEMPTS=%d", maxAttempts), "REVOKER_RETRY_MAX_AGE=1s", "REVOKER_RETRY_MAX_INTERVAL=500ms")
 	c.workers[i] = testproc.Start(c.T, env, testproc.Binary(c.T, "revoker"), "run")
 }
 
@@ -156,11 +164,12 @@ func (c *chaos) swapToken() {
 	c.Control(http.MethodPut, "/sim/token", testsite.Token)
 }
 
-// publishUntil stores some hundred events a second until ctx is done, each again until the stream has confirmed it.
+// publishUntil stores some hundred events a second until ctx is done, each again until the stream has confirmed it. The last one
+// can be revoked: a session is condemned only while the API works for another, and the workers ask the API about the newest.
 func (c *chaos) publishUntil(ctx context.Context) {
 	ticker := time.NewTicker(3 * time.Millisecond)
 	defer ticker.Stop()
-	for ctx.Err() == nil {
+	for last := ""; ctx.Err() == nil || c.Sim.Kind(last) != sim.OK; {
 		<-ticker.C
 		id := fmt.Sprintf("SECRET-session-%d", c.stored)
 		for try := 0; ; try++ {
@@ -176,33 +185,55 @@ func (c *chaos) publishUntil(ctx context.Context) {
 			}
 		}
 		c.stored++
+		last = id
 	}
+}
+
+// reason is why a session must be on the dead-letter subject; empty if it must be revoked.
+func (c *chaos) reason(id string) string {
+	switch {
+	case c.Sim.Hopeless(id):
+		return events.ReasonRetriesExhausted
+	case c.Sim.Kind(id) == sim.CallerError:
+		return events.ReasonCallerError
+	}
+	return ""
 }
 
 // check holds the outcome against the promise, from the outside.
 func (c *chaos) check() {
 	c.WaitDone()
-	sessions, letters, most, calls := c.Sessions(), c.DeadLetters("CALLER_ERROR"), 0, 0
+	sessions, letters, most, calls := c.Sessions(), c.Reasons(), 0, 0
+	condemned := map[string]int{}
 	for i := range c.stored {
 		id := fmt.Sprintf("SECRET-session-%d", i)
-		session, letters := sessions[id], letters[fmt.Sprintf(`{"sessionId":%q}`, id)]
-		want := 0
-		if c.Sim.Kind(id) == sim.CallerError {
-			want = 1
+		session, reasons := sessions[id], letters[fmt.Sprintf(`{"sessionId":%q}`, id)]
+		var want []string
+		if reason := c.reason(id); reason != "" {
+			want = []string{reason}
+			condemned[reason]++
 		}
-		if letters != want || session.Revoked() == (want == 1) {
-			c.T.Errorf("%s: revoked %v, %d dead letters, %d calls", id, session.Revoked(), letters, len(session.Calls))
+		if !slices.Equal(reasons, want) || session.Revoked() != (want == nil) {
+			c.T.Errorf("%s: revoked %v, dead letters %v, want %v, %d calls", id, session.Revoked(), reasons, want, len(session.Calls))
 		}
-		most, calls = max(most, len(session.Calls)), calls+len(session.Calls)
+		calls += len(session.Calls)
+		if !c.Sim.Hopeless(id) && i < c.stored-1 { // the newest is asked about whenever a session is to be condemned
+			most = max(most, len(session.Calls))
+		}
 	}
 	// A fault costs a session its call in flight and perhaps one more; what is beyond would be a loop.
 	if bound := testsite.Failures + 1 + 2*c.faults; most > bound {
 		c.T.Errorf("a session was called %d times, want at most %d", most, bound)
+	}
+	for _, reason := range []string{events.ReasonCallerError, events.ReasonRetriesExhausted} {
+		if condemned[reason] == 0 {
+			c.T.Errorf("no session was to become a letter of %s: too few were published", reason)
+		}
 	}
 	for _, w := range c.workers {
 		if strings.Contains(w.Stderr.String(), "SECRET") {
 			c.T.Error("a secret is in the log")
 		}
 	}
-	c.T.Logf("%d events, %d faults, %.2f calls a session, at most %d", c.stored, c.faults, float64(calls)/float64(c.stored), most)
+	c.T.Logf("%d events, %d faults, dead letters %v, %.2f calls a session, at most %d", c.stored, c.faults, condemned, float64(calls)/float64(c.stored), most)
 }
