@@ -27,6 +27,7 @@ var ranges = map[string]struct {
 	"REVOKER_RETRY_MAX_ATTEMPTS":     {low: "1", high: "1000000", below: "0", above: "1000001"},
 	"REVOKER_RETRY_MAX_AGE":          {low: "0s", high: "8760h", below: "-1ns", above: "8760h1ns"},
 	"REVOKER_BREAKER_FAILURES":       {low: "1", high: "100000", below: "0", above: "100001"},
+	"REVOKER_CALLER_ERROR_BRAKE":     {low: "0", high: "1000000", below: "-1", above: "1000001"},
 	"REVOKER_BREAKER_PROBE_INTERVAL": {low: "10ms", high: "1h", below: "9999us", above: "1h1ns", companions: map[string]string{"REVOKER_BREAKER_MAX_PROBE_INTERVAL": "1h"}},
 	"REVOKER_BREAKER_MAX_PROBE_INTERVAL": {
 		low: "10ms", high: "1h", below: "9999us", above: "1h1ns", companions: map[string]string{"REVOKER_BREAKER_PROBE_INTERVAL": "10ms"},

@@ -31,4 +31,5 @@ func validSubject(s string) bool {
 	return true
 }
 
-func hasWildcard(subject string) bool { return strings.ContainsAny(subject, "*>") }
+// HasWildcard reports whether a subject, or a filter of subjects, stands for several.
+func HasWildcard(subject string) bool { return strings.ContainsAny(subject, "*>") }

@@ -81,8 +81,8 @@ func TestValidSubject(t *testing.T) {
 func TestHasWildcard(t *testing.T) {
 	t.Parallel()
 	for subject, want := range map[string]bool{"a.b": false, "a.*": true, "*.b": true, "a.>": true, ">": true} {
-		if got := hasWildcard(subject); got != want {
-			t.Errorf("hasWildcard(%q) = %v", subject, got)
+		if got := HasWildcard(subject); got != want {
+			t.Errorf("HasWildcard(%q) = %v", subject, got)
 		}
 	}
 }

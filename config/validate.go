@@ -82,7 +82,7 @@ func (c Config) validate() []error {
 	}
 	refuse(c.Stream == c.DeadLetterStream, "REVOKER_DEAD_LETTER_STREAM: must differ from REVOKER_STREAM")
 	refuse(!validSubject(c.Subject), "REVOKER_SUBJECT: not a NATS subject")
-	refuse(!validSubject(c.DeadLetterSubject) || hasWildcard(c.DeadLetterSubject),
+	refuse(!validSubject(c.DeadLetterSubject) || HasWildcard(c.DeadLetterSubject),
 		"REVOKER_DEAD_LETTER_SUBJECT: not a NATS subject without wildcards")
 	refuse(SubjectMatches(c.Subject, c.DeadLetterSubject),
 		"REVOKER_DEAD_LETTER_SUBJECT: REVOKER_SUBJECT matches it, so dead letters would be taken for events")
@@ -192,14 +192,14 @@ func (a API) validateBaseURL() error {
 		return errors.New("AUTHLETE_BASE_URL: not an https:// URL with a host")
 	case base.User != nil || strings.ContainsAny(a.BaseURL, "?#"):
 		return errors.New("AUTHLETE_BASE_URL: must have no user, query or fragment")
-	case base.Scheme == "http" && !loopback(base.Hostname()) && !a.AllowInsecureHTTP:
+	case base.Scheme == "http" && !Loopback(base.Hostname()) && !a.AllowInsecureHTTP:
 		return errors.New("AUTHLETE_BASE_URL: http:// would send the token and session IDs in clear; use https://, or set REVOKER_ALLOW_INSECURE_HTTP=true")
 	}
 	return nil
 }
 
-// loopback reports whether host can only be this machine.
-func loopback(host string) bool {
+// Loopback reports whether host can only be this machine.
+func Loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }

@@ -13,6 +13,7 @@ import (
 
 	"revoker/events"
 	"revoker/events/internal/eventstest"
+	"revoker/internal/testproc"
 )
 
 func (h *harness) bulk(t *testing.T, ctx context.Context, retryFor time.Duration) *events.BulkPublisher {
@@ -82,7 +83,7 @@ func TestBulkSendsAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventstest.WaitFor(t, "word of the full stream", func() bool {
+	testproc.WaitFor(t, "word of the full stream", func() bool {
 		return strings.Contains(strings.Join(h.Log.Lines(), "\n"), "maximum messages exceeded")
 	})
 	limits(10)
@@ -118,7 +119,7 @@ func TestBulkWithoutConfirmations(t *testing.T) {
 	}
 	silent(true)
 	publish(1, 4)
-	eventstest.WaitFor(t, "word of the silence", func() bool { return strings.Contains(strings.Join(h.Log.Lines(), "\n"), "sending it again") })
+	testproc.WaitFor(t, "word of the silence", func() bool { return strings.Contains(strings.Join(h.Log.Lines(), "\n"), "sending it again") })
 	silent(false)
 	publish(4, 5)
 	if err := bulk.Close(); err != nil {
@@ -185,7 +186,7 @@ func TestBulkInterrupted(t *testing.T) {
 	if err := bulk.Publish(events.Event{SessionID: "two"}, func(_ bool, err error) { failed <- err }); err != nil {
 		t.Fatal(err)
 	}
-	eventstest.WaitFor(t, "a second attempt", func() bool { return strings.Contains(strings.Join(h.Log.Lines(), "\n"), "sending it again") })
+	testproc.WaitFor(t, "a second attempt", func() bool { return strings.Contains(strings.Join(h.Log.Lines(), "\n"), "sending it again") })
 	cancel()
 	if err := <-failed; err == nil {
 		t.Error("the second was stored without a stream")

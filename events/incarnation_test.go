@@ -12,6 +12,7 @@ import (
 	"revoker/events"
 	"revoker/events/embedded"
 	"revoker/events/internal/eventstest"
+	"revoker/internal/testproc"
 )
 
 var settlements = map[string]func(*events.Delivery){
@@ -33,7 +34,7 @@ func TestAStreamThatIsRecreatedDuringACallLosesNothing(t *testing.T) {
 			old := h.Next(t, consumer)
 			h.Recreate(t)
 			theirs := h.Another(t)
-			eventstest.WaitFor(t, "report of the deletion", func() bool { return events.Ended(consumer) })
+			testproc.WaitFor(t, "report of the deletion", func() bool { return events.Ended(consumer) })
 			settle(old)
 			h.StillQueued(t, theirs)
 			d := h.NextRestored(t, consumer)
@@ -41,7 +42,7 @@ func TestAStreamThatIsRecreatedDuringACallLosesNothing(t *testing.T) {
 				t.Errorf("got %q, want the new event", d.Payload())
 			}
 			d.Ack()
-			eventstest.WaitFor(t, "settlement of the new event", func() bool { return h.Info(t).NumAckPending == 0 })
+			testproc.WaitFor(t, "settlement of the new event", func() bool { return h.Info(t).NumAckPending == 0 })
 			if text := strings.Join(h.Log.Lines(), "\n"); strings.Count(text, "are not settled") != 1 {
 				t.Errorf("the log does not say once that events in hand were not settled:\n%s", text)
 			}
@@ -61,12 +62,12 @@ func TestAConsumerThatIsRecreatedDuringACallLosesNothing(t *testing.T) {
 	}
 	h.CreateConsumer(t)
 	theirs := h.Another(t)
-	eventstest.WaitFor(t, "report of the deletion", func() bool { return events.Ended(consumer) })
+	testproc.WaitFor(t, "report of the deletion", func() bool { return events.Ended(consumer) })
 	old.Ack()
 	h.StillQueued(t, theirs)
 	d := h.NextRestored(t, consumer)
 	d.Ack()
-	eventstest.WaitFor(t, "settlement by the new consumer", func() bool { return h.Info(t).NumAckPending == 0 })
+	testproc.WaitFor(t, "settlement by the new consumer", func() bool { return h.Info(t).NumAckPending == 0 })
 }
 
 // The acknowledgement is put while the connection is cut, and a server without the stream's data comes back.
@@ -78,13 +79,13 @@ func TestAServerThatComesBackEmptyLosesNothing(t *testing.T) {
 	old := h.Next(t, consumer)
 	port := h.Port(t)
 	h.Server.Shutdown()
-	eventstest.WaitFor(t, "disconnection", func() bool { return !h.Conn.Connected() && !h.NC.IsConnected() })
+	testproc.WaitFor(t, "disconnection", func() bool { return !h.Conn.Connected() && !h.NC.IsConnected() })
 	old.Ack()
 	h.Start(t, port, t.TempDir())
 	h.Create(t)
 	h.Publish(t, &nats.Msg{Data: []byte("new")})
 	theirs := h.Another(t)
-	eventstest.WaitFor(t, "reconnection", h.Conn.Connected)
+	testproc.WaitFor(t, "reconnection", h.Conn.Connected)
 	h.StillQueued(t, theirs)
 }
 
@@ -100,10 +101,10 @@ func TestAcknowledgementsOutliveAReconnect(t *testing.T) {
 	d := h.Next(t, consumer)
 	port := h.Port(t)
 	h.Server.Shutdown()
-	eventstest.WaitFor(t, "disconnection", func() bool { return !h.Conn.Connected() })
+	testproc.WaitFor(t, "disconnection", func() bool { return !h.Conn.Connected() })
 	d.Ack()
 	h.Start(t, port, folder)
-	eventstest.WaitFor(t, "settlement", func() bool { return h.Info(t).NumAckPending == 0 })
+	testproc.WaitFor(t, "settlement", func() bool { return h.Info(t).NumAckPending == 0 })
 }
 
 // Somebody restored the stream from a backup, or the server lost its last state: the consumer counts anew.
@@ -120,7 +121,7 @@ func TestAConsumerWhoseNumbersGoBackwardsIsAnother(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "set back") {
 		t.Fatalf("the pull ended with %v", err)
 	}
-	eventstest.WaitFor(t, "redelivery", func() bool { return h.Info(t).NumAckPending == 1 })
+	testproc.WaitFor(t, "redelivery", func() bool { return h.Info(t).NumAckPending == 1 })
 	old.Ack()
 	if err := h.Conn.Flush(eventstest.Timeout); err != nil {
 		t.Error(err)
@@ -143,7 +144,7 @@ func TestAdvisoriesAreNotNeeded(t *testing.T) {
 	consumer, _ := h.Ensure(t)
 	h.Publish(t, &nats.Msg{Data: []byte("x")})
 	h.Next(t, consumer).Ack()
-	eventstest.WaitFor(t, "settlement", func() bool { return h.Info(t).NumAckPending == 0 })
+	testproc.WaitFor(t, "settlement", func() bool { return h.Info(t).NumAckPending == 0 })
 	for _, line := range h.Log.Lines() {
 		if strings.Contains(strings.ToLower(line), "violation") {
 			t.Errorf("logged: %s", line)

@@ -9,6 +9,7 @@ import (
 
 	"revoker/events"
 	"revoker/events/internal/eventstest"
+	"revoker/internal/testproc"
 )
 
 func (h *harness) plan(t *testing.T) events.Plan {
@@ -88,7 +89,7 @@ func TestAPlanChangesAStreamInPlace(t *testing.T) {
 				}
 				return info.State.Msgs
 			}
-			eventstest.WaitFor(t, "three messages", func() bool { return stored() == 3 })
+			testproc.WaitFor(t, "three messages", func() bool { return stored() == 3 })
 			plan := h.plan(t)
 			text := ""
 			for _, d := range plan.Objects[0].Differences {

@@ -12,6 +12,7 @@ import (
 
 	"revoker/events"
 	"revoker/events/internal/eventstest"
+	"revoker/internal/testproc"
 )
 
 func TestPullBringsWhatIsAskedForAndNoMore(t *testing.T) {
@@ -56,7 +57,7 @@ func TestSettlementsReachTheServer(t *testing.T) {
 	acked.Ack()
 	naked.Nak(time.Minute)
 	termed.Term("SOME_REASON")
-	eventstest.WaitFor(t, "settlement", func() bool { return h.Info(t).NumAckPending == 1 })
+	testproc.WaitFor(t, "settlement", func() bool { return h.Info(t).NumAckPending == 1 })
 	advisory, err := advisories.NextMsg(eventstest.Timeout)
 	if err != nil || !strings.Contains(string(advisory.Data), "SOME_REASON") {
 		t.Errorf("advisory %v, %v; want the reason in it", advisory, err)
@@ -117,7 +118,7 @@ func TestPullSaysWhenItIsNotServed(t *testing.T) {
 		_, err := consumer.Pull(1, 10*time.Second, none)
 		ended <- err
 	}()
-	eventstest.WaitFor(t, "waiting pull", func() bool { return h.Info(t).NumWaiting == 1 })
+	testproc.WaitFor(t, "waiting pull", func() bool { return h.Info(t).NumWaiting == 1 })
 	if err := stream.DeleteConsumer(eventstest.Deadline(t), "revoker"); err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +129,7 @@ func TestPullSaysWhenItIsNotServed(t *testing.T) {
 		t.Errorf("no consumer: %v", err)
 	}
 	h.Server.Shutdown()
-	eventstest.WaitFor(t, "disconnection", func() bool { return !h.Conn.Connected() })
+	testproc.WaitFor(t, "disconnection", func() bool { return !h.Conn.Connected() })
 	if _, err := consumer.Pull(1, time.Second, none); !errors.Is(err, events.ErrPull) || !strings.Contains(err.Error(), "not connected") {
 		t.Errorf("no server: %v", err)
 	}

@@ -18,8 +18,12 @@ const MaxSessionIDLength = 1024
 // verb, by encoding/json and by log/slog, gives its mask; only a conversion to string gives the ID itself.
 type SessionID string
 
-// Mask returns the first 12 hex digits of the ID's SHA-256: enough to tell sessions apart in logs, and no way back.
+// Mask returns the first 12 hex digits of the ID's SHA-256: enough to tell sessions apart in logs, and no way back. The mask of no
+// ID is empty.
 func (id SessionID) Mask() string {
+	if id == "" {
+		return ""
+	}
 	sum := sha256.Sum256([]byte(id))
 	return hex.EncodeToString(sum[:6])
 }

@@ -125,6 +125,36 @@ func TestAnOutageCostsFewCallsAndIsOverSoon(t *testing.T) {
 	}
 }
 
+// An outage that begins in mid-run, and refuses at once: calls that were in flight still succeed, and must not prolong the row
+// of failures.
+func TestAnOutageInMidRunCostsFewCalls(t *testing.T) {
+	t.Parallel()
+	const slots = 256
+	s := newSimulation(1, 1, slots)
+	down, inOutage := false, 0
+	s.api = func(e *simEvent) (simKind, time.Duration) {
+		if down {
+			inOutage++
+			return simBare500, 100 * time.Microsecond
+		}
+		return s.session(e, 20*time.Millisecond)
+	}
+	s.supply = func() *simEvent { return s.store(0, simOK) }
+	s.run(2 * time.Second)
+	down = true
+	s.run(20 * time.Second)
+	if inOutage > slots+40 {
+		t.Errorf("%d calls in the outage", inOutage)
+	}
+	t.Logf("%d calls in the outage", inOutage)
+	down = false
+	revoked := s.revoked
+	s.run(5 * time.Second)
+	if s.revoked == revoked {
+		t.Error("nothing is revoked within five seconds of the recovery")
+	}
+}
+
 // Whatever mix of sessions fails, in whatever ways, and whatever outages come and go: the breaker opens soon after an outage begins, and
 // three rounds of probes after its end it is closed. Where up to three in ten sessions fail by themselves, rounds may meet those alone, so
 // that all recoveries together are judged.

@@ -49,7 +49,7 @@ func (w *Worker) Trace(provider trace.TracerProvider) {
 }
 
 // literal reports whether all events have the one subject.
-func (t *tracing) literal() bool { return !strings.ContainsAny(t.cfg.Subject, "*>") }
+func (t *tracing) literal() bool { return !config.HasWildcard(t.cfg.Subject) }
 
 // propagator carries the trace context on and nothing else: baggage may hold anything, and is not for the API.
 var propagator propagation.TraceContext

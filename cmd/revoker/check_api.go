@@ -67,7 +67,7 @@ func checkWay(cfg config.Config, p authlete.Probe, now time.Time, list *admin.Fi
 }
 
 func plainHTTP(base *url.URL) (admin.State, string, string, string) {
-	if base.Hostname() == "localhost" || strings.HasPrefix(base.Hostname(), "127.") || base.Hostname() == "::1" {
+	if config.Loopback(base.Hostname()) {
 		return admin.OK, "API encryption", "none, on this machine alone", ""
 	}
 	return admin.Warning, "API encryption", "the token and session IDs travel in clear", "use https:// in AUTHLETE_BASE_URL"

@@ -127,13 +127,13 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		"revoker/events", "revoker/events/internal/conn", "revoker/events/dlq", "revoker/events/admin", "revoker/events/internal/eventstest",
 	}
 	only := map[string][]string{
+		"github.com/nats-io/nats.go":                 append([]string{commands + "dlq", "revoker/internal/testsite", "revoker/worker"}, eventsRooms...), // for message headers
+		"github.com/nats-io/nats.go/jetstream":       append([]string{"revoker/internal/testsite"}, eventsRooms...),
+		"github.com/synadia-io/orbit.go/natscontext": {"revoker/events/internal/conn"},
 		"testing":                                                         {"revoker/internal/testproc", "revoker/internal/testsite", "revoker/events/internal/eventstest"},
-		"revoker/internal/testproc":                                       {"revoker/internal/testsite", "revoker/events/internal/eventstest"},                               // and tests
-		"revoker/internal/testsite":                                       {},                                                                                                // tests alone
-		"github.com/nats-io/nats.go":                                      append([]string{commands + "dlq", "revoker/worker", "revoker/internal/testsite"}, eventsRooms...), // for message headers
-		"github.com/nats-io/nats.go/jetstream":                            append([]string{"revoker/internal/testsite"}, eventsRooms...),
-		"github.com/synadia-io/orbit.go/natscontext":                      {"revoker/events/internal/conn"},
-		"revoker/events/internal/eventstest":                              {}, // tests alone
+		"revoker/internal/testproc":                                       {"revoker/internal/testsite", "revoker/events/internal/eventstest"}, // and tests
+		"revoker/internal/testsite":                                       {},                                                                  // tests alone
+		"revoker/events/internal/eventstest":                              {},                                                                  // tests alone
 		"github.com/nats-io/nats-server/v2/server":                        {"revoker/events/embedded", "revoker/events/internal/eventstest"},
 		"github.com/go-json-experiment/json/jsontext":                     {"revoker/events/jsonobject"},
 		"github.com/kelseyhightower/envconfig":                            {"revoker/config"},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"strings"
 
@@ -69,16 +68,11 @@ func (c *check) checkServer() {
 	const encryption = "NATS encryption"
 	if _, err := c.conn.NC().TLSConnectionState(); err == nil {
 		c.Add(OK, encryption, "TLS", "")
-	} else if server, err := url.Parse(c.conn.NC().ConnectedUrlRedacted()); err == nil && loopback(server.Hostname()) {
+	} else if server, err := url.Parse(c.conn.NC().ConnectedUrlRedacted()); err == nil && config.Loopback(server.Hostname()) {
 		c.Add(OK, encryption, "none, on this machine alone", "")
 	} else {
 		c.Add(Warning, encryption, "session IDs travel in clear", "use tls:// in NATS_URL, or a network that is encrypted itself")
 	}
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // checkJetStream asks for the event stream, and reports whether JetStream answers.

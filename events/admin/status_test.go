@@ -11,6 +11,7 @@ import (
 	"revoker/events/admin"
 	"revoker/events/dlq"
 	"revoker/events/internal/eventstest"
+	"revoker/internal/testproc"
 )
 
 // Anybody may have published to the dead-letter subject: what is no reason of revoker's does not become one.
@@ -84,7 +85,7 @@ func TestReadingLeavesNoConsumer(t *testing.T) {
 			if _, err := deletions.NextMsg(eventstest.Timeout); err != nil {
 				t.Error("nobody deletes the consumer")
 			}
-			eventstest.WaitFor(t, "end of the consumer", func() bool {
+			testproc.WaitFor(t, "end of the consumer", func() bool {
 				stream, err := h.JS.Stream(eventstest.Deadline(t), "SESSIONS_DLQ")
 				return err == nil && stream.CachedInfo().State.Consumers == 0
 			})

@@ -10,6 +10,7 @@ import (
 	"revoker/events"
 	"revoker/events/admin"
 	"revoker/events/internal/eventstest"
+	"revoker/internal/testproc"
 )
 
 func TestWorkersAnswer(t *testing.T) {
@@ -24,7 +25,7 @@ func TestWorkersAnswer(t *testing.T) {
 	other := h.Cfg
 	other.Consumer = "another"
 	events.Answer(h.Connect(t, false), other, func() events.WorkerState { return events.WorkerState{Name: "another's", Breaker: "closed"} }, func() bool { return true })
-	eventstest.WaitFor(t, "two answers", func() bool {
+	testproc.WaitFor(t, "two answers", func() bool {
 		workers, err := admin.Workers(eventstest.Deadline(t), h.Conn, h.Cfg)
 		if err != nil || len(workers) > 2 {
 			t.Fatalf("%v %v", workers, err)

@@ -140,4 +140,6 @@ func stores(stream jetstream.Stream, subject string) bool {
 }
 
 // literal reports whether a subject has no wildcard, so that one can publish to it.
-func literal(subject string) bool { return subject != "" && !strings.ContainsAny(subject, "*> \t\r\n") }
+func literal(subject string) bool {
+	return subject != "" && !config.HasWildcard(subject) && !strings.ContainsAny(subject, " \t\r\n")
+}

@@ -188,11 +188,6 @@ func (b *Breaker) Unused(generation uint64, n int) {
 
 // Report takes the result of a delivery into account, while calling calls are being made.
 func (b *Breaker) Report(now time.Time, r Result, calling int) {
-	if b.suspected && r.Generation == b.generation-1 && r.Verdict == Working {
-		b.suspect(false) // a call that was in flight succeeded after all
-		clear(b.failed)
-		return
-	}
 	if r.Generation != b.generation {
 		return
 	}

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"revoker/events"
 	"revoker/worker"
 )
 
@@ -135,18 +134,11 @@ func (h *History) Recent(after int) []Settled {
 	for n := h.settled; n > max(after, h.settled-recentSettled); n-- {
 		s := h.recent[(n-1)%recentSettled]
 		list = append(list, Settled{
-			Number: n, Time: s.at.UnixMilli(), Session: mask(s.Session), Outcome: string(s.Outcome), Sequence: s.Sequence, Deliveries: s.Deliveries,
+			Number: n, Time: s.at.UnixMilli(), Session: s.Session.Mask(), Outcome: string(s.Outcome), Sequence: s.Sequence, Deliveries: s.Deliveries,
 			HTTPStatus: s.Status, ResultCode: publicCode(s.ResultCode), Detail: publicDetail(s.Settlement), Took: milliseconds(s.Took), Age: s.Age.Seconds(),
 		})
 	}
 	return list
-}
-
-func mask(id events.SessionID) string {
-	if id == "" {
-		return ""
-	}
-	return id.Mask()
 }
 
 func milliseconds(d time.Duration) float64 { return math.Round(float64(d.Microseconds())) / 1000 }

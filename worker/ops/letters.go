@@ -74,7 +74,7 @@ type letterRow struct {
 func rowOf(l dlq.StoredLetter, cfg config.Config) letterRow {
 	return letterRow{
 		Sequence: l.Sequence, Stored: l.Stored, Reason: publicReason(l.Reason), ResultCode: publicCode(l.ResultCode), HTTPStatus: l.HTTPStatus,
-		Session: mask(l.SessionID), Error: publicError(l, cfg), ReplayOf: l.ReplayOf,
+		Session: l.SessionID.Mask(), Error: publicError(l, cfg), ReplayOf: l.ReplayOf,
 	}
 }
 

@@ -99,7 +99,7 @@ func publicEventOf(l dlq.StoredLetter, cfg config.Config) *publicEvent {
 	if err != nil {
 		return nil
 	}
-	shown := &publicEvent{Session: mask(event.SessionID)}
+	shown := &publicEvent{Session: event.SessionID.Mask()}
 	if ownService(event.ServiceID, cfg) {
 		shown.ServiceID = event.ServiceID
 	}

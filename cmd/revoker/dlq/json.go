@@ -56,7 +56,7 @@ func newLetterJSON(l dlq.StoredLetter) letterJSON {
 	return letterJSON{
 		Stream: l.Stream, Sequence: l.Sequence, Stored: l.Stored, Reason: l.Reason, Error: events.MaskIn(l.Error, l.SessionID),
 		HTTPStatus: l.HTTPStatus, ResultCode: l.ResultCode, ResultMessage: events.MaskIn(l.ResultMessage, l.SessionID),
-		Session: sessionMask(l.SessionID), ReplayOf: l.ReplayOf, HeadersOmitted: l.HeadersOmitted, PayloadOmitted: l.PayloadOmitted,
+		Session: l.SessionID.Mask(), ReplayOf: l.ReplayOf, HeadersOmitted: l.HeadersOmitted, PayloadOmitted: l.PayloadOmitted,
 		Event: originJSON{
 			Stream: l.Origin.Stream, Sequence: l.Origin.Sequence, Subject: l.Origin.Subject, Consumer: l.Origin.Consumer,
 			Deliveries: l.Origin.Deliveries, Published: l.Origin.Published, DeadLettered: l.Origin.DeadLettered,

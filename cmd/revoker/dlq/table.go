@@ -59,7 +59,7 @@ func writeRows(out io.Writer, letters letterSeq) error {
 			text = terminal.Cut(text, max(width-before, 20))
 		}
 		if _, err := fmt.Fprintf(buffered, letterRow, strconv.FormatUint(letter.Sequence, 10), terminal.Moment(letter.Stored), cell(letter.Reason),
-			cell(letter.ResultCode), cell(sessionMask(letter.SessionID)), text); err != nil {
+			cell(letter.ResultCode), cell(letter.SessionID.Mask()), text); err != nil {
 			return err
 		}
 	}
@@ -72,12 +72,4 @@ func cell(text string) string {
 		return dlq.NoResultCode
 	}
 	return terminal.Printable(text, "")
-}
-
-// sessionMask is empty for a letter whose event names no session.
-func sessionMask(id events.SessionID) string {
-	if id == "" {
-		return ""
-	}
-	return id.Mask()
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -128,7 +127,7 @@ func (o *options) run(cmd *cobra.Command, args []string) (result, error) {
 	if err != nil {
 		return result{}, config.Invalid(err)
 	}
-	if strings.ContainsAny(cfg.Subject, "*>") {
+	if config.HasWildcard(cfg.Subject) {
 		return result{}, config.Invalid(errors.New("REVOKER_SUBJECT: has wildcards, but publish needs one subject to publish to"))
 	}
 	inputs, err := o.open(cmd.Context(), args, cmd.InOrStdin())

@@ -21,6 +21,7 @@ import (
 	"revoker/events"
 	"revoker/events/embedded"
 	"revoker/events/internal/eventstest"
+	"revoker/internal/testproc"
 )
 
 // freePort returns a port that was free a moment ago.
@@ -64,18 +65,18 @@ func TestItWaitsForAServerAndOutlivesIt(t *testing.T) {
 		_, _, err := events.Ensure(eventstest.Deadline(t), h.Conn, h.Cfg)
 		ready <- err
 	}()
-	eventstest.WaitFor(t, "failed attempts", func() bool { return count(h.Log.Lines(), "NATS can't be reached") > 0 })
+	testproc.WaitFor(t, "failed attempts", func() bool { return count(h.Log.Lines(), "NATS can't be reached") > 0 })
 	s := startOn(t, port, folder)
 	if err := <-ready; err != nil {
 		t.Fatal(err)
 	}
 	s.Shutdown()
-	eventstest.WaitFor(t, "disconnection", func() bool { return !h.Conn.Connected() })
+	testproc.WaitFor(t, "disconnection", func() bool { return !h.Conn.Connected() })
 	startOn(t, port, folder)
 	if err := h.Conn.AwaitConnected(eventstest.Deadline(t)); err != nil {
 		t.Fatal(err)
 	}
-	eventstest.WaitFor(t, "word of the reconnection", func() bool { return count(h.Log.Lines(), "reconnected to NATS") == 1 })
+	testproc.WaitFor(t, "word of the reconnection", func() bool { return count(h.Log.Lines(), "reconnected to NATS") == 1 })
 	lines := h.Log.Lines()
 	for _, once := range []string{"waiting for it", " connected to NATS", "disconnected from NATS", "reconnected to NATS"} {
 		if n := count(lines, once); n != 1 {
@@ -115,7 +116,7 @@ func TestAnAuthenticationErrorDoesNotEndTheReconnecting(t *testing.T) {
 	front := newRelay(t, wrong.Addr().String())
 	h.Cfg.NATS = config.NATS{URL: config.NewServerURLs("nats://" + front.addr), User: "worker", Password: config.NewSecret("SECRET-right")}
 	h.Conn = h.Connect(t, true)
-	eventstest.WaitFor(t, "several refusals", func() bool { return front.accepted.Load() >= 4 })
+	testproc.WaitFor(t, "several refusals", func() bool { return front.accepted.Load() >= 4 })
 	front.to(right.Addr().String())
 	if err := h.Conn.AwaitConnected(eventstest.Deadline(t)); err != nil {
 		t.Fatal(err)

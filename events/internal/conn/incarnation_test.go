@@ -9,6 +9,7 @@ import (
 
 	"revoker/events/internal/conn"
 	"revoker/events/internal/eventstest"
+	"revoker/internal/testproc"
 )
 
 // incarnation finds the durable consumer, and has one of its deliveries in hand. It does not hear of deletions.
@@ -59,7 +60,7 @@ func TestASettlementReachesTheServer(t *testing.T) {
 	h.Publish(t, &nats.Msg{Data: []byte("x")})
 	incarnation, msg := h.incarnation(t)
 	incarnation.Settle(msg.Reply, "+ACK")
-	eventstest.WaitFor(t, "settlement", func() bool { return h.Info(t).NumAckPending == 0 })
+	testproc.WaitFor(t, "settlement", func() bool { return h.Info(t).NumAckPending == 0 })
 	if !incarnation.Brings(1) || incarnation.Brings(1) || !incarnation.Ended() {
 		t.Error("a consumer sequence that comes twice does not end it")
 	}

@@ -134,9 +134,3 @@ func Deadline(t testing.TB) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
-
-// WaitFor waits until the condition is true. what names it.
-func WaitFor(t testing.TB, what string, condition func() bool) {
-	t.Helper()
-	testproc.WaitFor(t, what, condition)
-}

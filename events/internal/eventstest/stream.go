@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"revoker/events"
+	"revoker/internal/testproc"
 )
 
 // Ensure does what a worker begins with.
@@ -114,7 +115,7 @@ func (h *Harness) PublishRaw(t testing.TB, lines, payload string) {
 func (h *Harness) Next(t testing.TB, consumer *events.Consumer) *events.Delivery {
 	t.Helper()
 	var d *events.Delivery
-	WaitFor(t, "a delivery", func() bool {
+	testproc.WaitFor(t, "a delivery", func() bool {
 		if _, err := consumer.Pull(1, time.Second, func(got *events.Delivery) { d = got }); err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +127,7 @@ func (h *Harness) Next(t testing.TB, consumer *events.Consumer) *events.Delivery
 // NextRestored pulls one delivery as a worker does, which restores a pull that is not served.
 func (h *Harness) NextRestored(t testing.TB, consumer *events.Consumer) (d *events.Delivery) {
 	t.Helper()
-	WaitFor(t, "a delivery", func() bool {
+	testproc.WaitFor(t, "a delivery", func() bool {
 		_, err := consumer.Pull(1, time.Second, func(got *events.Delivery) { d = got })
 		if err != nil {
 			if err := consumer.Restore(Deadline(t)); err != nil {
