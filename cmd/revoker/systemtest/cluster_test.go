@@ -52,12 +52,17 @@ func newCluster(t *testing.T, s testsite.Simulator) (*testsite.Site, map[string]
 				t.Fatalf("%s ended:\n%s", name, server.Stderr.String())
 			}
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_, err := c.JS.AccountInfo(ctx)
-		return err == nil
+		return led(c)
 	})
 	return c, servers
+}
+
+// led tells whether the cluster has a leader. Without one it creates neither streams nor consumers, even where a stream has its own.
+func led(s *testsite.Site) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_, err := s.JS.AccountInfo(ctx)
+	return err == nil
 }
 
 // stepDown makes the leader of the stream or of its consumer give way, and waits for another.

@@ -39,9 +39,6 @@ func TestPublishWaitsForAnElection(t *testing.T) {
 	if code := p.Wait(); code != 0 || !strings.HasPrefix(p.Stdout.String(), "published 100, already there 0") {
 		t.Errorf("exit code %d: %s%s", code, p.Stdout.String(), p.Stderr.String())
 	}
-	testproc.WaitFor(t, "leader of JetStream itself", func() bool { // it is elected apart from the stream's
-		_, err := c.JS.Stream(c.Deadline(), "SESSIONS")
-		return err == nil
-	})
+	testproc.WaitFor(t, "leader of the cluster", func() bool { return led(c) }) // it is elected apart from the stream's
 	once(c, 100)
 }
