@@ -57,7 +57,7 @@ func checkWorker(t *testing.T, objects map[string]any) {
 		case *core.ConfigMap:
 			for name := range o.Data {
 				if object == "ConfigMap revoker" && !isVariable(name) {
-					t.Errorf("%s is no variable of revoker", name)
+					t.Errorf("revoker has no variable %s", name)
 				}
 			}
 		}
@@ -96,7 +96,7 @@ func checkPod(t *testing.T, object string, pod core.PodTemplateSpec) {
 	for _, variable := range c.Env {
 		name := variable.Name
 		if !isVariable(name) && !strings.HasPrefix(name, "OTEL_") {
-			t.Errorf("%s: %s is no variable of revoker", object, name)
+			t.Errorf("%s: revoker has no variable %s", object, name)
 		}
 		secret := slices.Contains([]string{"NATS_PASSWORD", "NATS_TOKEN", "AUTHLETE_BEARER", "REVOKER_CONSOLE_TOKEN"}, name)
 		if secret && (variable.Value != "" || variable.ValueFrom.SecretKeyRef == nil) {

@@ -93,7 +93,7 @@ func TestPrefetchIsAFewMilliseconds(t *testing.T) {
 	}{
 		{time.Millisecond, 100 * time.Millisecond, 0, 3},  // 64 slots finish 3.8 calls within 6 ms
 		{time.Millisecond, 10 * time.Second, 0, 0},        // an event in hand would wait for seconds
-		{10 * time.Millisecond, time.Millisecond, 0, 64},  // as many as there are slots at the most
+		{10 * time.Millisecond, time.Millisecond, 0, 64},  // no more than there are slots
 		{10 * time.Millisecond, time.Millisecond, 100, 0}, // the slots wait for the rate limit anyway
 		{time.Millisecond, 0, 0, 0},                       // no call was made yet
 	} {

@@ -236,7 +236,7 @@ func TestBreakerTellsHowLongItStaysOpen(t *testing.T) {
 }
 
 // Readiness fails while the brake is on, and names the way out.
-func TestTheBrakeSaysWhatToDo(t *testing.T) {
+func TestTheBrakeNamesTheWayOut(t *testing.T) {
 	t.Parallel()
 	b, now := NewBreaker(3, 4, 64, time.Second, 5*time.Second), time.Unix(1_700_000_000, 0)
 	for i := range 4 {

@@ -79,7 +79,7 @@ func TestConnectionsAreReused(t *testing.T) {
 				}
 			})
 			if n := opened.Load(); n > concurrency {
-				t.Errorf("%d connections for %d calls, want %d at the most", n, calls, concurrency)
+				t.Errorf("%d connections for %d calls, want at most %d", n, calls, concurrency)
 			}
 			if n := api.Calls(); n != calls {
 				t.Errorf("the API got %d calls, want %d", n, calls)
