@@ -20,11 +20,7 @@ func (h *harness) buriedAnew(t *testing.T, letters int) {
 	if err := h.JS.DeleteStream(eventstest.Deadline(t), h.Cfg.DeadLetterStream); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.JS.CreateStream(eventstest.Deadline(t), jetstream.StreamConfig{
-		Name: h.Cfg.DeadLetterStream, Subjects: []string{h.Cfg.DeadLetterSubject},
-	}); err != nil {
-		t.Fatal(err)
-	}
+	h.CreateStream(t, jetstream.StreamConfig{Name: h.Cfg.DeadLetterStream, Subjects: []string{h.Cfg.DeadLetterSubject}})
 	for range letters {
 		h.Bury(t, nil, "new")
 	}

@@ -3,6 +3,7 @@ package eventstest
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -30,10 +31,28 @@ func (h *Harness) Ensure(t testing.TB) (*events.Consumer, *events.DeadLetters) {
 // Create creates the event stream and its consumer as somebody else might.
 func (h *Harness) Create(t testing.TB) {
 	t.Helper()
-	if _, err := h.JS.CreateStream(Deadline(t), jetstream.StreamConfig{Name: h.Cfg.Stream, Subjects: []string{h.Cfg.Subject}}); err != nil {
-		t.Fatal(err)
-	}
+	h.CreateStream(t, jetstream.StreamConfig{Name: h.Cfg.Stream, Subjects: []string{h.Cfg.Subject}})
 	h.CreateConsumer(t)
+}
+
+// errorStoreFailed is an error code of the JetStream API. A server under load answers with it for a moment after it deleted a
+// stream of that name.
+const errorStoreFailed = 10049
+
+// CreateStream creates a stream, also where one of that name was deleted just now.
+func (h *Harness) CreateStream(t testing.TB, cfg jetstream.StreamConfig) {
+	t.Helper()
+	testproc.WaitFor(t, "stream "+cfg.Name, func() bool {
+		_, err := h.JS.CreateStream(Deadline(t), cfg)
+		var api *jetstream.APIError
+		if errors.As(err, &api) && api.ErrorCode == errorStoreFailed {
+			return false
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return true
+	})
 }
 
 // CreateConsumer is Create for the consumer alone.
