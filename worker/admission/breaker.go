@@ -1,7 +1,6 @@
 package admission
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"time"
@@ -333,18 +332,6 @@ func (b *Breaker) because(r Result) Result {
 	return r
 }
 
-// braking reports whether so many sessions in a row got CALLER_ERROR that the brake must be considered.
-func (b *Breaker) braking() bool { return b.brakeAt > 0 && len(b.rejected) >= b.brakeAt }
-
-// brake is the refusal that CALLER_ERROR for many sessions in a row amounts to.
-func (b *Breaker) brake(r Result) Result {
-	if !b.braked {
-		b.braked = true
-		b.reason = brakeReason(len(b.rejected), r.Reason)
-	}
-	return Result{Verdict: Refusing, Reason: b.reason, Misconfig: true}
-}
-
 // State is the breaker's state.
 func (b *Breaker) State() State { return b.state }
 
@@ -359,16 +346,6 @@ func (b *Breaker) Suspected() bool { return b.suspected }
 
 // Braked reports whether CALLER_ERROR for many sessions in a row holds all events back.
 func (b *Breaker) Braked() bool { return b.braked }
-
-// Release takes the brake off on an operator's word, until the next OK. It reports whether it was on.
-func (b *Breaker) Release(now time.Time) bool {
-	if !b.braked {
-		return false
-	}
-	b.released = true
-	b.close(now)
-	return true
-}
 
 // open opens the breaker until the next probe: after the first interval, and where a probe failed, after half of the time
 // that the outage has lasted, so that probes are as rare as they can be without making an outage much longer than it is.
@@ -408,10 +385,4 @@ func (b *Breaker) change(to State) {
 	b.state, b.probing, b.misses, b.fruitless = to, 0, 0, 0
 	b.asking, b.suspected, b.distrust, b.trust = false, false, false, 0
 	b.generation++
-}
-
-// brakeReason is what readiness and log say while the brake is on.
-func brakeReason(sessions int, detail string) string {
-	return fmt.Sprintf("CALLER_ERROR for %d sessions in a row (%s): the others are held back, since something may be wrong for all of them. "+
-		"See whether Native SSO is enabled for the service; `revoker resume` lets the rest go on to the dead letters", sessions, detail)
 }
