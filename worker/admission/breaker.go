@@ -65,7 +65,7 @@ type Breaker struct {
 	interval  time.Duration // of the first probe
 	maximum   time.Duration
 	brakeAt   int // sessions in a row that the API rejects with CALLER_ERROR; 0 for no brake
-	slots     slotLimit
+	limit     *Limit
 
 	state      State
 	generation uint64
@@ -97,9 +97,10 @@ type Breaker struct {
 	fruitless int           // half-open: deliveries that probed nothing
 }
 
-func NewBreaker(threshold, brakeAt, slots int, interval, maximum time.Duration) *Breaker {
+// NewBreaker returns one that suspects the API after so many sessions failed in a row, and brakes after so many got CALLER_ERROR.
+func NewBreaker(threshold, brakeAt int, limit *Limit, interval, maximum time.Duration) *Breaker {
 	return &Breaker{
-		threshold: threshold, interval: interval, maximum: maximum, brakeAt: brakeAt, slots: newSlotLimit(slots),
+		threshold: threshold, interval: interval, maximum: maximum, brakeAt: brakeAt, limit: limit,
 		state: Closed, failed: map[string]struct{}{}, rejected: map[string]struct{}{},
 	}
 }
@@ -125,9 +126,9 @@ type Result struct {
 	Wait       time.Duration // Retry-After; 0 for none
 }
 
-// Admit tells how many deliveries may be pulled now, of free ones while busy are in work. For none, it tells how
-// long until asking again makes sense, if nothing is reported before; for ever while a probe or an opinion is out.
-func (b *Breaker) Admit(now time.Time, free, busy int) (n int, wait time.Duration) {
+// Admit tells how many of the free deliveries may be pulled now. For none, it tells how long until asking again makes sense, if
+// nothing is reported before; for ever while a probe or an opinion is out.
+func (b *Breaker) Admit(now time.Time, free int) (n int, wait time.Duration) {
 	if b.state == Open {
 		if wait := b.until.Sub(now); wait > 0 {
 			return 0, wait
@@ -143,20 +144,19 @@ func (b *Breaker) Admit(now time.Time, free, busy int) (n int, wait time.Duratio
 		b.probing = 1
 		return 1, math.MaxInt64
 	}
-	return b.slots.admit(now, free, busy)
+	return max(free, 0), math.MaxInt64
 }
 
-// Enter lets a delivery that was admitted in generation begin its call, while calling others are being made, and returns the
-// generation in which it begins. One that was pulled before a change is treated as if it were pulled now, so that it may
-// well be the probe; where it may not begin, pause tells how long it should stay away.
-func (b *Breaker) Enter(now time.Time, generation uint64, calling, total int) (begins uint64, pause time.Duration) {
+// Enter lets a delivery that was admitted in generation begin its call, and returns the generation in which it begins. One that
+// was pulled before a change is treated as if it were pulled now, so that it may well be the probe; where it may not begin,
+// pause tells how long it should stay away.
+func (b *Breaker) Enter(now time.Time, generation uint64) (begins uint64, pause time.Duration) {
 	if generation == b.generation {
 		return generation, 0
 	}
-	n, wait := b.Admit(now, total-calling, calling)
+	n, wait := b.Admit(now, 1)
 	switch {
 	case n > 0:
-		b.Unused(b.generation, n-1) // it is one
 		return b.generation, 0
 	case b.state == HalfOpen:
 		wait = b.Pause(now)
@@ -218,14 +218,13 @@ func (b *Breaker) Report(now time.Time, r Result, calling int) {
 func (b *Breaker) doubts(now time.Time) bool {
 	n, trusted := len(b.failed), now.Sub(b.opined)
 	return !b.asking && n >= b.threshold &&
-		(n >= b.threshold<<b.trust || trusted >= trustTime || trusted >= growTime && !b.slots.all())
+		(n >= b.threshold<<b.trust || trusted >= trustTime || trusted >= growTime && b.limit.Short())
 }
 
 // succeeded starts the row of failures anew. ok says that it was an OK, and no CALLER_ERROR.
 func (b *Breaker) succeeded(ok bool) {
 	clear(b.failed)
 	b.trust, b.distrust, b.asking = 0, false, false
-	b.slots.succeeded()
 	if ok {
 		clear(b.rejected)
 		b.released = false
@@ -312,7 +311,7 @@ func (b *Breaker) trusted(now time.Time, r Result) {
 		clear(b.failed)
 		clear(b.rejected)
 		b.trust, b.distrust = min(b.trust+1, maxTrust), false
-		b.slots.double()
+		b.limit.Double()
 	case Failing:
 		if !b.distrust { // the opinions so far were good, so a bad one may have met sessions of the block
 			b.distrust, b.asking = true, true
@@ -352,7 +351,7 @@ func (b *Breaker) Braked() bool { return b.braked }
 // And no sooner than a Retry-After allows. One that follows soon on a closing belongs to the same outage.
 func (b *Breaker) open(now time.Time, r Result, calling int) {
 	if !b.opened {
-		b.slots.halve(calling)
+		b.limit.Opened(calling)
 		if now.Sub(b.closed) > flapWindow {
 			b.since = now
 		}
@@ -375,7 +374,7 @@ func Spread(wait time.Duration) time.Duration {
 // close closes the breaker after it was open.
 func (b *Breaker) close(now time.Time) {
 	b.change(Closed)
-	b.slots.restart(now)
+	b.limit.Closed(now)
 	clear(b.failed)
 	clear(b.rejected)
 	b.closed, b.reason, b.misconfig, b.braked, b.opened, b.next, b.round = now, "", false, false, false, 0, 0

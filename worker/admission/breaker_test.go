@@ -12,7 +12,20 @@ type step struct {
 	after time.Duration
 	do    func(b *Breaker, now time.Time)
 	state State
-	free  int // what admit(64 free, 0 busy) gives then
+	free  int // what Admit gives then
+}
+
+// full is a limit that is at its bound.
+func full(bound int) *Limit {
+	l := NewLimit(bound)
+	l.set(float64(bound), ByBound)
+	return l
+}
+
+// free is how many deliveries are free while none is in work.
+func free(b *Breaker, now time.Time) int {
+	n, _ := b.limit.Now(now)
+	return n
 }
 
 // The table is the breaker's documentation: 3 failures make it ask for an opinion; open, it probes after 1 s, then rarer and
@@ -137,10 +150,6 @@ func TestBreaker(t *testing.T) {
 			{200 * time.Millisecond, nothing, Closed, 8}, {200 * time.Millisecond, nothing, Closed, 16},
 			{200 * time.Millisecond, nothing, Closed, 32}, {200 * time.Millisecond, nothing, Closed, 32},
 		},
-		"and each round of successes another one": {
-			{0, report(Refusing, "a"), Open, 0}, {s, nothing, Open, 0}, {0, opinion(Working), Closed, 4}, {s, several(Working, 0, 33), Closed, 33},
-			{s, several(Working, 0, 2000), Closed, 64},
-		},
 		"after closing for a while, the first interval holds again": {
 			{0, report(Refusing, "a"), Open, 0}, {s, nothing, Open, 0}, {0, opinion(Refusing), Open, 0}, {2 * s, nothing, Open, 0},
 			{0, opinion(Working), Closed, 4}, {11 * s, report(Refusing, "a"), Open, 0}, {s, nothing, Open, 0}, {0, opinion(Working), Closed, 4},
@@ -167,7 +176,7 @@ func TestBreaker(t *testing.T) {
 		},
 		"an operator takes it off, until the next OK": {
 			{0, several(Rejecting, 0, 4), HalfOpen, 0}, {0, opinion(Rejecting), Open, 0}, {0, release, Closed, 4},
-			{9 * s, several(Rejecting, 10, 10_000), Closed, 64}, {0, report(Working, "x"), Closed, 64}, {0, several(Rejecting, 0, 4), HalfOpen, 0},
+			{9 * s, several(Rejecting, 10, 10_000), Closed, 32}, {0, report(Working, "x"), Closed, 32}, {0, several(Rejecting, 0, 4), HalfOpen, 0},
 		},
 		"CALLER_ERROR closes it after an outage": {
 			{0, report(Refusing, "a"), Open, 0}, {s, nothing, Open, 0}, {0, opinion(SaysNothing), HalfOpen, 1}, {0, report(Rejecting, "a"), Closed, 4},
@@ -175,14 +184,14 @@ func TestBreaker(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b, now := NewBreaker(3, 4, 64, s, 5*s), time.Unix(1_700_000_000, 0)
+			b, now := NewBreaker(3, 4, full(64), s, 5*s), time.Unix(1_700_000_000, 0)
 			for i, step := range steps {
 				now = now.Add(step.after)
 				step.do(b, now)
 				if b.state != step.state {
 					t.Fatalf("step %d: %s, want %s", i, b.state, step.state)
 				}
-				if n, _ := b.Admit(now, 64, 0); n != step.free {
+				if n, _ := b.Admit(now, free(b, now)); n != step.free {
 					t.Fatalf("step %d: admits %d, want %d", i, n, step.free)
 				}
 			}
@@ -190,31 +199,17 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
-func TestBreakerCountsSlotsInUseWhileItRamps(t *testing.T) {
-	t.Parallel()
-	b, now := NewBreaker(3, 0, 64, time.Second, 5*time.Second), time.Unix(1_700_000_000, 0)
-	b.Report(now, Result{Verdict: Refusing}, 64)
-	now = now.Add(time.Second)
-	b.Admit(now, 64, 0)
-	b.Opinion(now, Result{Generation: b.generation, Verdict: Working})
-	for _, c := range []struct{ busy, want int }{{0, 4}, {3, 1}, {4, 0}, {60, 0}} {
-		if n, wait := b.Admit(now, 64-c.busy, c.busy); n != c.want || n == 0 && wait > time.Second {
-			t.Errorf("%d busy: admits %d, want %d; wait %s", c.busy, n, c.want, wait)
-		}
-	}
-}
-
 // An API that breaks down under load gets half of the calls after each opening, down to a few.
 func TestEachOpeningHalvesTheCallsInFlight(t *testing.T) {
 	t.Parallel()
-	b, now := NewBreaker(3, 0, 64, time.Second, 5*time.Second), time.Unix(1_700_000_000, 0)
+	b, now := NewBreaker(3, 0, full(64), time.Second, 5*time.Second), time.Unix(1_700_000_000, 0)
 	for _, want := range []int{32, 16, 8, 4, 4} {
 		b.Report(now, Result{Generation: b.generation, Verdict: Refusing}, 64)
 		now = now.Add(5 * time.Second)
-		b.Admit(now, 64, 0)
+		b.Admit(now, 64)
 		b.Opinion(now, Result{Generation: b.generation, Verdict: Working})
 		now = now.Add(5 * time.Second)
-		if n, _ := b.Admit(now, 64, 0); n != want {
+		if n, _ := b.Admit(now, free(b, now)); n != want {
 			t.Errorf("admits %d, want %d", n, want)
 		}
 	}
@@ -222,12 +217,12 @@ func TestEachOpeningHalvesTheCallsInFlight(t *testing.T) {
 
 func TestBreakerTellsHowLongItStaysOpen(t *testing.T) {
 	t.Parallel()
-	b, now := NewBreaker(3, 0, 64, time.Second, 5*time.Second), time.Unix(1_700_000_000, 0)
+	b, now := NewBreaker(3, 0, full(64), time.Second, 5*time.Second), time.Unix(1_700_000_000, 0)
 	for i := range 3 {
 		b.Report(now, Result{Verdict: Failing, Session: fmt.Sprint(i), Reason: "connection refused"}, 64)
 	}
 	b.Opinion(now, Result{Generation: b.generation, Verdict: SaysNothing})
-	if _, wait := b.Admit(now.Add(300*time.Millisecond), 64, 0); wait != 700*time.Millisecond {
+	if _, wait := b.Admit(now.Add(300*time.Millisecond), 64); wait != 700*time.Millisecond {
 		t.Errorf("wait %s", wait)
 	}
 	if b.reason != "connection refused" {
@@ -238,7 +233,7 @@ func TestBreakerTellsHowLongItStaysOpen(t *testing.T) {
 // Readiness fails while the brake is on, and names the way out.
 func TestTheBrakeNamesTheWayOut(t *testing.T) {
 	t.Parallel()
-	b, now := NewBreaker(3, 4, 64, time.Second, 5*time.Second), time.Unix(1_700_000_000, 0)
+	b, now := NewBreaker(3, 4, full(64), time.Second, 5*time.Second), time.Unix(1_700_000_000, 0)
 	for i := range 4 {
 		b.Report(now, Result{Generation: b.generation, Verdict: Rejecting, Session: fmt.Sprint(i), Reason: "A503201"}, 64)
 	}
@@ -251,31 +246,29 @@ func TestTheBrakeNamesTheWayOut(t *testing.T) {
 // What a pull from before a change brings is treated as if it were pulled now.
 func TestBreakerHandsBackWhatComesLate(t *testing.T) {
 	t.Parallel()
-	b, now := NewBreaker(3, 0, 64, time.Second, 5*time.Second), time.Unix(1_700_000_000, 0)
+	b, now := NewBreaker(3, 0, full(64), time.Second, 5*time.Second), time.Unix(1_700_000_000, 0)
 	pulled := b.generation
-	if _, pause := b.Enter(now, pulled, 63, 64); pause != 0 {
+	if _, pause := b.Enter(now, pulled); pause != 0 {
 		t.Errorf("while nothing has changed: pause %s", pause)
 	}
 	b.Report(now, Result{Verdict: Refusing}, 64)
-	if _, pause := b.Enter(now.Add(200*time.Millisecond), pulled, 0, 64); pause != 800*time.Millisecond {
+	if _, pause := b.Enter(now.Add(200*time.Millisecond), pulled); pause != 800*time.Millisecond {
 		t.Errorf("while it is open: pause %s, want what is left", pause)
 	}
 	now = now.Add(time.Second)
-	if _, pause := b.Enter(now, pulled, 0, 64); pause != time.Second || b.state != HalfOpen {
+	if _, pause := b.Enter(now, pulled); pause != time.Second || b.state != HalfOpen {
 		t.Errorf("while an opinion is asked for: pause %s in state %s", pause, b.state)
 	}
 	b.Opinion(now, Result{Generation: b.generation, Verdict: SaysNothing})
-	probe, pause := b.Enter(now, pulled, 0, 64)
+	probe, pause := b.Enter(now, pulled)
 	if pause != 0 || probe != b.generation {
 		t.Fatalf("when a probe is due: pause %s in state %s", pause, b.state)
 	}
-	if _, pause := b.Enter(now, pulled, 1, 64); pause != time.Second {
+	if _, pause := b.Enter(now, pulled); pause != time.Second {
 		t.Errorf("while the probe is out: pause %s", pause)
 	}
 	b.Report(now, Result{Generation: probe, Verdict: Working}, 1)
-	for calling, want := range map[int]bool{0: true, 3: true, 4: false, 63: false} {
-		if _, pause := b.Enter(now, pulled, calling, 64); (pause == 0) != want {
-			t.Errorf("right after closing, with %d calls: pause %s", calling, pause)
-		}
+	if _, pause := b.Enter(now, pulled); pause != 0 {
+		t.Errorf("once it is closed: pause %s", pause)
 	}
 }

@@ -1,0 +1,239 @@
+package admission
+
+import (
+	"container/heap"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// load plays workers with endless backlogs, other users, and an API, with a clock of its own.
+type load struct {
+	random  *rand.Rand
+	now     time.Time
+	agenda  appointments
+	workers []*loadWorker
+	// api is how long a call takes that begins now, and how it ends.
+	api  func() (time.Duration, Ended)
+	done func(w *loadWorker, took time.Duration)
+}
+
+type loadWorker struct {
+	load    *load
+	limit   *Limit
+	calling int
+	most    int
+	ended   int
+	idle    func() bool // no event waits
+	again   time.Time
+}
+
+type appointment struct {
+	at time.Time
+	do func()
+}
+type appointments []appointment
+
+func (a appointments) Len() int           { return len(a) }
+func (a appointments) Less(i, j int) bool { return a[i].at.Before(a[j].at) }
+func (a appointments) Swap(i, j int)      { a[i], a[j] = a[j], a[i] }
+func (a *appointments) Push(x any)        { *a = append(*a, x.(appointment)) }
+func (a *appointments) Pop() any {
+	last := (*a)[len(*a)-1]
+	*a = (*a)[:len(*a)-1]
+	return last
+}
+
+func newLoad(workers, bound int) *load {
+	l := &load{random: rand.New(rand.NewPCG(1, 2)), now: time.Unix(1_800_000_003, 0)}
+	for range workers {
+		l.workers = append(l.workers, &loadWorker{load: l, limit: NewLimit(bound), idle: func() bool { return false }})
+	}
+	return l
+}
+
+func (l *load) after(d time.Duration, do func()) { heap.Push(&l.agenda, appointment{l.now.Add(d), do}) }
+
+func (l *load) run(d time.Duration) {
+	end := l.now.Add(d)
+	for _, w := range l.workers {
+		w.begin()
+	}
+	for len(l.agenda) > 0 && !l.agenda[0].at.After(end) {
+		next := heap.Pop(&l.agenda).(appointment)
+		l.now = next.at
+		next.do()
+	}
+	l.now = end
+}
+
+// rate is how many calls a second end in d.
+func (l *load) rate(d time.Duration) float64 {
+	before := l.ended()
+	l.run(d)
+	return float64(l.ended()-before) / d.Seconds()
+}
+
+func (l *load) ended() (n int) {
+	for _, w := range l.workers {
+		n += w.ended
+	}
+	return n
+}
+
+func (w *loadWorker) begin() {
+	n, again := w.limit.Now(w.load.now)
+	if again > 0 && !w.again.After(w.load.now) {
+		w.again = w.load.now.Add(again)
+		w.load.after(again, w.begin)
+	}
+	for w.calling < n && !w.idle() {
+		w.calling++
+		w.most = max(w.most, w.calling)
+		took, ended := w.load.api()
+		w.load.after(took, func() {
+			w.limit.Called(w.load.now, Call{Ended: ended, Took: took, InFlight: w.calling})
+			w.calling--
+			if ended == Answered {
+				w.ended++
+			}
+			if w.load.done != nil {
+				w.load.done(w, took)
+			}
+			w.begin()
+		})
+	}
+}
+
+// servers is an API that serves so many calls at a time, first come, first served.
+type servers struct {
+	load *load
+	free []time.Time
+	each func() time.Duration
+}
+
+func newServers(l *load, n int, each time.Duration) *servers {
+	s := &servers{load: l, free: make([]time.Time, n), each: func() time.Duration { return each }}
+	l.api = s.call
+	return s
+}
+
+func (s *servers) call() (time.Duration, Ended) {
+	first := 0
+	for i, at := range s.free {
+		if at.Before(s.free[first]) {
+			first = i
+		}
+	}
+	begins := s.load.now
+	if s.free[first].After(begins) {
+		begins = s.free[first]
+	}
+	s.free[first] = begins.Add(s.each())
+	return s.free[first].Sub(s.load.now), Answered
+}
+
+// neighbours ask the API 50 times a second, and return what they wait.
+func (l *load) neighbours() *[]time.Duration {
+	waits := &[]time.Duration{}
+	var ask func()
+	ask = func() {
+		took, _ := l.api()
+		*waits = append(*waits, took)
+		l.after(20*time.Millisecond, ask)
+	}
+	ask()
+	return waits
+}
+
+func percentile(all []time.Duration, p float64) time.Duration {
+	slices.Sort(all)
+	return all[int(p*float64(len(all)-1))]
+}
+
+func TestLimitLeavesRoomForOthers(t *testing.T) {
+	t.Parallel()
+	for _, workers := range []int{1, 4, 50} {
+		t.Run(fmt.Sprintf("%d workers", workers), func(t *testing.T) {
+			t.Parallel()
+			l := newLoad(workers, 256)
+			newServers(l, 16, 10*time.Millisecond).each = func() time.Duration {
+				return 8*time.Millisecond + time.Duration(l.random.Int64N(int64(4*time.Millisecond)))
+			}
+			waits := l.neighbours()
+			l.run(5 * time.Second)
+			*waits = nil
+			for i := 0; i < 10; i++ {
+				l.run(5 * time.Second)
+				w := slices.MaxFunc(l.workers, func(a, b *loadWorker) int { return a.calling - b.calling })
+				t.Logf("  %s: calling %d limit %.1f floor %.1f took %.1f target %.1f n %d trusted %v bounded %v", l.now.Format("05.0"), w.calling, w.limit.limit, w.limit.floor*1e3, w.limit.took*1e3, w.limit.target*1e3, w.ended, w.limit.trusted, w.limit.bounded)
+			}
+			rate := l.rate(60 * time.Second)
+			least, most := math.MaxInt, 0
+			for _, w := range l.workers {
+				least, most = min(least, w.ended), max(most, w.ended)
+			}
+			p50, p99 := percentile(*waits, .5), percentile(*waits, .99)
+			t.Logf("%.0f/s of 1550; others p50 %s, p99 %s; a worker's share %d to %d", rate, p50, p99, least, most)
+			if workers <= 4 && (p50 > 20*time.Millisecond || workers == 1 && p50 > 15*time.Millisecond || p99 > 30*time.Millisecond) || rate < 0.9*1550 {
+				t.Error("out of bounds")
+			}
+		})
+	}
+}
+
+func TestLimitFollowsAnAPIThatBecomesSlowerForAll(t *testing.T) {
+	t.Parallel()
+	for _, to := range []time.Duration{100 * time.Millisecond, 23 * time.Millisecond, 5 * time.Millisecond} {
+		l := newLoad(1, 256)
+		each := 20 * time.Millisecond
+		l.api = func() (time.Duration, Ended) {
+			return each + time.Duration(l.random.Int64N(int64(time.Millisecond))), Answered
+		}
+		l.run(10 * time.Second)
+		if n, _ := l.workers[0].limit.Now(l.now); n != 256 {
+			t.Errorf("the limit is %d without a queue", n)
+		}
+		each = to
+		l.run(15 * time.Second)
+		rate := l.rate(15 * time.Second)
+		t.Logf("%s: %.0f/s", to, rate)
+		if rate < 0.9*256/to.Seconds() {
+			t.Errorf("%s: %.0f/s", to, rate)
+		}
+	}
+}
+
+func TestLimitIsNotMisledByNoise(t *testing.T) {
+	t.Parallel()
+	for name, each := range map[string]func(*rand.Rand) float64{
+		"log-normal, sigma 0.3": func(r *rand.Rand) float64 { return .02 * math.Exp(.3*r.NormFloat64()) },
+		"log-normal, sigma 1":   func(r *rand.Rand) float64 { return .02 * math.Exp(r.NormFloat64()) },
+		"exponential":           func(r *rand.Rand) float64 { return .02 * r.ExpFloat64() },
+		"bimodal":               func(r *rand.Rand) float64 { return []float64{.005, .05}[r.IntN(2)] },
+		"1% take a second": func(r *rand.Rand) float64 {
+			if r.IntN(100) == 0 {
+				return 1
+			}
+			return .02
+		},
+	} {
+		l := newLoad(1, 64)
+		l.api = func() (time.Duration, Ended) { return time.Duration(each(l.random) * 1e9), Answered }
+		l.run(10 * time.Second)
+		sum, looks := 0, 0
+		for range 600 {
+			l.run(100 * time.Millisecond)
+			n, _ := l.workers[0].limit.Now(l.now)
+			sum, looks = sum+n, looks+1
+		}
+		mean := float64(sum) / float64(looks)
+		t.Logf("%s: mean limit %.1f of 64", name, mean)
+		if mean < 0.9*64 {
+			t.Errorf("%s: mean limit %.1f", name, mean)
+		}
+	}
+}

@@ -1,0 +1,237 @@
+package admission
+
+import (
+	"math"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	// hover is the part of the rate that was found that is used.
+	hover = 0.985
+	// longPause is the Retry-After from which the circuit breaker pauses all calls.
+	longPause = 5 * time.Second
+	// wholeSecond is the shortest Retry-After but none. It means anything up to a second, so that single calls ask from time to
+	// time whether it is over; see checks. A longer one is obeyed to the end.
+	wholeSecond = time.Second
+	// While it is not known what the API allows, the rate grows by climbPart and by climbStep in each second. The step is the
+	// same for all workers, so that unequal ones draw near to each other.
+	climbPart = 2.0
+	climbStep = 400.0
+	climbTime = 300 * time.Millisecond
+	// leastGuess is what a worker begins with whose first calls are refused: it knows nothing then.
+	leastGuess = 20.0
+	// cut is left of the rate after a refusal that says nothing better.
+	cut       = 0.95
+	burstPart = 0.88
+	climbLook = 500 * time.Millisecond
+	// settleTime is how long a rate that was just found must hold.
+	settleTime = 3 * time.Second
+	// probeInterval is how often it is tried whether the API allows more by now, and probeTime how long.
+	probeInterval = 10 * time.Second
+	probeTime     = 2 * time.Second
+	// A probe asks for this part more at probeRate calls a second: for more at a lower rate, less at a higher.
+	probePart, probeRate     = 0.04, 250.0
+	leastProbe, largestProbe = 0.01, 0.5
+	// used is the part of the rate that must be used for it to grow.
+	used = 0.8
+)
+
+// checks are the parts of a whole second after which one call asks whether the API accepts calls again.
+var checks = [...]float64{0.1, 0.3, 0.6, 1}
+
+// phase is what a Rate is doing.
+type phase int
+
+const (
+	unlimited phase = iota // no rate is known
+	climbing               // the rate grows until it is refused
+	settling               // it was found just now
+	steady
+	probing // a little more is tried
+)
+
+// Rate is the rate of calls that the API was found to allow. It takes a refusal (429, or 503 with a Retry-After) for a measurement,
+// as the adaptive retry mode of the AWS SDKs does. But it goes on just below what was accepted, and rarely tries for more. It
+// is pure: it has no clock and no lock.
+type Rate struct {
+	phase    phase
+	rate     float64       // calls per second, unless unlimited
+	since    time.Time     // when the phase began
+	paused   time.Time     // no calls until then
+	lasted   time.Duration // the last pause
+	checking bool          // one call must be accepted before there are more
+	began    time.Time     // of the pause
+	check    int           // how many calls were refused since
+	round    int64         // of probeInterval, by the wall clock: a whole fleet probes at the same time
+	accepted ring
+}
+
+// Refused takes a refusal that asks for a pause into account.
+func (r *Rate) Refused(now time.Time, wait time.Duration) {
+	switch {
+	case now.Before(r.paused):
+		return // it was under way
+	case r.checking:
+		r.check++
+		r.pause(now, wait)
+		return
+	}
+	r.advance(now)
+	held, held0 := min(now.Sub(r.since), 3*time.Second), max(now.Sub(r.paused), ringBucket)
+	switch r.phase {
+	case unlimited:
+		r.guess(now)
+	case climbing:
+		r.become(settling, now, min(r.rate, burstPart*r.accepted.rate(now, min(held0, climbLook))))
+	case settling, steady:
+		high := r.accepted.rate(now, held)
+		low := high * held.Seconds() / (held + r.lasted).Seconds()
+		r.become(settling, now, min(max(math.Sqrt(low*high), 0.7*r.rate), 0.97*r.rate))
+	case probing:
+		r.become(steady, now, r.rate*(2-1/hover)) // a little less each time, so that small shares can grow
+	}
+	r.began, r.check = now, 0
+	r.pause(now, wait)
+}
+
+// guess begins to climb from between what was accepted in the last second, and what would have been at the pace of its busy
+// part. A burst that the API allows makes the second of these too high, and an idle time before makes the first too low.
+func (r *Rate) guess(now time.Time) {
+	low, busy := r.accepted.rate(now, time.Second), r.accepted.busy(now, time.Second)
+	r.become(climbing, now, max(low*math.Sqrt(time.Second.Seconds()/busy.Seconds()), leastGuess))
+}
+
+// pause stops calls until one may ask again. Jitter keeps a fleet from coming back in step.
+func (r *Rate) pause(now time.Time, wait time.Duration) {
+	until := now.Add(wait)
+	if wait <= wholeSecond && r.check < len(checks) {
+		until = r.began.Add(time.Duration(checks[r.check] * float64(wait)))
+	}
+	r.checking = true
+	r.paused = until.Add(time.Duration(0.05 * rand.Float64() * float64(until.Sub(now))))
+	r.lasted = r.paused.Sub(r.began)
+	if r.phase != steady {
+		r.since = r.paused
+	}
+}
+
+func (r *Rate) become(p phase, now time.Time, rate float64) {
+	r.phase, r.since, r.rate = p, now, max(rate, 0.1)
+}
+
+// Accepted counts a call that the API did not refuse for its rate.
+func (r *Rate) Accepted(now time.Time) {
+	r.accepted.add(now)
+	if !now.Before(r.paused) {
+		r.checking = false
+	}
+}
+
+// advance lets the time pass.
+func (r *Rate) advance(now time.Time) {
+	in := now.Sub(r.since)
+	switch r.phase {
+	case climbing:
+		if in > 0 && r.reached(now, climbTime) {
+			r.rate += (r.rate*climbPart + climbStep) * in.Seconds()
+			r.since = now
+		} else if in > climbTime {
+			r.since = now
+		}
+	case settling:
+		if in >= settleTime {
+			r.become(steady, now, r.rate)
+		}
+	case steady:
+		round, since := now.UnixNano()/int64(probeInterval), time.Duration(now.UnixNano()%int64(probeInterval))
+		if round != r.round {
+			if r.round = round; since < time.Second && r.reached(now, time.Second) {
+				r.phase, r.since = probing, now
+			}
+		}
+	case probing:
+		if in >= probeTime {
+			r.become(climbing, now, r.rate+r.probe())
+		}
+	}
+}
+
+// probe is how much more a probe asks for.
+func (r *Rate) probe() float64 {
+	return r.rate * min(max(probePart*math.Sqrt(probeRate/r.rate), leastProbe), largestProbe)
+}
+
+// reached reports whether the rate was used in the last d, but for one call.
+func (r *Rate) reached(now time.Time, d time.Duration) bool {
+	return (r.accepted.rate(now, d)-used*r.rate)*d.Seconds() >= -1
+}
+
+// Now is how many calls a second may be made now; +Inf while no limit is known. For none, it tells how long until asking again
+// makes sense.
+func (r *Rate) Now(now time.Time) (perSecond float64, wait time.Duration) {
+	if wait = r.paused.Sub(now); wait > 0 {
+		return 0, wait
+	}
+	r.advance(now)
+	rate := r.rate
+	switch r.phase {
+	case unlimited:
+		rate = math.Inf(1)
+	case probing:
+		rate += r.probe()
+	}
+	return rate, 0
+}
+
+// Checking reports whether one call must be accepted before there are more.
+func (r *Rate) Checking() bool { return r.checking }
+
+// Learned is the rate that was found; 0 while there is none.
+func (r *Rate) Learned() float64 {
+	if r.phase == unlimited {
+		return 0
+	}
+	return r.rate
+}
+
+const ringBucket = 100 * time.Millisecond
+
+// ring counts calls in the tenths of the last three seconds.
+type ring struct {
+	last int64 // the bucket that was counted last
+	n    [32]int
+}
+
+func (r *ring) pass(now time.Time) (bucket int64) {
+	bucket = now.UnixNano() / int64(ringBucket)
+	for r.last = max(r.last, bucket-int64(len(r.n))); r.last < bucket; {
+		r.last++
+		r.n[r.last%int64(len(r.n))] = 0
+	}
+	return r.last
+}
+
+func (r *ring) add(now time.Time) { r.n[r.pass(now)%int64(len(r.n))]++ }
+
+// rate is how many calls a second there were in the last d.
+func (r *ring) rate(now time.Time, d time.Duration) float64 {
+	last, n := r.pass(now), 0
+	in := time.Duration(now.UnixNano() % int64(ringBucket)) // of the present bucket
+	buckets := min(int64((d-in)/ringBucket), int64(len(r.n))-1)
+	for k := range max(buckets, 0) + 1 {
+		n += r.n[(last-k)%int64(len(r.n))]
+	}
+	return float64(n) / (time.Duration(max(buckets, 0))*ringBucket + in).Seconds()
+}
+
+// busy is how long in the last d calls were accepted.
+func (r *ring) busy(now time.Time, d time.Duration) time.Duration {
+	last, busy := r.pass(now), ringBucket
+	for k := range int64(d / ringBucket) {
+		if r.n[(last-k)%int64(len(r.n))] > 0 {
+			busy = max(busy, time.Duration(k+1)*ringBucket)
+		}
+	}
+	return min(busy, d)
+}
