@@ -22,6 +22,8 @@ type Config struct {
 	Stream            string `envconfig:"REVOKER_STREAM" default:"SESSIONS" desc:"Stream that holds the session.ended events; created if missing."`
 	Subject           string `envconfig:"REVOKER_SUBJECT" default:"session.ended" desc:"Subject of the events; wildcards are allowed."`
 	Consumer          string `envconfig:"REVOKER_CONSUMER" default:"revoker" desc:"Durable pull consumer, shared by all revoker processes; created if missing."`
+	BulkSubject       string `envconfig:"REVOKER_BULK_SUBJECT" default:"session.ended.bulk" empty:"kept" desc:"Subject of the bulk lane, whose events wait for the live ones; in the same stream, without wildcards. By default it is REVOKER_SUBJECT with .bulk, if that has no wildcard. An empty value leaves one lane."`
+	BulkConsumer      string `envconfig:"REVOKER_BULK_CONSUMER" default:"revoker-bulk" desc:"Durable pull consumer of the bulk lane; created if missing. By default it is REVOKER_CONSUMER with -bulk."`
 	DeadLetterStream  string `envconfig:"REVOKER_DEAD_LETTER_STREAM" default:"SESSIONS_DLQ" desc:"Stream that holds the dead letters; created if missing."`
 	DeadLetterSubject string `envconfig:"REVOKER_DEAD_LETTER_SUBJECT" default:"dlq.session.ended" desc:"Subject that dead letters are published to."`
 	Replicas          int    `envconfig:"REVOKER_REPLICAS" default:"1" min:"1" max:"5" desc:"Replicas of the streams that revoker creates."`

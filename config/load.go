@@ -41,11 +41,13 @@ func Default() Config {
 func Load() (Config, error) {
 	var cfg Config
 	var errs []error
-	known := map[string]bool{}
+	known, set := map[string]bool{}, map[string]bool{}
 	for _, v := range variables(&cfg) {
 		known[v.name] = true
 		name := v.name
-		if os.Getenv(name) == "" && v.tag.Get("empty") != "kept" {
+		if value, present := os.LookupEnv(name); value != "" || present && v.tag.Get("empty") == "kept" {
+			set[name] = true
+		} else {
 			name = absent(name)
 		}
 		if err := v.parse(name); err != nil {
@@ -55,6 +57,7 @@ func Load() (Config, error) {
 		}
 		errs = append(errs, v.checkRange())
 	}
+	cfg.nameBulkLane(set)
 	errs = append(errs, unknown(known, os.Environ())...)
 	errs = append(errs, cfg.validate()...)
 	return cfg, errors.Join(errs...)

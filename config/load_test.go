@@ -68,6 +68,8 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	for name, c := range map[string]struct{ got, want any }{
 		"stream":              {cfg.Stream, "SESSIONS"},
 		"subject":             {cfg.Subject, "session.ended"},
+		"bulk subject":        {cfg.BulkSubject, "session.ended.bulk"},
+		"bulk consumer":       {cfg.BulkConsumer, "revoker-bulk"},
 		"dead-letter stream":  {cfg.DeadLetterStream, "SESSIONS_DLQ"},
 		"dead-letter subject": {cfg.DeadLetterSubject, "dlq.session.ended"},
 		"concurrency":         {cfg.Concurrency, 64},
@@ -107,7 +109,7 @@ func TestEmptyValuesCountAsUnset(t *testing.T) {
 	}
 	setEnvironment(t, empty)
 	want := config.Default()
-	want.OpsAddr = ""
+	want.OpsAddr, want.BulkSubject = "", ""
 	loadEquals(t, want)
 }
 
@@ -158,7 +160,7 @@ func TestEveryErrorIsReportedAtOnce(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		"REVOKER_STREAM", "REVOKER_SUBJECT", "REVOKER_CONSUMER", "REVOKER_DEAD_LETTER_STREAM", "REVOKER_DEAD_LETTER_SUBJECT",
+		"REVOKER_STREAM", "REVOKER_SUBJECT", "REVOKER_CONSUMER", "REVOKER_BULK_SUBJECT", "REVOKER_BULK_CONSUMER", "REVOKER_DEAD_LETTER_STREAM", "REVOKER_DEAD_LETTER_SUBJECT",
 		"REVOKER_RETENTION", "REVOKER_LOG_FORMAT", "REVOKER_OPS_ADDR", "REVOKER_ALLOWED_SERVICE_IDS",
 	} {
 		wrong[name] = marker + " with a space"

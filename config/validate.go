@@ -75,10 +75,10 @@ func (c Config) validate() []error {
 		}
 	}
 	for _, name := range []struct{ variable, value string }{
-		{"REVOKER_STREAM", c.Stream}, {"REVOKER_CONSUMER", c.Consumer}, {"REVOKER_DEAD_LETTER_STREAM", c.DeadLetterStream},
+		{"REVOKER_STREAM", c.Stream}, {"REVOKER_CONSUMER", c.Consumer}, {"REVOKER_BULK_CONSUMER", c.BulkConsumer},
+		{"REVOKER_DEAD_LETTER_STREAM", c.DeadLetterStream},
 	} {
-		refuse(name.value == "" || strings.ContainsAny(name.value, " \t\r\n.*>/\\"),
-			"%s: a JetStream name has no spaces, dots, wildcards or slashes", name.variable)
+		refuse(!validName(name.value), "%s: a JetStream name has no spaces, dots, wildcards or slashes", name.variable)
 	}
 	refuse(c.Stream == c.DeadLetterStream, "REVOKER_DEAD_LETTER_STREAM: must differ from REVOKER_STREAM")
 	refuse(!validSubject(c.Subject), "REVOKER_SUBJECT: not a NATS subject")
@@ -86,6 +86,9 @@ func (c Config) validate() []error {
 		"REVOKER_DEAD_LETTER_SUBJECT: not a NATS subject without wildcards")
 	refuse(SubjectMatches(c.Subject, c.DeadLetterSubject),
 		"REVOKER_DEAD_LETTER_SUBJECT: REVOKER_SUBJECT matches it, so dead letters would be taken for events")
+	if c.BulkSubject != "" {
+		errs = append(errs, c.validateBulk()...)
+	}
 	refuse(!slices.Contains([]string{"limits", "interest", "workqueue"}, c.Retention),
 		"REVOKER_RETENTION: not limits, interest or workqueue")
 	refuse(!slices.Contains([]string{"json", "text"}, c.LogFormat), "REVOKER_LOG_FORMAT: not json or text")
@@ -104,6 +107,9 @@ func (c Config) validate() []error {
 	refuse(token != "" && len(token) < minConsoleToken, "REVOKER_CONSOLE_TOKEN: must have at least %d characters", minConsoleToken)
 	return append(errs, c.NATS.validate()...)
 }
+
+// validName reports whether s can be the name of a stream or a consumer.
+func validName(s string) bool { return s != "" && !strings.ContainsAny(s, " \t\r\n.*>/\\") }
 
 // validHost reports whether a browser could send the text as the host part of a Host header. Spaces around it are allowed,
 // for a list is often written with them.

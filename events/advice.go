@@ -4,24 +4,30 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"revoker/config"
 )
 
 // replaceConsumer says how to replace a consumer that can't be changed in place, without losing an event. That depends on the
 // stream's retention. With interest retention the server deletes what waits for no other consumer. A work queue takes no second
 // consumer for the same events.
-func replaceConsumer(stream jetstream.StreamConfig, consumer string) string {
+func replaceConsumer(stream jetstream.StreamConfig, consumer string, lane config.Lane) string {
+	variable := "REVOKER_CONSUMER"
+	if lane == config.Bulk {
+		variable = "REVOKER_BULK_CONSUMER"
+	}
 	remove := fmt.Sprintf("`nats consumer rm %s %s`", stream.Name, consumer)
 	switch stream.Retention {
 	case jetstream.InterestPolicy:
 		return "it can't be changed in place, and must not be deleted yet: the stream has interest retention, so the events that wait for" +
-			" this consumer alone would be deleted too. Name a new consumer with REVOKER_CONSUMER, run `revoker setup`, start the workers with that" +
+			" this consumer alone would be deleted too. Name a new consumer with " + variable + ", run `revoker setup`, start the workers with that" +
 			" name, and only then delete this one (" + remove + ")"
 	case jetstream.WorkQueuePolicy:
 		return "it can't be changed in place: delete the consumer (" + remove + ") and run `revoker setup`. The events that are not" +
 			" acknowledged stay in the stream, for it is a work queue"
 	}
 	return "it can't be changed in place: delete the consumer (" + remove + ") and run `revoker setup`; events that are still in the stream" +
-		" are then revoked again, which is harmless. Or name another with REVOKER_CONSUMER"
+		" are then revoked again, which is harmless. Or name another with " + variable
 }
 
 // replaceStream says how to replace a stream that can't be changed in place, without losing a message. variable is the variable

@@ -34,11 +34,7 @@ func compareStream(have, want jetstream.StreamConfig, variable string) differenc
 	type stream = jetstream.StreamConfig
 	elsewhere := replaceStream(have, variable)
 	var list differences[stream]
-	subject := want.Subjects[0]
-	subjects := append(slices.Clone(have.Subjects), subject)
-	list.changeable(!streamStores(have, subject),
-		breaks("subjects", strings.Join(have.Subjects, ", "), strings.Join(subjects, ", "), "it does not store "+subject),
-		func(c *stream) { c.Subjects = subjects })
+	compareSubjects(&list, have, want)
 	limited := have.MaxMsgs > 0 || have.MaxBytes > 0
 	list.changeable(have.MaxMsgsPerSubject > 0,
 		differs("max messages per subject", have.MaxMsgsPerSubject, "unlimited", "further events push out earlier ones"),
@@ -76,6 +72,19 @@ func compareStream(have, want jetstream.StreamConfig, variable string) differenc
 	return list
 }
 
+// compareSubjects asks for the subjects that the stream does not store. Without the first there are no events; without the second
+// there is no bulk lane.
+func compareSubjects(list *differences[jetstream.StreamConfig], have, want jetstream.StreamConfig) {
+	missing := slices.DeleteFunc(slices.Clone(want.Subjects), func(subject string) bool { return streamStores(have, subject) })
+	if len(missing) == 0 {
+		return
+	}
+	subjects := append(slices.Clone(have.Subjects), missing...)
+	d := differs("subjects", strings.Join(have.Subjects, ", "), strings.Join(subjects, ", "), "it does not store "+strings.Join(missing, ", "))
+	d.Fault = missing[0] == want.Subjects[0]
+	list.changeable(true, d, func(c *jetstream.StreamConfig) { c.Subjects = subjects })
+}
+
 // maxAge names a stream's maximum age, of which 0 is none.
 func maxAge(age time.Duration) string {
 	if age == 0 {
@@ -90,9 +99,9 @@ func retentionName(r jetstream.RetentionPolicy) string { return strings.ToLower(
 
 // compareConsumer lists where an existing consumer differs from what revoker would create. Faults are settings by which the server
 // drops events, hides them, or replaces the delays that revoker asks for.
-func compareConsumer(have, want jetstream.ConsumerConfig, stream jetstream.StreamConfig) differences[jetstream.ConsumerConfig] {
+func compareConsumer(have, want jetstream.ConsumerConfig, stream jetstream.StreamConfig, lane config.Lane) differences[jetstream.ConsumerConfig] {
 	type consumer = jetstream.ConsumerConfig
-	anew := replaceConsumer(stream, want.Durable)
+	anew := replaceConsumer(stream, want.Durable, lane)
 	var list differences[consumer]
 	list.unchangeable(have.DeliverSubject != "", breaks("kind", "push consumer", "pull consumer", ""), anew)
 	list.unchangeable(have.AckPolicy != jetstream.AckExplicitPolicy,
@@ -148,7 +157,7 @@ func durations(list []time.Duration) string {
 	return strings.Join(texts, ", ")
 }
 
-func consumerRefused(stream jetstream.StreamConfig, name string, faults []string) error {
+func consumerRefused(stream jetstream.StreamConfig, name string, lane config.Lane, faults []string) error {
 	return fmt.Errorf("consumer %s would break the promise that no event is lost: %s. `revoker setup` changes what can be changed; if that is"+
-		" not all: %s", name, strings.Join(faults, "; "), replaceConsumer(stream, name))
+		" not all: %s", name, strings.Join(faults, "; "), replaceConsumer(stream, name, lane))
 }

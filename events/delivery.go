@@ -6,6 +6,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"revoker/config"
 	"revoker/events/internal/conn"
 )
 
@@ -25,6 +26,7 @@ type Delivery struct {
 	incarnation *conn.Incarnation
 	msg         *nats.Msg
 
+	Lane     config.Lane
 	Stream   string
 	Consumer string
 	// Sequence is the message's place in the stream.
@@ -34,7 +36,7 @@ type Delivery struct {
 	Deliveries int
 	// Published is when the stream stored the message.
 	Published time.Time
-	// Pending is how many events wait behind this one that were never delivered.
+	// Pending is how many events wait behind this one in its lane that were never delivered.
 	Pending uint64
 }
 
@@ -43,6 +45,7 @@ func (c *Consumer) newDelivery(msg *nats.Msg, meta *nats.MsgMetadata) *Delivery 
 		conn:        c.conn,
 		incarnation: c.incarnation,
 		msg:         msg,
+		Lane:        c.Lane,
 		Stream:      meta.Stream,
 		Consumer:    meta.Consumer,
 		Sequence:    meta.Sequence.Stream,

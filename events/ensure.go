@@ -20,20 +20,49 @@ const (
 	ensureInterval = time.Second // between two tries
 )
 
-// Ensure is what `revoker run` begins with. It finds or creates the event stream, the dead-letter stream and the durable consumer.
+// Consumers are the lanes from which a worker takes events. Each is pulled by a goroutine of its own.
+type Consumers struct {
+	Live *Consumer
+	// Bulk is nil if the configuration has no such lane. If the stream has none yet, it is there but not ready.
+	Bulk *Consumer
+}
+
+// Close closes both.
+func (c *Consumers) Close() {
+	for _, consumer := range []*Consumer{c.Live, c.Bulk} {
+		if consumer != nil {
+			consumer.Close()
+		}
+	}
+}
+
+// Ensure is what `revoker run` begins with. It finds or creates the event stream, the dead-letter stream and the durable consumers.
 // It waits for a server that cannot be reached yet, or whose JetStream is not ready, and logs that once. It never changes what
 // exists: a consumer or stream that would break revoker's promise is an error that says what to do, other differences are
-// warnings. [MakePlan] is for who wants to change them.
-func Ensure(ctx context.Context, c *Conn, cfg config.Config) (*Consumer, *DeadLetters, error) {
-	consumer, err := newConsumer(c, cfg)
-	if err != nil {
-		return nil, nil, err
+// warnings. [MakePlan] is for who wants to change them. A stream without the bulk lane is served with one lane.
+func Ensure(ctx context.Context, c *Conn, cfg config.Config) (*Consumers, *DeadLetters, error) {
+	consumers := &Consumers{}
+	for _, lane := range cfg.Lanes() {
+		consumer, err := newConsumer(c, cfg, lane)
+		if err != nil {
+			consumers.Close()
+			return nil, nil, err
+		}
+		if lane == config.Bulk {
+			consumers.Bulk = consumer
+		} else {
+			consumers.Live = consumer
+		}
+		err = consumer.restoreOnceReady(ctx)
+		switch {
+		case errors.Is(err, ErrNoLane):
+			c.Log().Warn("all events take the live lane", "reason", err)
+		case err != nil:
+			consumers.Close()
+			return nil, nil, err
+		}
 	}
-	if err := consumer.restoreOnceReady(ctx); err != nil {
-		consumer.deletions.Close()
-		return nil, nil, err
-	}
-	return consumer, &DeadLetters{conn: c, stream: cfg.DeadLetterStream, subject: cfg.DeadLetterSubject}, nil
+	return consumers, &DeadLetters{conn: c, stream: cfg.DeadLetterStream, subject: cfg.DeadLetterSubject}, nil
 }
 
 // restoreOnceReady tries until it succeeds, unless the error is one that does not pass.
@@ -61,16 +90,27 @@ func (c *Consumer) restoreOnceReady(ctx context.Context) error {
 	}
 }
 
-// ensure returns the state of the durable consumer once it and the streams exist.
+// ensure returns the state of the lane's durable consumer once it and the streams exist.
 func (c *Consumer) ensure(ctx context.Context) (*jetstream.ConsumerInfo, error) {
-	stream, err := c.ensureStream(ctx, EventStream(c.cfg), c.cfg.Subject)
+	stream, err := c.ensureStream(ctx, EventStream(c.whole))
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.ensureStream(ctx, DeadLetterStream(c.cfg), c.cfg.DeadLetterSubject); err != nil {
+	if err := c.openLane(ctx, stream.CachedInfo().Config); err != nil {
 		return nil, err
 	}
-	return c.ensureConsumer(ctx, stream, durableConsumer(c.cfg))
+	letters, err := c.ensureStream(ctx, DeadLetterStream(c.cfg))
+	if err != nil {
+		return nil, err
+	}
+	if err := streamFault(letters.CachedInfo().Config, c.cfg.DeadLetterSubject); err != nil {
+		return nil, err
+	}
+	info, err := c.ensureConsumer(ctx, stream, durableConsumer(c.cfg))
+	if c.Lane == config.Bulk && errors.Is(err, conn.ErrDenied) {
+		return nil, c.noLane(err.Error())
+	}
+	return info, err
 }
 
 // EventStream is the stream that revoker creates for the events. A full one refuses new events. It does not drop old ones, which
@@ -81,7 +121,7 @@ func EventStream(cfg config.Config) jetstream.StreamConfig {
 	}
 	return jetstream.StreamConfig{
 		Name:       cfg.Stream,
-		Subjects:   []string{cfg.Subject},
+		Subjects:   eventSubjects(cfg),
 		Retention:  retention[cfg.Retention],
 		Storage:    jetstream.FileStorage,
 		Discard:    jetstream.DiscardNew,
@@ -89,6 +129,15 @@ func EventStream(cfg config.Config) jetstream.StreamConfig {
 		Duplicates: streamDuplicates,
 		Replicas:   cfg.Replicas,
 	}
+}
+
+// eventSubjects are those of the lanes, the live one first.
+func eventSubjects(cfg config.Config) []string {
+	var subjects []string
+	for _, lane := range cfg.Lanes() {
+		subjects = append(subjects, cfg.In(lane).Subject)
+	}
+	return subjects
 }
 
 // DeadLetterStream is the stream that revoker creates for dead letters. A full one refuses them, which keeps the events
@@ -120,8 +169,8 @@ func durableConsumer(cfg config.Config) jetstream.ConsumerConfig {
 	}
 }
 
-// ensureStream returns the stream called want.Name, created as wanted if missing. subject is what it must store.
-func (c *Consumer) ensureStream(ctx context.Context, want jetstream.StreamConfig, subject string) (jetstream.Stream, error) {
+// ensureStream returns the stream called want.Name, created as wanted if missing.
+func (c *Consumer) ensureStream(ctx context.Context, want jetstream.StreamConfig) (jetstream.Stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, conn.RequestTimeout)
 	defer cancel()
 	stream, err := c.conn.JetStream().Stream(ctx, want.Name)
@@ -133,16 +182,13 @@ func (c *Consumer) ensureStream(ctx context.Context, want jetstream.StreamConfig
 		if err != nil {
 			return nil, c.conn.Explain("creating stream "+want.Name, "STREAM.CREATE."+want.Name+`"`, err)
 		}
-		c.conn.Log().Info("created stream", "stream", want.Name, "subject", subject)
+		c.conn.Log().Info("created stream", "stream", want.Name, "subjects", strings.Join(want.Subjects, ", "))
 	}
 	if err != nil {
 		return nil, c.conn.Explain("looking up stream "+want.Name, "STREAM.INFO."+want.Name+`"`, err)
 	}
-	have := stream.CachedInfo().Config
-	if err := streamFault(have, subject); err != nil {
-		return nil, err
-	}
-	c.warnOnce("stream differs from the configuration", want.Name, compareStream(have, want, "").facts(false))
+	want.Subjects = want.Subjects[:1] // what to say of the bulk lane's subject is said where the lane is opened
+	c.warnOnce("stream differs from the configuration", want.Name, compareStream(stream.CachedInfo().Config, want, "").facts(false))
 	return stream, nil
 }
 
@@ -163,15 +209,15 @@ func (c *Consumer) ensureConsumer(ctx context.Context, stream jetstream.Stream, 
 		c.conn.Log().Info("created consumer", "consumer", name, "stream", stream.CachedInfo().Config.Name)
 	}
 	if errors.Is(err, jetstream.ErrNotPullConsumer) {
-		return nil, consumerRefused(stream.CachedInfo().Config, name, []string{"it is a push consumer"})
+		return nil, consumerRefused(stream.CachedInfo().Config, name, c.Lane, []string{"it is a push consumer"})
 	}
 	if err != nil {
 		return nil, c.conn.Explain("looking up consumer "+name, "CONSUMER.INFO."+stream.CachedInfo().Config.Name+".", err)
 	}
 	info := consumer.CachedInfo()
-	found := compareConsumer(info.Config, want, stream.CachedInfo().Config)
+	found := compareConsumer(info.Config, want, stream.CachedInfo().Config, c.Lane)
 	if faults := found.facts(true); len(faults) > 0 {
-		return nil, consumerRefused(stream.CachedInfo().Config, name, faults)
+		return nil, consumerRefused(stream.CachedInfo().Config, name, c.Lane, faults)
 	}
 	c.warnOnce("consumer differs from the configuration", name, found.facts(false))
 	return info, nil

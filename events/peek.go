@@ -17,12 +17,12 @@ const peekTimeout = 2 * time.Second
 // Stored is an event as the stream has it. Looking at one delivers nothing: it stays in the queue with the same delivery count.
 type Stored = conn.StoredMessage
 
-// Newest looks at the event that was stored last, whether it is settled or not. The error wraps [ErrNoEvent] if there is none.
+// Newest looks at the event of the lane that was stored last, whether it is settled or not. The error wraps [ErrNoEvent] if there is none.
 func (c *Consumer) Newest(ctx context.Context) (Stored, error) {
 	return c.peek(ctx, conn.Place{LastOn: c.cfg.Subject})
 }
 
-// Next looks at the first event that is stored at the sequence or after it. The error wraps [ErrNoEvent] if there is none.
+// Next looks at the first event of the lane that is stored at the sequence or after it. The error wraps [ErrNoEvent] if there is none.
 func (c *Consumer) Next(ctx context.Context, sequence uint64) (Stored, error) {
 	return c.peek(ctx, conn.Place{Sequence: sequence, NextOn: c.cfg.Subject})
 }

@@ -18,6 +18,14 @@ const (
 	deadLetterVariable = "REVOKER_DEAD_LETTER_STREAM"
 )
 
+// errorFilterNotStored is an error code of the JetStream API: the stream does not store what a consumer is to deliver.
+const errorFilterNotStored = 10093
+
+const (
+	kindStream   = "stream"
+	kindConsumer = "consumer"
+)
+
 // Plan is what it takes to make streams and consumer what the configuration says.
 type Plan struct {
 	Objects []Object `json:"objects"`
@@ -78,27 +86,58 @@ func MakePlan(ctx context.Context, c *Conn, cfg config.Config) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	consumer, err := p.planConsumer(ctx, cfg, have)
-	return Plan{Objects: []Object{stream, letters, consumer}}, err
+	plan := Plan{Objects: []Object{stream, letters}}
+	for _, lane := range cfg.Lanes() {
+		consumer, err := p.planConsumer(ctx, cfg, have, lane)
+		if err != nil {
+			return Plan{}, err
+		}
+		plan.Objects = append(plan.Objects, consumer)
+	}
+	return plan, nil
 }
 
 // Apply creates and changes what the plan says, and leaves what it refuses as it is. The error names the object at which it
 // stopped; those before it are done.
+//
+// The consumers of a stream that exists come before the stream, so that no event is stored on a new subject before a consumer waits
+// for it: with interest retention it would be dropped. Servers before 2.10 want the subject first.
 func (p Plan) Apply(ctx context.Context) error {
+	var first, then []Object
 	for _, o := range p.Objects {
-		if o.apply == nil {
-			continue
+		if o.Kind == kindConsumer && !p.Objects[0].Missing {
+			first = append(first, o)
+		} else {
+			then = append(then, o)
 		}
-		if err := o.apply(ctx); err != nil {
+	}
+	for _, o := range first {
+		var api *jetstream.APIError
+		err := o.do(ctx)
+		if errors.As(err, &api) && api.ErrorCode == errorFilterNotStored {
+			then = append(then, o)
+		} else if err != nil {
+			return err
+		}
+	}
+	for _, o := range then {
+		if err := o.do(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+func (o Object) do(ctx context.Context) error {
+	if o.apply == nil {
+		return nil
+	}
+	return o.apply(ctx)
+}
+
 // planStream also returns the stream's configuration as it is, nil if the stream is missing.
 func (p planner) planStream(ctx context.Context, want jetstream.StreamConfig, variable string) (Object, *jetstream.StreamConfig, error) {
-	o := Object{Kind: "stream", Name: want.Name, Differences: []Difference{}}
+	o := Object{Kind: kindStream, Name: want.Name, Differences: []Difference{}}
 	stream, err := p.conn.JetStream().Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		o.Missing, o.Differences = true, newStreamSettings(want)
@@ -122,9 +161,10 @@ func (p planner) planStream(ctx context.Context, want jetstream.StreamConfig, va
 	return o, &have, nil
 }
 
-func (p planner) planConsumer(ctx context.Context, cfg config.Config, stream *jetstream.StreamConfig) (Object, error) {
+func (p planner) planConsumer(ctx context.Context, whole config.Config, stream *jetstream.StreamConfig, lane config.Lane) (Object, error) {
+	cfg := whole.In(lane)
 	want := durableConsumer(cfg)
-	o := Object{Kind: "consumer", Name: want.Durable, Differences: []Difference{}}
+	o := Object{Kind: kindConsumer, Name: want.Durable, Differences: []Difference{}}
 	info, err := p.conn.ConsumerInfo(ctx, cfg.Stream, cfg.Consumer)
 	if stream == nil || errors.Is(err, jetstream.ErrConsumerNotFound) {
 		o.Missing, o.Differences = true, newConsumerSettings(want)
@@ -138,13 +178,22 @@ func (p planner) planConsumer(ctx context.Context, cfg config.Config, stream *je
 		return o, p.conn.ExplainMissing("looking up consumer "+want.Durable, "CONSUMER.INFO."+cfg.Stream+"."+want.Durable, err)
 	}
 	fixed := info.Config // with the pause that it may have
-	if o.note(compareConsumer(info.Config, want, *stream).fixAll(&fixed)) {
+	found := compareConsumer(info.Config, want, *stream, lane)
+	found.changeable(len(whole.Lanes()) > 1 && takesTheOnly(info.Config, *stream, cfg.Subject),
+		differs("filter", "none", cfg.Subject, "it would take the events of the bulk lane too"),
+		func(c *jetstream.ConsumerConfig) { c.FilterSubject = cfg.Subject })
+	if o.note(found.fixAll(&fixed)) {
 		o.apply = func(ctx context.Context) error {
 			_, err := p.conn.JetStream().UpdateConsumer(ctx, cfg.Stream, fixed)
 			return p.conn.ExplainMissing("changing consumer "+want.Durable, "CONSUMER.CREATE."+cfg.Stream+".>", err)
 		}
 	}
 	return o, nil
+}
+
+// takesTheOnly reports whether a consumer has no filter, on a stream that stores the subject and nothing else.
+func takesTheOnly(consumer jetstream.ConsumerConfig, stream jetstream.StreamConfig, subject string) bool {
+	return consumer.FilterSubject == "" && len(consumer.FilterSubjects) == 0 && len(stream.Subjects) == 1 && stream.Subjects[0] == subject
 }
 
 // note adds differences, and reports whether any of them will be changed.

@@ -38,7 +38,7 @@ func (h *harness) clean(t *testing.T) {
 func TestAPlanCreatesWhatRunWouldAndThenIsEmpty(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	if plan := h.plan(t); plan.Creates() != 3 || plan.Changes() != 0 || plan.Refused() != 0 {
+	if plan := h.plan(t); plan.Creates() != 4 || plan.Changes() != 0 || plan.Refused() != 0 {
 		t.Errorf("%+v", plan)
 	}
 	h.apply(t)

@@ -24,12 +24,16 @@ var ErrPull = conn.ErrPull
 // errReplaced says that the consumer is not the one whose deliveries are in hand.
 var errReplaced = fmt.Errorf("%w: the consumer or its stream was deleted, created anew or set back", ErrPull)
 
-// Consumer pulls deliveries from the durable consumer, as many as are asked for and no more.
+// Consumer pulls deliveries from the durable consumer of a lane, as many as are asked for and no more.
 //
 // One goroutine may call Pull and Restore.
 type Consumer struct {
+	Lane config.Lane
+
 	conn    *Conn
-	cfg     config.Config
+	whole   config.Config // as it was given
+	cfg     config.Config // with the lane's subject and consumer
+	ready   atomic.Bool
 	ackWait atomic.Int64
 	subject string // of pull requests
 	maxPull int
@@ -43,8 +47,10 @@ type Consumer struct {
 }
 
 // newConsumer hears of deletions from now on; Restore does the rest.
-func newConsumer(nats *Conn, cfg config.Config) (*Consumer, error) {
-	c := &Consumer{conn: nats, cfg: cfg, watchdog: watchdog{interval: watchInterval}, warned: map[string]string{}}
+func newConsumer(nats *Conn, whole config.Config, lane config.Lane) (*Consumer, error) {
+	cfg := whole.In(lane)
+	c := &Consumer{Lane: lane, conn: nats, whole: whole, cfg: cfg, watchdog: watchdog{interval: watchInterval}, warned: map[string]string{}}
+	c.ackWait.Store(int64(cfg.AckWait)) // until the consumer's own is known
 	if err := c.deletions.Hear(nats, cfg.Stream, cfg.Consumer); err != nil {
 		return nil, err
 	}
@@ -52,7 +58,8 @@ func newConsumer(nats *Conn, cfg config.Config) (*Consumer, error) {
 }
 
 // Restore is for pulls that are not served. It waits for the connection, finds or creates streams and consumer as Ensure does,
-// and subscribes anew. It refuses what Ensure refuses, since somebody else may have created the consumer by now.
+// and subscribes anew. It refuses what Ensure refuses, since somebody else may have created the consumer by now. The error wraps
+// [ErrNoLane] if the consumer is that of the bulk lane and the stream has none.
 func (c *Consumer) Restore(ctx context.Context) error {
 	if err := c.conn.AwaitConnected(ctx); err != nil {
 		return err
@@ -93,8 +100,12 @@ func (c *Consumer) adopt(info *jetstream.ConsumerInfo, found *conn.Incarnation) 
 		}
 		c.incarnation = found
 	}
+	c.ready.Store(true)
 	return nil
 }
+
+// Ready reports whether the consumer was found. Until then there is nothing to pull. Any goroutine may ask.
+func (c *Consumer) Ready() bool { return c.ready.Load() }
 
 // AckWait is the consumer's actual ack wait, which may differ from the configured one.
 func (c *Consumer) AckWait() time.Duration { return time.Duration(c.ackWait.Load()) }
@@ -103,6 +114,9 @@ func (c *Consumer) AckWait() time.Duration { return time.Duration(c.ackWait.Load
 // n, or once the wait is over or the server has ended the pull. Until then the server may still send some, so a pull must not
 // be abandoned. The error, if any, wraps [ErrPull].
 func (c *Consumer) Pull(n int, wait time.Duration, deliver func(*Delivery)) (got int, err error) {
+	if c.puller == nil {
+		return 0, fmt.Errorf("%w: %w", ErrPull, ErrNoLane)
+	}
 	n, wait = min(n, c.maxPull), min(wait, c.maxWait)
 	accept := func(msg *nats.Msg) (bool, error) {
 		delivery, err := c.delivery(msg)
@@ -153,6 +167,8 @@ func (c *Consumer) delivery(msg *nats.Msg) (*Delivery, error) {
 
 // Close ends the subscriptions. Deliveries that were handed on can still be settled.
 func (c *Consumer) Close() {
-	c.puller.Close()
+	if c.puller != nil {
+		c.puller.Close()
+	}
 	c.deletions.Close()
 }

@@ -51,11 +51,12 @@ func TestAStalledPullIsRebuilt(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	consumer, _, err := Ensure(t.Context(), conn, cfg)
+	lanes, _, err := Ensure(t.Context(), conn, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer consumer.Close()
+	defer lanes.Close()
+	consumer := lanes.Live
 	if _, err := conn.JetStream().Publish(t.Context(), cfg.Subject, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -26,11 +26,11 @@ func deliveryOf(t *testing.T, payload string) *events.Delivery {
 	t.Cleanup(conn.Close)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	consumer, _, err := events.Ensure(ctx, conn, cfg)
+	lanes, _, err := events.Ensure(ctx, conn, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(consumer.Close)
+	t.Cleanup(lanes.Close)
 	nc, err := nats.Connect(cfg.NATS.URL.Reveal())
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +44,7 @@ func deliveryOf(t *testing.T, payload string) *events.Delivery {
 		t.Fatal(err)
 	}
 	var delivery *events.Delivery
-	if _, err := consumer.Pull(1, 5*time.Second, func(d *events.Delivery) { delivery = d }); err != nil || delivery == nil {
+	if _, err := lanes.Live.Pull(1, 5*time.Second, func(d *events.Delivery) { delivery = d }); err != nil || delivery == nil {
 		t.Fatalf("no delivery: %v", err)
 	}
 	return delivery

@@ -92,7 +92,7 @@ func (b *bench) start() (stop func()) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	consumer, letters, err := events.Ensure(b.deadline(), conn, b.cfg)
+	lanes, letters, err := events.Ensure(b.deadline(), conn, b.cfg)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func (b *bench) start() (stop func()) {
 		b.t.Fatal(err)
 	}
 	b.conn = conn
-	w := worker.New(b.cfg, consumer, letters, api, log, func(s worker.Settlement) {
+	w := worker.New(b.cfg, lanes.Live, letters, api, log, func(s worker.Settlement) {
 		b.mu.Lock()
 		b.settled = append(b.settled, s)
 		b.mu.Unlock()
@@ -122,7 +122,7 @@ func (b *bench) start() (stop func()) {
 		if err := conn.Flush(testTimeout); err != nil {
 			b.t.Error(err)
 		}
-		consumer.Close()
+		lanes.Close()
 		conn.Close()
 		api.Close()
 	})
@@ -160,11 +160,11 @@ func (b *bench) setup() {
 		b.t.Fatal(err)
 	}
 	defer conn.Close()
-	consumer, _, err := events.Ensure(b.deadline(), conn, b.cfg)
+	lanes, _, err := events.Ensure(b.deadline(), conn, b.cfg)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	consumer.Close()
+	lanes.Close()
 }
 
 func (b *bench) waitFor(what string, condition func() bool) {

@@ -100,10 +100,11 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 	allowed := map[string][]string{
 		commands + "bench":                   {},
 		commands + "connection":              {commands + "exit", commands + "terminal", "revoker/config", "revoker/events"},
-		commands + "dlq":                     {commands + "connection", commands + "exit", commands + "terminal", "revoker/config", "revoker/events", "revoker/events/dlq"},
+		commands + "dlq":                     {commands + "connection", commands + "exit", commands + "lane", commands + "terminal", "revoker/config", "revoker/events", "revoker/events/dlq"},
 		commands + "exit":                    {"revoker/config"},
+		commands + "lane":                    {commands + "exit", "revoker/config", "revoker/events"},
 		commands + "memory":                  {},
-		commands + "publish":                 {commands + "exit", commands + "memory", commands + "terminal", "revoker/config", "revoker/events", "revoker/events/eventfile"},
+		commands + "publish":                 {commands + "exit", commands + "lane", commands + "memory", commands + "terminal", "revoker/config", "revoker/events", "revoker/events/eventfile"},
 		commands + "systemtest":              {},
 		commands + "terminal":                {"revoker/config"},
 		"revoker/internal/testproc":          {"revoker/events/embedded"},

@@ -96,15 +96,15 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch)
 	defer conn.Close()
 	health.Watch(conn)
 
-	consumer, letters, err := events.Ensure(ctx, conn, cfg)
+	lanes, letters, err := events.Ensure(ctx, conn, cfg)
 	switch {
 	case ctx.Err() != nil: // stopped while it waited
 		return nil
 	case err != nil:
 		return exit.Problem(err)
 	}
-	defer consumer.Close()
-	w := worker.New(cfg, consumer, letters, api, log, all(observers))
+	defer lanes.Close()
+	w := worker.New(cfg, lanes.Live, letters, api, log, all(observers))
 	if traces != nil {
 		w.Trace(traces)
 	}

@@ -30,15 +30,16 @@ const letterFresh = 30 * time.Second
 type Replayer struct {
 	letters *LetterStore
 	events  jetstream.Stream
+	lane    config.Lane
 }
 
-// Replayer looks up the event stream, which will store the events again.
-func (s *LetterStore) Replayer(ctx context.Context) (*Replayer, error) {
+// Replayer looks up the event stream, which will store the events again, in the lane. Ask [events.FindLane] for that one before.
+func (s *LetterStore) Replayer(ctx context.Context, lane config.Lane) (*Replayer, error) {
 	stream, err := s.conn.LookUp(ctx, s.cfg.Stream, "REVOKER_STREAM")
 	if err != nil {
 		return nil, err
 	}
-	return &Replayer{letters: s, events: stream}, nil
+	return &Replayer{letters: s, events: stream, lane: lane}, nil
 }
 
 // Replay publishes a letter's event to the event stream, and deletes the letter once the stream has confirmed the event. repeated
@@ -86,10 +87,13 @@ func (r *Replayer) message(ctx context.Context, letter StoredLetter) (*nats.Msg,
 	return &nats.Msg{Subject: subject, Header: own, Data: payload}, nil
 }
 
-// subject is the one that the event had, if the workers' consumer still takes events from it, or else the configured one. A
-// letter may come from anyone who may publish to the dead-letter subject. It must not choose freely which subject the operator's
-// account publishes to.
+// subject is that of the bulk lane. In the live lane it is the one that the event had, if the workers' consumer still takes events
+// from it, or else the configured one. A letter may come from anyone who may publish to the dead-letter subject. It must not choose
+// freely which subject the operator's account publishes to.
 func (r *Replayer) subject(letter StoredLetter) (string, error) {
+	if r.lane == config.Bulk {
+		return r.letters.cfg.BulkSubject, nil
+	}
 	configured := r.letters.cfg.Subject
 	for _, subject := range []string{letter.Origin.Subject, configured} {
 		if literal(subject) && config.SubjectMatches(configured, subject) && stores(r.events, subject) {

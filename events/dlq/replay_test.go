@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"revoker/config"
 	"revoker/events"
 	"revoker/events/dlq"
 	"revoker/events/internal/eventstest"
@@ -19,7 +20,7 @@ import (
 
 func (h *harness) replayer(t *testing.T, store *dlq.LetterStore) *dlq.Replayer {
 	t.Helper()
-	replayer, err := store.Replayer(eventstest.Deadline(t))
+	replayer, err := store.Replayer(eventstest.Deadline(t), config.Live)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,6 +93,33 @@ func TestAPublisherCannotMakeUpWhatALetterIsAReplayOf(t *testing.T) {
 		for name, values := range letter.Header {
 			if strings.EqualFold(name, "Revoker-Replay-Of") {
 				t.Errorf("%q became %s: %q", value, name, values)
+			}
+		}
+	}
+}
+
+// A crowd of replayed events must not delay live ones, wherever they came from.
+func TestReplayPublishesToTheChosenLane(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	store := h.store(t)
+	for _, origin := range []string{"session.ended", "session.ended.bulk", "session.started"} {
+		for lane, want := range map[config.Lane]string{config.Live: "session.ended", config.Bulk: "session.ended.bulk"} {
+			sequence := h.Bury(t, nats.Header{"Revoker-Subject": {origin}, "Revoker-Stream": {"SESSIONS"}}, "x")
+			replayer, err := store.Replayer(eventstest.Deadline(t), lane)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := replayer.Replay(eventstest.Deadline(t), get(t, store, sequence)); err != nil {
+				t.Fatal(err)
+			}
+			stream, err := h.JS.Stream(eventstest.Deadline(t), "SESSIONS")
+			if err != nil {
+				t.Fatal(err)
+			}
+			msg, err := stream.GetMsg(eventstest.Deadline(t), stream.CachedInfo().State.LastSeq)
+			if err != nil || msg.Subject != want {
+				t.Errorf("from %s to the lane %s: %+v, %v; want %s", origin, lane, msg, err, want)
 			}
 		}
 	}
@@ -249,7 +277,7 @@ func TestReplayNeedsTheRightStream(t *testing.T) {
 	if _, err := replayer.Replay(eventstest.Deadline(t), letter); err == nil || !strings.Contains(err.Error(), "expected stream does not match") {
 		t.Errorf("another stream: %v", err)
 	}
-	if _, err := store.Replayer(eventstest.Deadline(t)); err == nil || !strings.Contains(err.Error(), "there is no stream SESSIONS;") {
+	if _, err := store.Replayer(eventstest.Deadline(t), config.Live); err == nil || !strings.Contains(err.Error(), "there is no stream SESSIONS;") {
 		t.Errorf("no stream: %v", err)
 	}
 	get(t, store, letter.Sequence)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"revoker/config"
 	"revoker/events"
 	"revoker/events/admin"
 	"revoker/events/dlq"
@@ -103,7 +104,11 @@ func (c *console) begin(ctx context.Context, request sweepRequest) (*dlq.LetterS
 	if request.Action == "discard" {
 		return store, store.Delete, nil
 	}
-	replayer, err := store.Replayer(ctx)
+	lane, err := c.replayLane(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	replayer, err := store.Replayer(ctx, lane)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -111,6 +116,19 @@ func (c *console) begin(ctx context.Context, request sweepRequest) (*dlq.LetterS
 		_, err := replayer.Replay(ctx, l)
 		return err
 	}, nil
+}
+
+// replayLane is the bulk lane, or the live one while there is none.
+func (c *console) replayLane(ctx context.Context) (config.Lane, error) {
+	conn, _ := c.server.parts()
+	err := events.FindLane(ctx, conn, c.cfg, config.Bulk, 0)
+	switch {
+	case errors.Is(err, events.ErrNoLane):
+		return config.Live, nil
+	case err != nil:
+		return "", err
+	}
+	return config.Bulk, nil
 }
 
 func (p *sweepProgress) count(err error) {

@@ -54,11 +54,11 @@ func newDesk(t *testing.T) *desk {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	consumer, _, err := events.Ensure(d.deadline(), conn, d.cfg)
+	lanes, _, err := events.Ensure(d.deadline(), conn, d.cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(consumer.Close)
+	t.Cleanup(lanes.Close)
 	if d.server, err = Listen(d.cfg, "v1", NewRegistry(), slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"revoker/config"
+	"revoker/events"
 	"revoker/events/dlq"
 )
 
@@ -15,7 +16,7 @@ func newRemoveCommand() *cobra.Command {
 		ask: func(cfg config.Config) string {
 			return "Delete %s from " + cfg.DeadLetterStream + " for good? Their sessions are then not revoked."
 		},
-		prepare: func(_ context.Context, store *dlq.LetterStore, _ func()) (letterAct, error) {
+		prepare: func(_ context.Context, _ *events.Conn, _ config.Config, store *dlq.LetterStore, _ func()) (letterAct, error) {
 			return store.Delete, nil
 		},
 	}

@@ -11,6 +11,7 @@ import (
 	"revoker/cmd/revoker/exit"
 	"revoker/cmd/revoker/terminal"
 	"revoker/config"
+	"revoker/events"
 	"revoker/events/dlq"
 )
 
@@ -25,7 +26,9 @@ type letterSweep struct {
 	ask func(config.Config) string
 	// prepare finds what is needed before anything is asked, and returns what to do to one letter. repeated is to be
 	// called for a letter whose event an earlier run had published.
-	prepare func(ctx context.Context, store *dlq.LetterStore, repeated func()) (letterAct, error)
+	prepare func(ctx context.Context, conn *events.Conn, cfg config.Config, store *dlq.LetterStore, repeated func()) (letterAct, error)
+	// check, if any, refuses wrong usage of what only one of them has.
+	check func() error
 
 	filter                 letterFilter
 	all, yes, dryRun, json bool
@@ -43,8 +46,13 @@ func (s *letterSweep) declare(cmd *cobra.Command) {
 	cmd.Flags().Float64Var(&s.rate, "rate", 0, s.verb+" at most so many per second; 0 sets no limit")
 }
 
-// check refuses what can be refused without a look at the stream.
-func (s *letterSweep) check(cmd *cobra.Command, selection dlq.Selection) error {
+// wrongUsage refuses what can be refused without a look at the stream.
+func (s *letterSweep) wrongUsage(cmd *cobra.Command, selection dlq.Selection) error {
+	if s.check != nil {
+		if err := s.check(); err != nil {
+			return err
+		}
+	}
 	switch {
 	case s.limit < 0:
 		return errors.New("--limit: must not be negative")
@@ -66,7 +74,7 @@ func (s *letterSweep) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.check(cmd, selection); err != nil {
+	if err := s.wrongUsage(cmd, selection); err != nil {
 		return err
 	}
 	store, conn, cfg, err := openLetters(ctx, cmd)
@@ -75,7 +83,7 @@ func (s *letterSweep) run(cmd *cobra.Command, args []string) error {
 	}
 	defer conn.Close()
 	tally := &sweepTally{sweep: s, refused: map[string]*refusal{}}
-	do, err := s.prepare(ctx, store, func() { tally.repeated.Add(1) })
+	do, err := s.prepare(ctx, conn, cfg, store, func() { tally.repeated.Add(1) })
 	if err != nil {
 		return exit.Problem(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"revoker/cmd/revoker/exit"
+	"revoker/cmd/revoker/lane"
 	"revoker/cmd/revoker/memory"
 	"revoker/cmd/revoker/terminal"
 	"revoker/config"
@@ -28,6 +29,7 @@ type options struct {
 	rejects  string
 	rate     float64
 	timeout  time.Duration
+	lane     lane.Flag
 	dryRun   bool
 	json     bool
 }
@@ -39,8 +41,12 @@ func NewCommand() *cobra.Command {
 		Use:   "publish [FILE...|-]",
 		Short: "Publishes a session.ended event for each session in files or standard input",
 		Long: `Publishes a session.ended event for each session ID in the given files, or in
-standard input. It reads only the NATS_ variables, REVOKER_STREAM and
-REVOKER_SUBJECT. The stream must exist: ` + "`revoker run`" + ` creates it.
+standard input. It reads only the NATS_ variables and the names of streams, subjects
+and consumers. The stream must exist: ` + "`revoker run`" + ` creates it.
+
+The rows of files go to the bulk lane, so that single logouts do not wait for them.
+--session goes to the live lane. --lane chooses another. While there is no bulk lane
+(` + "`revoker setup`" + ` adds it), it says so and publishes to the live one.
 
 It recognises the format by content, not by name. gzip is recognised too:
   lines  one session ID per line; it ignores blank lines and white space around
@@ -93,6 +99,7 @@ Exit codes: 0 done, 1 a problem (invalid rows, for example), 2 wrong usage,
 	flags.StringVar(&o.rejects, "rejects", "", "file to which invalid rows are appended")
 	flags.Float64Var(&o.rate, "rate", 0, "largest number of events per second; 0 sets no limit")
 	flags.DurationVar(&o.timeout, "timeout", time.Minute, "how long to keep trying when the stream stops confirming events")
+	o.lane.Declare(flags, "without it, live for --session and bulk for the rest")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "read and check everything, send nothing")
 	flags.BoolVar(&o.json, "json", false, "print the summary as JSON")
 	return cmd
@@ -102,6 +109,9 @@ Exit codes: 0 done, 1 a problem (invalid rows, for example), 2 wrong usage,
 func (o *options) check(cmd *cobra.Command, args []string) (err error) {
 	if o.input.Format, err = eventfile.ParseFormat(o.format); err != nil {
 		return fmt.Errorf("--format: %w", err)
+	}
+	if err := o.lane.Check(); err != nil {
+		return err
 	}
 	switch {
 	case o.skip < 0:
@@ -127,14 +137,24 @@ func (o *options) run(cmd *cobra.Command, args []string) (result, error) {
 	if err != nil {
 		return result{}, config.Invalid(err)
 	}
-	if config.HasWildcard(cfg.Subject) {
-		return result{}, config.Invalid(errors.New("REVOKER_SUBJECT: has wildcards, but publish needs one subject to publish to"))
+	if o.lane.Wanted(o.usualLane(cfg)) == config.Live && config.HasWildcard(cfg.Subject) {
+		return result{}, errWildcard
 	}
 	inputs, err := o.open(cmd.Context(), args, cmd.InOrStdin())
 	if err != nil {
 		return result{}, err
 	}
 	return o.each(cmd, args, cfg, inputs)
+}
+
+var errWildcard = config.Invalid(errors.New("REVOKER_SUBJECT: has wildcards, but publish needs one subject to publish to"))
+
+// usualLane is the lane without --lane: a single session's user waits, and many sessions must not keep others waiting.
+func (o *options) usualLane(cfg config.Config) config.Lane {
+	if len(o.sessions) > 0 || cfg.BulkSubject == "" {
+		return config.Live
+	}
+	return config.Bulk
 }
 
 // each publishes or checks the rows of the inputs.
@@ -168,10 +188,19 @@ func (o *options) publish(ctx context.Context, p *publication, cfg config.Config
 		return nil, err
 	}
 	defer conn.Close()
+	chosen, err := o.lane.Choose(ctx, conn, cfg, o.usualLane(cfg), log)
+	if err != nil {
+		return nil, err
+	}
+	cfg = cfg.In(chosen)
+	if config.HasWildcard(cfg.Subject) {
+		return nil, errWildcard
+	}
 	bulk, err := events.NewBulkPublisher(ctx, conn, cfg.Stream, cfg.Subject, o.timeout)
 	if err != nil {
 		return nil, err
 	}
+	p.lane = chosen
 	var limit *rate.Limiter
 	if o.rate > 0 {
 		limit = rate.NewLimiter(rate.Limit(o.rate), max(1, int(o.rate/50))) // 20 ms' worth at once

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"revoker/cmd/revoker/terminal"
+	"revoker/config"
 	"revoker/events"
 	"revoker/events/eventfile"
 )
@@ -27,6 +28,7 @@ type publication struct {
 	inputs   *inputs
 	skip     int64 // lines of the first input
 	rejects  *rejects
+	lane     config.Lane // to which it publishes
 	progress *terminal.Progress
 
 	mu       sync.Mutex

@@ -12,11 +12,16 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"revoker/config"
 )
 
 // result is what publish did. Its JSON form is for programs.
 type result struct {
-	DryRun       bool   `json:"dryRun"`
+	DryRun bool `json:"dryRun"`
+	// Lane is the one that was published to; empty for none.
+	Lane config.Lane `json:"lane,omitempty"`
+
 	Complete     bool   `json:"complete"`
 	Rows         int64  `json:"rows"`
 	Skipped      int64  `json:"skipped"`
@@ -52,7 +57,7 @@ func (p *publication) summarise(stopped error, o *options, goOn string) result {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := result{
-		DryRun: o.dryRun, Complete: stopped == nil, Rows: p.tally.rows, Skipped: p.tally.skipped, Published: p.tally.published,
+		DryRun: o.dryRun, Lane: p.lane, Complete: stopped == nil, Rows: p.tally.rows, Skipped: p.tally.skipped, Published: p.tally.published,
 		AlreadyThere: p.tally.alreadyThere, Invalid: p.tally.invalid, Seconds: p.progress.Took().Seconds(),
 		cause: stopped, rejects: o.rejects,
 	}

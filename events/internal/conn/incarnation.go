@@ -190,6 +190,15 @@ func (i *Incarnation) refuse() {
 	})
 }
 
+// ConsumerExists asks whether a stream has a consumer. An account that may not ask is told so at once.
+func (c *Conn) ConsumerExists(ctx context.Context, stream, consumer string) (bool, error) {
+	_, err := c.consumerCreated(ctx, stream, consumer)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // consumerCreated asks when a consumer was created. The error is [jetstream.ErrConsumerNotFound] if the consumer or its stream
 // does not exist.
 func (c *Conn) consumerCreated(ctx context.Context, stream, consumer string) (time.Time, error) {

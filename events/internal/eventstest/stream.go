@@ -17,15 +17,22 @@ import (
 	"revoker/internal/testproc"
 )
 
-// Ensure does what a worker begins with.
+// Ensure does what a worker begins with. It returns the live lane.
 func (h *Harness) Ensure(t testing.TB) (*events.Consumer, *events.DeadLetters) {
 	t.Helper()
-	consumer, letters, err := events.Ensure(Deadline(t), h.Conn, h.Cfg)
+	lanes, letters := h.EnsureLanes(t)
+	return lanes.Live, letters
+}
+
+// EnsureLanes is Ensure with all lanes.
+func (h *Harness) EnsureLanes(t testing.TB) (*events.Consumers, *events.DeadLetters) {
+	t.Helper()
+	lanes, letters, err := events.Ensure(Deadline(t), h.Conn, h.Cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(consumer.Close)
-	return consumer, letters
+	t.Cleanup(lanes.Close)
+	return lanes, letters
 }
 
 // Create creates the event stream and its consumer as somebody else might.

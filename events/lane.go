@@ -1,0 +1,99 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"revoker/config"
+	"revoker/events/internal/conn"
+)
+
+// ErrNoLane is wrapped by the error of [Consumer.Restore] as long as the stream has no bulk lane. `revoker setup` adds it; after
+// that Restore succeeds.
+var ErrNoLane = errors.New("there is no bulk lane")
+
+// findInterval is between two looks for a lane.
+const findInterval = 500 * time.Millisecond
+
+// openLane looks whether the lane's events are stored, and so whether its consumer may be created. What was stored before its
+// subject was taken out of the stream is still to be delivered.
+func (c *Consumer) openLane(ctx context.Context, stream jetstream.StreamConfig) error {
+	if c.Lane == config.Live {
+		return streamFault(stream, c.cfg.Subject)
+	}
+	c.conn.IgnoreSubjects(c.conn.API("CONSUMER.INFO." + c.cfg.Stream + "." + c.cfg.Consumer)) // it says so itself
+	exists, err := c.conn.ConsumerExists(ctx, c.cfg.Stream, c.cfg.Consumer)
+	switch {
+	case exists:
+		return nil
+	case !streamStores(stream, c.cfg.Subject):
+		return c.noLane("stream " + stream.Name + " does not store " + c.cfg.Subject)
+	case errors.Is(err, conn.ErrDenied):
+		return c.noLane(err.Error())
+	}
+	return err
+}
+
+func (c *Consumer) noLane(reason string) error {
+	c.ready.Store(false)
+	return noLane(c.cfg, reason)
+}
+
+// noLane is the error for a missing lane; cfg has its subject and its consumer.
+func noLane(cfg config.Config, reason string) error {
+	return fmt.Errorf("%w: %s. `revoker setup` adds it: subject %s and consumer %s", ErrNoLane, reason, cfg.Subject, cfg.Consumer)
+}
+
+// FindLane looks whether events that are published to the lane will be delivered: its stream stores the subject, and its consumer
+// exists. Otherwise they would wait for nobody, or be dropped. The error wraps [ErrNoLane] if there is no such lane, or if the
+// account may not see it. A server that is not ready is asked again for up to patience. The live lane needs no look: its consumer
+// is created with the stream.
+func FindLane(ctx context.Context, c *Conn, cfg config.Config, lane config.Lane, patience time.Duration) error {
+	switch {
+	case lane != config.Bulk:
+		return nil
+	case cfg.BulkSubject == "":
+		return fmt.Errorf("%w: REVOKER_BULK_SUBJECT is empty", ErrNoLane)
+	}
+	bulk := cfg.In(config.Bulk)
+	for _, request := range []string{"CONSUMER.INFO." + bulk.Stream + "." + bulk.Consumer, "STREAM.INFO." + bulk.Stream} {
+		c.IgnoreSubjects(c.API(request)) // an account that may not ask publishes to the live lane
+	}
+	policy := backoff.WithMaxRetries(backoff.NewConstantBackOff(findInterval), uint64(patience/findInterval))
+	return backoff.Retry(func() error {
+		err := findBulk(ctx, c, bulk)
+		if err != nil && (errors.Is(err, ErrNoLane) || !conn.Transient(err)) {
+			return backoff.Permanent(err)
+		}
+		return err
+	}, backoff.WithContext(policy, ctx))
+}
+
+func findBulk(ctx context.Context, c *Conn, bulk config.Config) error {
+	exists, err := c.ConsumerExists(ctx, bulk.Stream, bulk.Consumer)
+	switch {
+	case errors.Is(err, conn.ErrDenied):
+		return noLane(bulk, "it can't be seen: "+err.Error())
+	case err != nil:
+		return err
+	case !exists:
+		return noLane(bulk, "stream "+bulk.Stream+" has no consumer "+bulk.Consumer)
+	}
+	var info jetstream.StreamInfo
+	err = c.Ask(ctx, "looking up stream "+bulk.Stream, "STREAM.INFO."+bulk.Stream, nil, &info)
+	switch {
+	case errors.Is(err, conn.ErrDenied): // the consumer is sign enough
+		return nil
+	case err != nil:
+		return err
+	case !slices.ContainsFunc(info.Config.Subjects, func(stored string) bool { return config.SubjectMatches(stored, bulk.Subject) }):
+		return noLane(bulk, "stream "+bulk.Stream+" does not store "+bulk.Subject)
+	}
+	return nil
+}
