@@ -10,16 +10,17 @@ import (
 )
 
 // quietAdmission is an admission that logs nothing.
-func quietAdmission(slots int, limit float64, h *heartbeat) *admission.Admission {
-	b := admission.NewBreaker(20, 100, slots, time.Second, 5*time.Second)
-	return admission.New(slots, limit, b, h, slog.New(slog.DiscardHandler))
+func quietAdmission(slots int) *admission.Admission {
+	limit := admission.NewLimit(slots)
+	b := admission.NewBreaker(20, 100, limit, time.Second, 5*time.Second)
+	return admission.New(limit, 0, b, [2]admission.Heartbeat{&heartbeat{}, &heartbeat{}}, slog.New(slog.DiscardHandler))
 }
 
 // A panic is one failed attempt. The API client is missing here, which no configuration can bring about.
 func TestAPanicIsOneFailedAttempt(t *testing.T) {
 	t.Parallel()
 	var text strings.Builder
-	w := &Worker{log: slog.New(slog.NewTextHandler(&text, nil)), admission: quietAdmission(1, 0, &heartbeat{}), pacer: newPacer(1, 1, 0, time.Minute)}
+	w := &Worker{log: slog.New(slog.NewTextHandler(&text, nil)), admission: quietAdmission(1), pacer: newPacer(1, 1, 0, time.Minute)}
 	a := &attempt{delivery: deliveryOf(t, `{"sessionId":"SECRET-session"}`)}
 	w.attempt(t.Context(), nil, a)
 	if a.outcome != Retry || w.admission.InFlight() != 0 {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"revoker/events"
+	"revoker/worker/admission"
 )
 
 const (
@@ -25,7 +26,10 @@ const (
 // settles nothing. Each event is delivered later as if nothing had happened, and if its session is revoked by then, it is
 // acknowledged without a second call. What goes wrong here is left to that delivery.
 type bypass struct {
-	w    *Worker
+	w        *Worker
+	lane     admission.Lane
+	consumer *events.Consumer
+
 	next uint64 // the sequence to look at next
 	full bool   // it was when looked at last
 }
@@ -41,7 +45,7 @@ func (b *bypass) run(ctx context.Context) {
 			return
 		case <-timer.C:
 		}
-		if b.w.handedBack.Swap(false) || b.full {
+		if b.w.handedBack[b.lane].Swap(false) || b.full {
 			b.look(ctx)
 		}
 	}
@@ -54,7 +58,7 @@ func (b *bypass) look(ctx context.Context) {
 			b.w.log.Error("bypassing a full consumer panicked", "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 		}
 	}()
-	at, err := b.w.consumer.Position(ctx)
+	at, err := b.consumer.Position(ctx)
 	was := b.full
 	if b.full = err == nil && at.Full; !b.full {
 		return
@@ -66,7 +70,7 @@ func (b *bypass) look(ctx context.Context) {
 	defer calls.Wait()
 	slots := make(chan struct{}, min(bypassSlots, b.w.cfg.Concurrency))
 	for ctx.Err() == nil {
-		stored, err := b.w.consumer.Next(ctx, b.next)
+		stored, err := b.consumer.Next(ctx, b.next)
 		if err != nil {
 			if !errors.Is(err, events.ErrNoEvent) {
 				b.w.log.Debug("looking behind a full consumer", "error", err)
@@ -91,7 +95,8 @@ func (b *bypass) look(ctx context.Context) {
 		calls.Go(func() {
 			defer func() { <-slots }()
 			defer b.w.admission.Leave()
-			if b.w.admission.Take(ctx, 1) == 1 {
+			if b.w.admission.Borrow(ctx, b.lane) {
+				defer b.w.admission.Release(b.lane)
 				b.call(ctx, c, generation)
 			}
 		})

@@ -101,7 +101,7 @@ func (b *bench) start() (stop func()) {
 		b.t.Fatal(err)
 	}
 	b.conn = conn
-	w := worker.New(b.cfg, lanes.Live, letters, api, log, func(s worker.Settlement) {
+	w := worker.New(b.cfg, lanes, letters, api, log, func(s worker.Settlement) {
 		b.mu.Lock()
 		b.settled = append(b.settled, s)
 		b.mu.Unlock()

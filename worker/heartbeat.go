@@ -43,7 +43,7 @@ func (w *Worker) stuck(now time.Time) string {
 	for _, loop := range []struct {
 		name      string
 		heartbeat *heartbeat
-	}{{"pulling events", w.pulling}, {"renewing ack waits", &w.renewer.heartbeat}} {
+	}{{"pulling events", w.pulling[0]}, {"pulling bulk events", w.pulling[1]}, {"renewing ack waits", &w.renewer.heartbeat}} {
 		if late := loop.heartbeat.late(now); late > 0 {
 			return fmt.Sprintf("%s has stood still for %s", loop.name, (late + heartbeatGrace).Round(time.Second))
 		}

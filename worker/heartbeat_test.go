@@ -30,19 +30,19 @@ func TestAHeartbeatIsLateOnceItsPromiseIsBroken(t *testing.T) {
 // A loop that does not come round has stopped for good; one that waits for a probe's result has not.
 func TestALoopThatStandsStillIsTold(t *testing.T) {
 	t.Parallel()
-	w := &Worker{pulling: &heartbeat{}, renewer: newRenewer(func() time.Duration { return time.Hour })}
+	w := &Worker{pulling: [2]*heartbeat{{}, {}}, renewer: newRenewer(func() time.Duration { return time.Hour })}
 	later := time.Now().Add(time.Second + 2*heartbeatGrace)
 	if stuck := w.stuck(later); stuck != "" {
 		t.Errorf("before it began: %s", stuck)
 	}
-	w.pulling.Beat(time.Second)
+	w.pulling[0].Beat(time.Second)
 	if stuck := w.stuck(later); !strings.Contains(stuck, "pulling events has stood still for") {
 		t.Errorf("got %q", stuck)
 	}
 	if stuck := w.Stuck(); stuck != "" {
 		t.Errorf("too early: %s", stuck)
 	}
-	w.pulling.Rest()
+	w.pulling[0].Rest()
 	if stuck := w.stuck(later); stuck != "" {
 		t.Errorf("while it waits for something outside: %s", stuck)
 	}
@@ -50,7 +50,7 @@ func TestALoopThatStandsStillIsTold(t *testing.T) {
 
 func TestRenewingThatStandsStillIsTold(t *testing.T) {
 	t.Parallel()
-	w := &Worker{pulling: &heartbeat{}, renewer: newRenewer(func() time.Duration { return time.Millisecond })}
+	w := &Worker{pulling: [2]*heartbeat{{}, {}}, renewer: newRenewer(func() time.Duration { return time.Millisecond })}
 	ctx, cancel := context.WithCancel(context.Background())
 	w.renewer.mu.Lock()
 	ended := make(chan struct{})

@@ -53,11 +53,37 @@ func (a *attempt) throttled() bool {
 		(a.response.Status == http.StatusTooManyRequests || a.response.Status == http.StatusServiceUnavailable)
 }
 
+// ended says what the end of the call tells about load.
+func (a *attempt) ended() admission.Ended {
+	switch {
+	case a.here:
+		return admission.Exhausted
+	case a.outcome == Revoked || a.outcome == CallerError:
+		return admission.Answered
+	case a.outcome != Retry || a.throttled() || a.response.Action != "":
+		return admission.Unknown
+	}
+	switch a.response.Status {
+	case 0, http.StatusRequestTimeout, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return admission.Overloaded
+	}
+	return admission.Unknown
+}
+
 // evidence says what a call tells about the API, and holds its service back where that is at fault.
 func (w *Worker) evidence(a *attempt) admission.Result {
 	service := a.event.ServiceID
 	verdict, blame := judge(a.outcome, a.response.Status, a.throttled(), service != "", a.panicked)
-	r := admission.Result{Generation: a.generation, Verdict: verdict, Reason: a.detail, Wait: a.response.RetryAfter, Session: service + "\x00" + string(a.event.SessionID)}
+	r := admission.Result{
+		Generation: a.generation, Verdict: verdict, Reason: a.detail, Wait: a.response.RetryAfter, Session: service + "\x00" + string(a.event.SessionID),
+		Took: a.took, Ended: a.ended(), Throttled: blame == wholeAPI && a.throttled(),
+	}
+	if service == "" { // what a service of its own is allowed says nothing of the others
+		r.Stated, r.StatedPause = a.response.RateLimit.PerSecond, a.response.RateLimit.Pause
+	}
+	if a.here {
+		r.Verdict = admission.SaysNothing
+	}
 	if a.outcome == Misconfigured {
 		r.Misconfig = blame == wholeAPI
 		r.Reason = fmt.Sprintf("%s: look at %s", a.detail, Suspect(a.response.Status, serviceVariable(a.event)))
@@ -80,7 +106,7 @@ func (w *Worker) learn(a *attempt) {
 			w.pacer.retried(a.outcome == Revoked || a.outcome == CallerError)
 		}
 	}
-	w.pacer.waiting(a.delivery.Pending)
+	w.pacer.waiting(int(a.lane), a.delivery.Pending)
 	r := admission.Result{Generation: a.generation}
 	if a.called {
 		r = w.evidence(a)

@@ -54,7 +54,7 @@ func TestAPanicInLearningOrSettlingEndsNothing(t *testing.T) {
 	t.Parallel()
 	var text strings.Builder
 	w := &Worker{
-		log: slog.New(slog.NewTextHandler(&text, nil)), admission: quietAdmission(1, 0, &heartbeat{}),
+		log: slog.New(slog.NewTextHandler(&text, nil)), admission: quietAdmission(1),
 		renewer: newRenewer(func() time.Duration { return time.Hour }),
 	} // without pacers
 	w.cfg.RetryInitialInterval = time.Millisecond

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
@@ -14,13 +15,13 @@ import (
 	"revoker/worker/authlete"
 )
 
-// adviser gives the circuit breaker its second opinions. It calls the API for events from the other end of the queue: the newest
-// that the stream holds, and others that were never delivered. These have least to do with the head of the queue, where a block of
+// adviser gives the circuit breaker its second opinions. It calls the API for events from the other end of the queues: the newest
+// of each lane, and others that were never delivered. These have least to do with the head of the queue, where a block of
 // failing sessions can't be told from an outage. The call is idempotent and its session has ended, so nothing is done too
 // early, and no delivery is spent.
 type adviser struct {
 	w      *Worker
-	failed atomic.Pointer[eventKey] // the newest event for which the API failed; it would say nothing new
+	failed [2]atomic.Pointer[eventKey] // the newest event for which the API failed, by lane; it would say nothing new
 }
 
 // advise answers the breaker's questions until ctx is done.
@@ -62,27 +63,33 @@ func (a *adviser) opinion(ctx context.Context, calls int) (r admission.Result) {
 	return r
 }
 
-// candidates are up to most sessions to ask about.
+// candidates are up to most sessions to ask about: the newest of each lane, then others from anywhere in them.
 func (a *adviser) candidates(ctx context.Context, most int) (list []candidate) {
-	newest, err := a.w.newest(ctx)
-	if err != nil {
-		if !errors.Is(err, events.ErrNoEvent) {
-			a.w.log.Debug("the newest event can't be asked about", "error", err)
+	var found []candidate
+	for lane, consumer := range a.w.ready() {
+		newest, err := a.w.candidate(consumer.Newest(ctx))
+		if err != nil {
+			if !errors.Is(err, events.ErrNoEvent) {
+				a.w.log.Debug("the newest event can't be asked about", "error", err)
+			}
+			continue
 		}
-		if last := a.w.lastRevoked.Load(); last != nil {
-			list = append(list, candidate{event: last.event})
+		newest.lane = lane
+		found = append(found, newest)
+		if failed := a.failed[lane].Load(); len(list) < most && (failed == nil || newest.key != *failed) {
+			newest.newest = true
+			list = append(list, newest)
 		}
-		return list
 	}
-	if failed := a.failed.Load(); failed == nil || newest.key != *failed {
-		newest.newest = true
-		list = append(list, newest)
+	if last := a.w.lastRevoked.Load(); len(found) == 0 && last != nil {
+		return []candidate{{event: last.event}}
 	}
-	for range most {
-		if len(list) == most {
+	for try := range most * len(found) {
+		if len(list) >= most {
 			break
 		}
-		other, err := a.w.unsettled(ctx, newest.key.sequence)
+		newest := found[try%len(found)]
+		other, err := a.w.unsettled(ctx, a.w.consumers[newest.lane], newest.key.sequence)
 		if err == nil && !slices.ContainsFunc(list, func(c candidate) bool { return c.key == other.key }) {
 			list = append(list, other)
 		}
@@ -102,7 +109,7 @@ func (a *adviser) ask(ctx context.Context, c candidate) (r admission.Result) {
 	defer caller.Close()
 	r = a.w.evidence(a.w.try(ctx, caller, c))
 	if c.newest && (r.Verdict == admission.Failing || r.Verdict == admission.Rejecting) {
-		a.failed.Store(&c.key)
+		a.failed[c.lane].Store(&c.key)
 	}
 	return r
 }
@@ -111,18 +118,36 @@ func (a *adviser) ask(ctx context.Context, c candidate) (r admission.Result) {
 type candidate struct {
 	event events.Event
 	key   eventKey // zero for one that is known to be revoked
+	lane  admission.Lane
 	// newest tells that it is the event that was stored last.
 	newest bool
 }
 
-// newest is the event that was stored last.
-func (w *Worker) newest(ctx context.Context) (candidate, error) {
-	return w.candidate(w.consumer.Newest(ctx))
+// ready are the lanes that exist, live first.
+func (w *Worker) ready() iter.Seq2[admission.Lane, *events.Consumer] {
+	return func(yield func(admission.Lane, *events.Consumer) bool) {
+		for lane, consumer := range w.consumers {
+			if consumer != nil && consumer.Ready() && !yield(admission.Lane(lane), consumer) {
+				return
+			}
+		}
+	}
+}
+
+// newest is the event that was stored last in the live lane, or else in the bulk lane.
+func (w *Worker) newest(ctx context.Context) (c candidate, err error) {
+	err = events.ErrNoEvent
+	for _, consumer := range w.ready() {
+		if c, err = w.candidate(consumer.Newest(ctx)); err == nil {
+			return c, nil
+		}
+	}
+	return c, err
 }
 
 // unsettled is an event from anywhere among those that were never delivered, or else among those that are not all settled.
-func (w *Worker) unsettled(ctx context.Context, newest uint64) (candidate, error) {
-	at, err := w.consumer.Position(ctx)
+func (w *Worker) unsettled(ctx context.Context, consumer *events.Consumer, newest uint64) (candidate, error) {
+	at, err := consumer.Position(ctx)
 	if err != nil {
 		return candidate{}, err
 	}
@@ -133,7 +158,7 @@ func (w *Worker) unsettled(ctx context.Context, newest uint64) (candidate, error
 	if after >= newest {
 		return candidate{}, events.ErrNoEvent
 	}
-	return w.candidate(w.consumer.Next(ctx, after+1+rand.Uint64N(newest-after)))
+	return w.candidate(consumer.Next(ctx, after+1+rand.Uint64N(newest-after)))
 }
 
 func (w *Worker) candidate(stored events.Stored, err error) (candidate, error) {

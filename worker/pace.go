@@ -28,11 +28,13 @@ const (
 type pacer struct {
 	slots int
 	share float64
-	rate  float64       // the largest number of events per second; 0 for no limit
-	limit time.Duration // the longest time that is added to a delay
-	epoch time.Time     // of the buckets' numbers
-	alone atomic.Bool   // no new events wait, so nobody is starved
-	calls *pacer        // measures the calls for this one too; nil if it does so itself
+	rate  float64        // the largest number of events per second; 0 for no limit
+	limit time.Duration  // the longest time that is added to a delay
+	epoch time.Time      // of the buckets' numbers
+	fresh [2]atomic.Bool // new events wait, by lane; with none nobody is starved
+	// present, if not nil, is how many slots there are at present, and the rate that the API was found to allow, 0 for none.
+	present func() (slots int, rate float64)
+	calls   *pacer // measures the calls for this one too; nil if it does so itself
 
 	mu       sync.Mutex
 	worth    float64       // exponentially weighted mean: the part of the retries that end their event
@@ -43,7 +45,9 @@ type pacer struct {
 }
 
 func newPacer(slots int, share, rate float64, limit time.Duration) *pacer {
-	return &pacer{slots: slots, share: share, rate: rate, limit: limit, epoch: time.Now(), worth: 1}
+	p := &pacer{slots: slots, share: share, rate: rate, limit: limit, epoch: time.Now(), worth: 1}
+	p.fresh[0].Store(true) // until a delivery says otherwise
+	return p
 }
 
 // meanWeight is the weight of one call in the mean: it follows a change within some hundred calls.
@@ -75,10 +79,10 @@ func (p *pacer) pulled(roundTrip time.Duration) (meanRoundTrip, meanCall time.Du
 	return p.meanPull, p.meanCall
 }
 
-// waiting tells how many new events wait behind the delivery that came last.
-func (p *pacer) waiting(pending uint64) {
-	if alone := pending == 0; p.alone.Load() != alone { // a load costs less than a store that all slots see
-		p.alone.Store(alone)
+// waiting tells how many new events of the lane wait behind the delivery that came last.
+func (p *pacer) waiting(lane int, pending uint64) {
+	if fresh := pending > 0; p.fresh[lane].Load() != fresh { // a load costs less than a store that all slots see
+		p.fresh[lane].Store(fresh)
 	}
 }
 
@@ -103,9 +107,15 @@ func (p *pacer) retried(ended bool) {
 // place returns the delay of an event that is due after delay at the earliest: as soon after as there is room. It takes
 // the room. Where there is none within the limit, any time within it will do.
 func (p *pacer) place(now time.Time, delay time.Duration) time.Duration {
-	mean := time.Duration(0)
+	mean, slots, rate := time.Duration(0), p.slots, p.rate
 	if p.calls != nil {
 		mean = p.calls.mean()
+	}
+	if p.present != nil {
+		var learned float64
+		if slots, learned = p.present(); learned > 0 && (rate == 0 || learned < rate) {
+			rate = learned
+		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -114,7 +124,7 @@ func (p *pacer) place(now time.Time, delay time.Duration) time.Duration {
 	}
 	since := max(now.Sub(p.epoch), 0)
 	p.forget(int64(since / paceBucket))
-	size := p.size()
+	size := p.size(slots, rate)
 	i := max(int64((since+delay)/paceBucket)-p.first, 0)
 	last := i + int64(p.limit/paceBucket)
 	for i < int64(len(p.filled)) && p.filled[i] >= size {
@@ -138,13 +148,13 @@ func (p *pacer) place(now time.Time, delay time.Duration) time.Duration {
 }
 
 // size is how many events a bucket may have. It is below 1 where the slots do less than one event in a bucket's time.
-func (p *pacer) size() float64 {
-	perSecond := float64(p.slots) / max(p.meanCall, minMeanCall).Seconds()
-	if p.rate > 0 {
-		perSecond = min(perSecond, p.rate)
+func (p *pacer) size(slots int, rate float64) float64 {
+	perSecond := float64(slots) / max(p.meanCall, minMeanCall).Seconds()
+	if rate > 0 {
+		perSecond = min(perSecond, rate)
 	}
 	share := 1.0
-	if !p.alone.Load() {
+	if p.fresh[0].Load() || p.fresh[1].Load() {
 		share = p.share * max(min(worthwhile*p.worth, 1), leastPart)
 	}
 	return max(perSecond*share*paceBucket.Seconds(), 1/maxPaceCost)

@@ -18,6 +18,7 @@ import (
 // attempt is one delivery on its way from its arrival to its settlement.
 type attempt struct {
 	delivery   *events.Delivery
+	lane       admission.Lane
 	generation uint64 // of the breaker, when the call began
 
 	event    events.Event
@@ -29,6 +30,7 @@ type attempt struct {
 	detail   string        // what went wrong, for people; the session is masked
 	wait     time.Duration // the least delay
 	panicked bool
+	here     bool // this machine could not make the call
 
 	letterFailed bool // the dead letter could not be published
 	trace        *traced
@@ -36,8 +38,8 @@ type attempt struct {
 
 // process takes one delivery to its settlement: decode, call, classify, settle. It makes at most one call; a failed one is
 // handed back, and the queue is the retry timer, so that nothing waits in memory and a crash at any line loses nothing.
-func (w *Worker) process(ctx context.Context, caller *authlete.Caller, next inHand) {
-	a := &attempt{delivery: next.delivery, generation: next.generation, trace: w.tracing.begin(next.delivery)}
+func (w *Worker) process(ctx context.Context, caller *authlete.Caller, lane admission.Lane, next inHand) {
+	a := &attempt{delivery: next.delivery, lane: lane, generation: next.generation, trace: w.tracing.begin(next.delivery)}
 	defer a.trace.end(a)
 	w.attempt(ctx, caller, a)
 	w.learn(a)
@@ -84,6 +86,7 @@ func (w *Worker) call(ctx context.Context, caller *authlete.Caller, a *attempt) 
 	mask := func(text string) string { return events.MaskIn(text, a.event.SessionID) }
 	failure := ""
 	if err != nil {
+		a.here = authlete.Exhausted(err)
 		failure = mask(err.Error())
 	}
 	if a.outcome != Revoked {
@@ -198,7 +201,7 @@ func (w *Worker) settle(a *attempt) {
 	}
 	w.renewer.remove(d)
 	if delay > 0 {
-		w.handedBack.Store(true)
+		w.handedBack[a.lane].Store(true)
 	}
 	switch a.outcome {
 	case Revoked:

@@ -57,6 +57,17 @@ func (k simKind) outcome() (Outcome, int) {
 	return Retry, 500
 }
 
+// ended is what it says of load.
+func (k simKind) ended() admission.Ended {
+	switch k {
+	case simOK, simRejected:
+		return admission.Answered
+	case sim504, simTimeout:
+		return admission.Overloaded
+	}
+	return admission.Unknown
+}
+
 // simEvent is one stored event.
 type simEvent struct {
 	session    int
@@ -101,6 +112,7 @@ func (a *agenda) Pop() any {
 // simWorker is one worker.
 type simWorker struct {
 	s        *simulation
+	limit    *admission.Limit
 	breaker  *admission.Breaker
 	pacer    *pacer
 	handBack *pacer
@@ -119,13 +131,19 @@ func newSimulation(seed uint64, workers, slots int) *simulation {
 	s := &simulation{random: rand.New(rand.NewPCG(seed, seed)), now: testStart}
 	s.api = func(e *simEvent) (simKind, time.Duration) { return s.session(e, 20*time.Millisecond) }
 	for range workers {
+		limit := admission.NewLimit(slots)
 		w := &simWorker{
-			s: s, slots: slots, retries: newRetryPolicy(cfg),
-			breaker:  admission.NewBreaker(cfg.BreakerFailures, cfg.CallerErrorBrake, slots, cfg.BreakerProbeInterval, cfg.BreakerMaxProbeInterval),
+			s: s, slots: slots, retries: newRetryPolicy(cfg), limit: limit,
+			breaker:  admission.NewBreaker(cfg.BreakerFailures, cfg.CallerErrorBrake, limit, cfg.BreakerProbeInterval, cfg.BreakerMaxProbeInterval),
 			pacer:    newPacer(slots, cfg.RetryShare, 0, 2*cfg.RetryMaxInterval),
 			handBack: newPacer(slots, 1, maxHandBack, 2*cfg.RetryMaxInterval),
 		}
 		w.pacer.epoch, w.handBack.epoch = s.now, s.now
+		present := func() (int, float64) {
+			n, _ := limit.Now(s.now)
+			return n, 0
+		}
+		w.pacer.present, w.handBack.present = present, present
 		s.workers = append(s.workers, w)
 	}
 	return s
@@ -215,7 +233,11 @@ func (s *simulation) refill() {
 
 // pump begins what may begin.
 func (w *simWorker) pump() {
-	n, wait := w.breaker.Admit(w.s.now, w.slots-w.calling, w.calling)
+	limit, again := w.limit.Now(w.s.now)
+	n, wait := w.breaker.Admit(w.s.now, limit-w.calling)
+	if again > 0 {
+		wait = min(wait, again)
+	}
 	generation := w.breaker.Generation()
 	w.advise()
 	for ; n > 0; n-- {
@@ -225,6 +247,9 @@ func (w *simWorker) pump() {
 			break
 		}
 		w.call(e, generation)
+	}
+	if w.breaker.State() == admission.Closed && w.calling >= limit && w.s.waiting() != nil {
+		wait = min(wait, w.limit.Full(w.s.now))
 	}
 	if len(w.s.due) > 0 {
 		wait = min(wait, max(w.s.due[0].at.Sub(w.s.now), time.Millisecond))
@@ -254,10 +279,11 @@ func (w *simWorker) call(e *simEvent, generation uint64) {
 	pending := uint64(len(w.s.queue))
 	kind, took := w.s.api(e)
 	w.s.after(took, func() {
+		w.limit.Called(w.s.now, admission.Call{Ended: kind.ended(), Took: took, InFlight: w.calling})
 		w.calling--
 		w.pacer.observe(took)
 		w.handBack.calls = w.pacer
-		w.pacer.waiting(pending)
+		w.pacer.waiting(0, pending)
 		w.tell(func() { w.breaker.Report(w.s.now, w.result(e, kind, generation), w.calling+1) })
 		w.settle(e, kind)
 		w.pump()

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -14,11 +15,11 @@ import (
 )
 
 const (
-	// pullWait is how long one pull waits for events. A drain waits as long, for the last pull.
-	pullWait = time.Second
 	// The wait after a pull that the server did not serve grows between these.
 	minPullPause = 100 * time.Millisecond
 	maxPullPause = 2 * time.Second
+	// laneInterval is how often a worker looks whether the bulk lane was set up.
+	laneInterval = 5 * time.Second
 )
 
 // Worker is one worker. Its Run is called once.
@@ -27,16 +28,16 @@ type Worker struct {
 	service string   // of events that name none
 	allowed []string // further services that events may name
 
-	consumer *events.Consumer
-	letters  *events.DeadLetters
-	api      *authlete.Client
-	log      *slog.Logger
-	observe  func(Settlement)
+	consumers [2]*events.Consumer // by lane; nil for a lane that is switched off
+	letters   *events.DeadLetters
+	api       *authlete.Client
+	log       *slog.Logger
+	observe   func(Settlement)
 
 	admission *admission.Admission
-	waiting   chan inHand   // deliveries without a slot yet; closed after pulled
-	pulled    chan struct{} // closed when the last pull is over
-	pulling   *heartbeat    // of the loop that admits and pulls
+	waiting   [2]chan inHand // deliveries without a slot yet, by lane
+	pulled    chan struct{}  // closed when the last pulls are over
+	pulling   [2]*heartbeat  // of the loops that admit and pull
 	renewer   *renewer
 	pacer     *pacer // of failed attempts
 	handBack  *pacer // of events that are handed back through no fault of theirs
@@ -45,11 +46,11 @@ type Worker struct {
 	early     early
 	failures  *failureLog
 	tracing   *tracing
-	unserved  atomic.Pointer[string] // why pulls are not served; nil while they are
+	unserved  [2]atomic.Pointer[string] // why pulls are not served, by lane; nil while they are
 
 	lastOK      atomic.Int64                   // when a session was last revoked, ns since epoch; 0 for never
 	lastRevoked atomic.Pointer[revokedSession] // one that was revoked lately
-	handedBack  atomic.Bool                    // an event was handed back since the bypass looked last
+	handedBack  [2]atomic.Bool                 // an event of the lane was handed back since its bypass looked last
 	counts      counts
 }
 
@@ -58,38 +59,49 @@ type Worker struct {
 const maxHandBack = 3000
 
 // New returns a worker. observe, if not nil, is told of each settlement, by many goroutines at a time.
-func New(cfg config.Config, consumer *events.Consumer, letters *events.DeadLetters, api *authlete.Client, log *slog.Logger, observe func(Settlement)) *Worker {
-	b := admission.NewBreaker(cfg.BreakerFailures, cfg.CallerErrorBrake, cfg.Concurrency, cfg.BreakerProbeInterval, cfg.BreakerMaxProbeInterval)
+func New(cfg config.Config, consumers *events.Consumers, letters *events.DeadLetters, api *authlete.Client, log *slog.Logger, observe func(Settlement)) *Worker {
+	limit := admission.NewLimit(cfg.Concurrency)
+	b := admission.NewBreaker(cfg.BreakerFailures, cfg.CallerErrorBrake, limit, cfg.BreakerProbeInterval, cfg.BreakerMaxProbeInterval)
 	longest := 2 * cfg.RetryMaxInterval
-	pulling := &heartbeat{}
-	attempts := newPacer(cfg.Concurrency, cfg.RetryShare, cfg.RateLimit, longest)
-	handBack := newPacer(cfg.Concurrency, 1, maxHandBack, longest)
-	handBack.calls = attempts
-	return &Worker{
+	w := &Worker{
 		cfg:       cfg,
 		service:   cfg.API.ServiceID,
 		allowed:   cfg.API.AllowedServiceIDs,
-		consumer:  consumer,
+		consumers: [2]*events.Consumer{consumers.Live, consumers.Bulk},
 		letters:   letters,
 		api:       api,
 		log:       log,
 		observe:   observe,
-		admission: admission.New(cfg.Concurrency, cfg.RateLimit, b, pulling, log),
-		waiting:   make(chan inHand, 2*cfg.Concurrency), // more than is ever admitted
 		pulled:    make(chan struct{}),
-		pulling:   pulling,
-		renewer:   newRenewer(consumer.AckWait),
-		pacer:     attempts,
-		handBack:  handBack,
+		pulling:   [2]*heartbeat{{}, {}},
+		pacer:     newPacer(cfg.Concurrency, cfg.RetryShare, cfg.RateLimit, longest),
+		handBack:  newPacer(cfg.Concurrency, 1, maxHandBack, longest),
 		retries:   newRetryPolicy(cfg),
 		failures:  newFailureLog(log),
 	}
+	w.handBack.calls = w.pacer
+	w.admission = admission.New(limit, cfg.RateLimit, b, [2]admission.Heartbeat{w.pulling[0], w.pulling[1]}, log)
+	w.pacer.present, w.handBack.present = w.admission.Present, w.admission.Present
+	w.renewer = newRenewer(w.ackWait)
+	for lane := range w.waiting {
+		w.waiting[lane] = make(chan inHand, 2*cfg.Concurrency+1) // more than is ever admitted
+	}
+	return w
+}
+
+// ackWait is the shorter one of the lanes'.
+func (w *Worker) ackWait() time.Duration {
+	wait := w.consumers[admission.Live].AckWait()
+	if bulk := w.consumers[admission.Bulk]; bulk != nil && bulk.Ready() {
+		wait = min(wait, bulk.AckWait())
+	}
+	return wait
 }
 
 // Run works until ctx is done, then drains: it pulls no more, hands back what it had not begun, lets calls in flight finish
 // for the drain timeout, and hands the rest back. It returns when every delivery is settled.
 func (w *Worker) Run(ctx context.Context) {
-	w.log.Info("working", "stream", w.cfg.Stream, "consumer", w.cfg.Consumer, "concurrency", w.cfg.Concurrency)
+	w.log.Info("working", "stream", w.cfg.Stream, "consumer", w.cfg.Consumer, "bulk_consumer", w.cfg.In(config.Bulk).Consumer, "concurrency", w.cfg.Concurrency)
 	// Work outlives ctx, by which only pulling ends; and renewing outlives work.
 	workCtx, cutOff := context.WithCancel(context.WithoutCancel(ctx))
 	renewCtx, endRenewing := context.WithCancel(context.WithoutCancel(ctx))
@@ -97,14 +109,26 @@ func (w *Worker) Run(ctx context.Context) {
 	helpers.Go(func() { w.renewer.run(renewCtx) })
 	helpers.Go(func() { w.boundDrain(ctx, workCtx, cutOff) })
 	helpers.Go(func() { w.advise(workCtx) })
-	helpers.Go(func() { (&bypass{w: w}).run(ctx) })
-
+	var pulls sync.WaitGroup
+	for lane, consumer := range w.consumers {
+		lane := admission.Lane(lane)
+		if consumer == nil {
+			w.admission.End(lane)
+			continue
+		}
+		helpers.Go(func() { (&bypass{w: w, lane: lane, consumer: consumer}).run(ctx) })
+		pulls.Go(func() {
+			defer w.admission.End(lane)
+			w.pull(ctx, lane, consumer)
+		})
+	}
 	var slots sync.WaitGroup
 	for range w.cfg.Concurrency {
 		slots.Go(func() { w.slot(ctx, workCtx) })
 	}
 
-	w.pull(ctx)
+	pulls.Wait()
+	close(w.pulled)
 	slots.Wait()
 	cutOff()
 	endRenewing()
@@ -115,6 +139,7 @@ func (w *Worker) Run(ctx context.Context) {
 // boundDrain cuts work off when it goes on for the drain timeout after ctx is done.
 func (w *Worker) boundDrain(ctx, workCtx context.Context, cutOff context.CancelFunc) {
 	<-ctx.Done()
+	w.admission.Drain()
 	w.log.Info("draining: no more events are pulled", "in_flight", w.admission.InFlight(), "timeout", w.cfg.DrainTimeout)
 	timer := time.NewTimer(w.cfg.DrainTimeout)
 	defer timer.Stop()
@@ -126,51 +151,64 @@ func (w *Worker) boundDrain(ctx, workCtx context.Context, cutOff context.CancelF
 	}
 }
 
-// pull asks for as many events as may be in hand, again and again until ctx is done.
-func (w *Worker) pull(ctx context.Context) {
-	defer close(w.waiting)
-	defer close(w.pulled)
-	defer w.pulling.Rest()
-	trouble := outage{shown: &w.unserved}
+// pull asks for as many events of the lane as may be in hand, again and again until ctx is done.
+func (w *Worker) pull(ctx context.Context, lane admission.Lane, consumer *events.Consumer) {
+	heartbeat := w.pulling[lane]
+	defer heartbeat.Rest()
+	trouble := outage{shown: &w.unserved[lane]}
+	if !consumer.Ready() {
+		w.restore(ctx, lane, consumer, &trouble)
+	}
 	for {
-		n, generation := w.admission.Admit(ctx)
-		if n == 0 {
+		grant := w.admission.Admit(ctx, lane)
+		if grant.N == 0 {
 			return
 		}
-		w.pulling.Beat(pullWait)
+		heartbeat.Beat(grant.Wait)
 		began, arrived := time.Now(), time.Duration(0)
-		got, err := w.consumer.Pull(n, pullWait, func(d *events.Delivery) {
+		got, err := consumer.Pull(grant.N, grant.Wait, func(d *events.Delivery) {
 			if arrived == 0 {
 				arrived = time.Since(began)
 			}
 			w.renewer.add(d)
-			w.waiting <- inHand{d, generation}
+			w.waiting[lane] <- inHand{d, grant.Generation}
+			w.admission.Arrived(lane, d.Pending > 0)
 		})
-		w.admission.Returned(n-got, generation)
+		w.admission.Returned(lane, grant.N-got, grant.Generation)
 		if err != nil {
 			trouble.report(w.log, err)
-			w.restore(ctx, &trouble)
+			w.restore(ctx, lane, consumer, &trouble)
 			continue
 		}
 		trouble.end(w.log)
-		if got == n { // there is a backlog: the first event was not waited for
+		if got == grant.N { // there is a backlog: the first event was not waited for
 			w.admission.Prefetch(w.pacer.pulled(arrived))
 		}
 	}
 }
 
-// restore waits a little and sets streams and consumer up again, until that succeeds or ctx is done.
-func (w *Worker) restore(ctx context.Context, trouble *outage) {
-	w.pulling.Rest() // it may wait for the connection
+// restore waits a little and sets streams and consumer up again, until that succeeds or ctx is done. A bulk lane that is missing
+// is no trouble: `revoker setup` may add it at any time.
+func (w *Worker) restore(ctx context.Context, lane admission.Lane, consumer *events.Consumer, trouble *outage) {
+	w.pulling[lane].Rest() // it may wait for the connection
+	missing := false
 	for ctx.Err() == nil {
+		wait := trouble.pause()
+		if missing {
+			wait = laneInterval
+		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(trouble.pause()):
+		case <-time.After(wait):
 		}
-		err := w.consumer.Restore(ctx)
+		err := consumer.Restore(ctx)
 		if err == nil || ctx.Err() != nil {
 			w.renewer.reset()
 			return
+		}
+		if missing = errors.Is(err, events.ErrNoLane); missing {
+			trouble.end(w.log)
+			continue
 		}
 		trouble.report(w.log, err)
 	}
@@ -217,14 +255,19 @@ type inHand struct {
 func (w *Worker) slot(ctx, workCtx context.Context) {
 	caller := w.api.Caller(workCtx)
 	defer caller.Close()
-	for next := range w.waiting {
+	for {
+		lane, more := w.admission.Next()
+		if !more {
+			return
+		}
+		next := <-w.waiting[lane]
 		if ctx.Err() == nil {
-			w.process(workCtx, caller, next)
+			w.process(workCtx, caller, lane, next)
 		} else {
 			<-w.pulled
 			w.settle(&attempt{delivery: next.delivery, outcome: Interrupted, detail: "it had not begun when the worker was stopped"})
 		}
-		w.admission.Release(1)
+		w.admission.Release(lane)
 	}
 }
 
@@ -249,8 +292,10 @@ func (w *Worker) LetGo() (was bool) { return w.admission.LetGo() }
 
 // Unserved says why the worker gets no events from the server, empty if it does or asks for none.
 func (w *Worker) Unserved() string {
-	if reason := w.unserved.Load(); reason != nil {
-		return *reason
+	for lane := range w.unserved {
+		if reason := w.unserved[lane].Load(); reason != nil {
+			return *reason
+		}
 	}
 	return ""
 }

@@ -104,7 +104,7 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch)
 		return exit.Problem(err)
 	}
 	defer lanes.Close()
-	w := worker.New(cfg, lanes.Live, letters, api, log, all(observers))
+	w := worker.New(cfg, lanes, letters, api, log, all(observers))
 	if traces != nil {
 		w.Trace(traces)
 	}

@@ -1,7 +1,6 @@
 package admission
 
 import (
-	"context"
 	"log/slog"
 	"math"
 	"sync"
@@ -14,146 +13,67 @@ type Heartbeat interface {
 	Rest()
 }
 
-// heartbeatInterval is how often the loop that admits comes round at least, though nothing has changed.
-const heartbeatInterval = 5 * time.Second
-
-// Admission decides how many deliveries may be pulled when: as many as there are free slots, if circuit breaker and rate limit
-// allow it. One goroutine admits; any may give slots back and report results.
+// Admission decides how many deliveries may be pulled when, and which of them may begin their call: as many as the adaptive
+// limit, the rate and the circuit breaker allow, live ones first. Any goroutine may call it, but for Admit, which is for one of
+// each lane.
 type Admission struct {
-	log       *slog.Logger
-	total     int
-	rate      *tokens
-	wake      chan struct{} // something changed; holds one signal
-	ask       chan struct{} // the breaker asks for an opinion; holds one signal
-	heartbeat Heartbeat     // of the loop that admits
+	log   *slog.Logger
+	local *localDelay
+	ask   chan struct{} // the breaker asks for an opinion; holds one signal
+	slots *sync.Cond    // of mu: a delivery may begin, or a slot may end
 
-	mu      sync.Mutex
-	busy    int // slots that are taken: by deliveries in hand, and by those that a pull asked for
-	ahead   int // deliveries that may be in hand beyond the slots
-	calling int // calls being made
-	breaker *Breaker
-	holds   holds
+	mu       sync.Mutex
+	lanes    [lanes]laneState
+	limit    *Limit
+	rate     *Rate
+	tokens   tokens
+	timer    *time.Timer // wakes slots when there is a token
+	armed    bool        // it runs
+	checking bool        // the one call is out that shows whether the API accepts calls again
+	draining bool        // what waits is handed back
+	passed   bool        // half-open: live had no event to probe with, so that bulk may
+
+	roundTrip, meanCall time.Duration // of pulls, and of calls
+	calling             int           // calls being made
+	breaker             *Breaker
+	holds               holds
 }
 
-// New returns one for so many slots, and so many calls per second (0 for no limit).
-func New(slots int, limit float64, b *Breaker, heartbeat Heartbeat, log *slog.Logger) *Admission {
-	return &Admission{
-		log:       log,
-		heartbeat: heartbeat,
-		total:     slots,
-		rate:      newTokens(limit, slots),
-		wake:      make(chan struct{}, 1),
-		ask:       make(chan struct{}, 1),
-		breaker:   b,
-		holds:     holds{first: b.interval, maximum: max(b.interval, b.maximum/2), services: map[string]*hold{}},
+// New returns one for calls within the limit, and within rate calls per second (0 for no limit). The heartbeats are those of the
+// loops that admit, by lane.
+func New(limit *Limit, rate float64, b *Breaker, beats [2]Heartbeat, log *slog.Logger) *Admission {
+	a := &Admission{
+		log:     log,
+		local:   newLocalDelay(),
+		ask:     make(chan struct{}, 1),
+		limit:   limit,
+		rate:    &Rate{},
+		tokens:  tokens{most: rate, slots: limit.bound},
+		breaker: b,
+		holds:   holds{first: b.interval, maximum: max(b.interval, b.maximum/2), services: map[string]*hold{}},
 	}
-}
-
-// prefetchTime is the time beyond the round trip of a pull for which there should be deliveries in hand. It makes pulls
-// few and large: at 64 slots and calls of 20 ms an event then costs a fifth less.
-const prefetchTime = 5 * time.Millisecond
-
-// Prefetch sets how many deliveries may be in hand beyond the slots: as many as the slots finish within a pull's round trip
-// and prefetchTime, so that a slot that comes free finds the next event there instead of waiting for it. With calls that
-// are much longer there are none, because no other worker can take an event that is in hand. With short ones there are as many
-// as slots, and a pull brings half of those. With a rate limit there are none, because the slots wait anyway.
-func (a *Admission) Prefetch(roundTrip, meanCall time.Duration) {
-	if a.rate.limiter != nil || meanCall <= 0 {
-		return
+	a.slots = sync.NewCond(&a.mu)
+	a.timer = time.AfterFunc(math.MaxInt64, a.tick)
+	for i := range a.lanes {
+		a.lanes[i] = laneState{wake: make(chan struct{}, 1), heartbeat: beats[i]}
 	}
-	ahead := float64(a.total) * (roundTrip + prefetchTime).Seconds() / meanCall.Seconds()
-	a.mu.Lock()
-	a.ahead = int(min(ahead, float64(a.total)))
-	a.mu.Unlock()
+	return a
 }
-
-// free is how many deliveries may be asked for. Where some are ahead it is none until half of those are used up, so that
-// pulls are few and large. The caller holds mu.
-func (a *Admission) free() int {
-	free := a.total + a.ahead - a.busy
-	if free < a.ahead/2 {
-		return 0
-	}
-	return max(free, 0)
-}
-
-// Admit waits until deliveries may be pulled, takes a slot and a rate token for each, and returns how many, with the
-// generation of the breaker. It returns none once ctx is done.
-func (a *Admission) Admit(ctx context.Context) (n int, generation uint64) {
-	timer := time.NewTimer(math.MaxInt64)
-	defer timer.Stop()
-	for ctx.Err() == nil {
-		a.heartbeat.Beat(heartbeatInterval)
-		a.mu.Lock()
-		n, wait := a.breaker.Admit(time.Now(), a.free(), a.busy)
-		a.busy += n
-		generation = a.breaker.generation
-		a.mu.Unlock()
-		a.askIfWanted()
-		if n > 0 {
-			a.heartbeat.Rest() // a token may be far off
-			granted := a.rate.take(ctx, n)
-			a.giveBack(n-granted, generation)
-			return granted, generation
-		}
-		timer.Reset(min(wait, heartbeatInterval))
-		select {
-		case <-ctx.Done():
-		case <-a.wake:
-		case <-timer.C:
-		}
-	}
-	return 0, generation
-}
-
-// Returned gives back what was admitted but brought no delivery.
-func (a *Admission) Returned(n int, generation uint64) {
-	a.rate.giveBack(n)
-	a.giveBack(n, generation)
-}
-
-func (a *Admission) giveBack(n int, generation uint64) {
-	a.mu.Lock()
-	a.busy -= n
-	a.breaker.Unused(generation, n)
-	a.mu.Unlock()
-	a.signal()
-}
-
-// Release gives slots back. It wakes admit only where that could ask for something, which it mostly can't while deliveries
-// are ahead.
-func (a *Admission) Release(n int) {
-	a.mu.Lock()
-	a.busy -= n
-	free := a.free()
-	a.mu.Unlock()
-	if free > 0 {
-		a.signal()
-	}
-}
-
-// Take waits for up to n tokens of the rate limit, and returns how many it got; none once ctx is done.
-func (a *Admission) Take(ctx context.Context, n int) int { return a.rate.take(ctx, n) }
 
 // Asked is signalled when the breaker asks for an opinion.
 func (a *Admission) Asked() <-chan struct{} { return a.ask }
 
-func (a *Admission) signal() { notify(a.wake) }
+// signal wakes the loops that admit.
+func (a *Admission) signal() {
+	for i := range a.lanes {
+		notify(a.lanes[i].wake)
+	}
+}
 
 func notify(signal chan<- struct{}) {
 	select {
 	case signal <- struct{}{}:
 	default:
-	}
-}
-
-// askIfWanted wakes whoever gives opinions.
-func (a *Admission) askIfWanted() {
-	a.mu.Lock()
-	asking := a.breaker.asking
-	a.mu.Unlock()
-	if asking {
-		notify(a.ask)
 	}
 }
 
@@ -167,9 +87,38 @@ func (a *Admission) Question() (generation uint64, calls int, asking bool) {
 	return a.breaker.generation, calls, a.breaker.asking
 }
 
-// Report hands the result of a delivery to the breaker.
+// Report hands the result of a delivery to breaker, limit and rate. A refusal that asks for a short time slows down instead of
+// opening the breaker.
 func (a *Admission) Report(r Result) {
-	a.tell(func(b *Breaker) { b.Report(time.Now(), r, a.calling) })
+	a.tell(func(b *Breaker) {
+		now := time.Now()
+		a.learn(now, r)
+		if r.Throttled && r.Wait <= longPause && b.state == Closed {
+			return
+		}
+		b.Report(now, r, a.calling)
+	})
+}
+
+// learn tells limit and rate what a call says. The caller holds mu.
+func (a *Admission) learn(now time.Time, r Result) {
+	if r.Took <= 0 {
+		return
+	}
+	a.checking = false
+	if r.Throttled {
+		a.rate.Refused(now, min(r.Wait, maxPause))
+	} else if r.Ended == Answered {
+		a.rate.Accepted(now)
+	}
+	if r.Stated > 0 || r.StatedPause > 0 {
+		a.rate.States(now, r.Stated, r.StatedPause)
+	}
+	before, _ := a.limit.Now(now)
+	a.limit.Called(now, Call{Ended: r.Ended, Took: r.Took, InFlight: a.working(), Local: a.local.mean(now)})
+	if after, _ := a.limit.Now(now); after > before {
+		a.signal()
+	}
 }
 
 // Opinion hands the answer to a question to the breaker.
@@ -191,6 +140,10 @@ func (a *Admission) tell(change func(*Breaker)) {
 	change(b)
 	state, why, until, isOpened := b.state, b.reason, b.until, b.opened
 	changed, asking := b.generation != generation, b.asking
+	if changed {
+		a.passed = false
+		a.slots.Signal()
+	}
 	a.mu.Unlock()
 	if asking {
 		notify(a.ask)
@@ -216,34 +169,13 @@ func (a *Admission) Enter(generation uint64, service string) (begins uint64, pau
 	if held := a.holds.enter(now, service); held > 0 {
 		return generation, held
 	}
-	if begins, pause = a.breaker.Enter(now, generation, a.calling, a.total); pause == 0 {
+	if begins, pause = a.breaker.Enter(now, generation); pause == 0 {
 		a.calling++
 	}
 	if a.breaker.asking {
 		notify(a.ask)
 	}
 	return begins, pause
-}
-
-// EnterAside is enter for a call that no delivery asked for. While the breaker is not closed it never passes.
-func (a *Admission) EnterAside(service string) (generation uint64, pause time.Duration) {
-	now := time.Now()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if held := a.holds.services[service]; held != nil {
-		return 0, max(held.until.Sub(now), MinDelay)
-	}
-	if pause = a.breaker.Pause(now); pause == 0 {
-		a.calling++
-	}
-	return a.breaker.generation, pause
-}
-
-// Holding reports whether a service is held back.
-func (a *Admission) Holding(service string) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.holds.services[service] != nil
 }
 
 // Leave ends a call that enter let pass.
@@ -263,43 +195,6 @@ func (a *Admission) Pause() time.Duration {
 	return a.breaker.Pause(time.Now())
 }
 
-// Hold keeps the events back that name this service: the API refuses it, or asks for time.
-func (a *Admission) Hold(service, reason string, wait time.Duration) {
-	a.mu.Lock()
-	warn := a.holds.hold(time.Now(), service, reason, wait)
-	a.mu.Unlock()
-	if warn {
-		a.log.Warn("the events of a service are held back", "service", service, "reason", reason)
-	}
-}
-
-// Unhold ends a hold.
-func (a *Admission) Unhold(service string) {
-	a.mu.Lock()
-	was := a.holds.unhold(service)
-	a.mu.Unlock()
-	if was {
-		a.log.Info("the events of a service are no longer held back", "service", service)
-	}
-}
-
-// HoldOf is how long until the next probe of a service that is held back.
-func (a *Admission) HoldOf(service string) time.Duration {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if held := a.holds.services[service]; held != nil {
-		return time.Until(held.until)
-	}
-	return 0
-}
-
-// Held lists the services whose events are held back.
-func (a *Admission) Held() []Hold {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.holds.list()
-}
-
 // BlamesEvent reports whether a call that failed now failed because of its event: the breaker was and is closed.
 func (a *Admission) BlamesEvent(generation uint64) bool {
 	a.mu.Lock()
@@ -314,6 +209,7 @@ func (a *Admission) Braked() bool {
 	return a.breaker.braked
 }
 
+// Misconfigured tells whether an operator must act before any call can succeed, and why.
 func (a *Admission) Misconfigured() (reason string, misconfigured bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -335,4 +231,39 @@ func (a *Admission) State() (state State, reason string) {
 		return Closed, ""
 	}
 	return a.breaker.state, a.breaker.reason
+}
+
+// Present is how many calls may be in flight while the breaker is closed, and how many calls per second the API was found to
+// allow, 0 for none.
+func (a *Admission) Present() (limit int, rate float64) {
+	now := time.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	limit, _ = a.limit.Now(now)
+	return limit, a.rate.Learned()
+}
+
+// Capacity is what may be done now.
+type Capacity struct {
+	// Limit is how many calls may be in flight, and Cause why no more.
+	Limit int
+	Cause Cause
+	// Rate is how many calls per second the API was found to allow; 0 while no limit was met.
+	Rate float64
+}
+
+// Capacity returns it.
+func (a *Admission) Capacity() Capacity {
+	now := time.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	limit, _ := a.limit.Now(now)
+	c := Capacity{Limit: limit, Cause: a.limit.Why(), Rate: a.rate.Learned()}
+	switch {
+	case a.breaker.state != Closed:
+		c.Limit, c.Cause = 0, ByBreaker
+	case c.Rate > 0:
+		c.Cause = ByRate
+	}
+	return c
 }

@@ -124,6 +124,13 @@ type Result struct {
 	Reason     string        // of a failure, for the log
 	Misconfig  bool          // an operator must act on the refusal
 	Wait       time.Duration // Retry-After; 0 for none
+	Throttled  bool          // all calls are asked to wait, because there are too many
+
+	Took  time.Duration // of the call; 0 if there was none
+	Ended Ended
+
+	Stated      float64       // calls per second that the answer states as allowed; 0 for nothing
+	StatedPause time.Duration // how long the answer states that none are; 0 for nothing
 }
 
 // Admit tells how many of the free deliveries may be pulled now. For none, it tells how long until asking again makes sense, if
@@ -286,6 +293,7 @@ func (b *Breaker) Opinion(now time.Time, r Result) {
 		b.trusted(now, r)
 	case b.suspected && (r.Verdict == Working || r.Verdict == Rejecting && !braking):
 		b.suspect(false)
+		b.limit.Exonerate(now)
 		clear(b.failed)
 		clear(b.rejected)
 	case b.suspected && braking && (r.Verdict == Rejecting || r.Verdict == SaysNothing):
@@ -311,7 +319,7 @@ func (b *Breaker) trusted(now time.Time, r Result) {
 		clear(b.failed)
 		clear(b.rejected)
 		b.trust, b.distrust = min(b.trust+1, maxTrust), false
-		b.limit.Double()
+		b.limit.Exonerate(now)
 	case Failing:
 		if !b.distrust { // the opinions so far were good, so a bad one may have met sessions of the block
 			b.distrust, b.asking = true, true

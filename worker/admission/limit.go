@@ -21,6 +21,8 @@ const (
 	// maxCut bounds a reduction, and cutStrength is the part of the excess that it takes back.
 	maxCut      = 0.5
 	cutStrength = 0.6
+	// hangTime is how long no call may end while all are in use, before more are let go.
+	hangTime = 500 * time.Millisecond
 	// failedCut is left of the limit when calls time out or the API can't take them.
 	failedCut = 0.7
 	// failedPart is the part of a window's calls that may fail that way.
@@ -64,12 +66,15 @@ type Limit struct {
 	trusted bool    // the last measurement found the floor where it was
 	scatter float64 // exponentially weighted mean: variance of the logarithm of a call's duration
 	window  window
+	tally   tally
 
 	round     int64     // of floorInterval, by the wall clock
 	measuring float64   // the limit to go back to once the floor is measured; 0 if it is not being measured
 	measured  time.Time // when that ends
 	ramping   time.Time // since when calls come back after an outage; zero once they are
-	before    float64   // the limit before failures cut it
+	before    float64   // the limit before failures or an outage cut it
+	fullSince time.Time // since when all calls are in use and none has ended; zero if that is not so
+	excused   time.Time // until then slow failures say nothing of load
 }
 
 // Cause says why a limit is where it is.
@@ -88,9 +93,15 @@ const (
 // window is what the calls since the last change say.
 type window struct {
 	began       time.Time
-	n, failed   int
+	n           int
 	sum, square float64 // of the logarithms of durations in seconds
 	most        int     // calls in flight at a time
+}
+
+// tally counts calls since the limit was last cut for failures.
+type tally struct {
+	began            time.Time
+	answered, failed int
 }
 
 // NewLimit returns one that never exceeds bound.
@@ -106,7 +117,8 @@ type Ended int
 // How calls end.
 const (
 	Answered   Ended = iota // by the API, for or against the session
-	Overloaded              // not in time, or the API or this machine could not take it
+	Overloaded              // not in time, or the API could not take it
+	Exhausted               // this machine could not make it: no descriptors, no ports, no memory
 	Unknown                 // a failure that says nothing of load
 )
 
@@ -122,19 +134,26 @@ type Call struct {
 // Called takes a call into account that ended now.
 func (l *Limit) Called(now time.Time, c Call) {
 	l.measureFloor(now)
+	l.fullSince = time.Time{}
+	if c.Ended != Answered {
+		if c.Ended != Unknown {
+			l.failed(now, c)
+		}
+		return
+	}
+	l.tally.answered++
+	if l.target == 0 || c.Took.Seconds() <= l.target {
+		l.excused = now.Add(windowTime)
+	}
 	began := now.Add(-c.Took)
 	w := &l.window
 	if w.began.IsZero() {
 		w.began = began
 	}
-	if began.Before(w.began) || c.Ended == Unknown {
+	if began.Before(w.began) {
 		return
 	}
 	w.most = max(w.most, c.InFlight)
-	if c.Ended == Overloaded {
-		l.failed(now)
-		return
-	}
 	log := math.Log(max(c.Took-c.Local, time.Microsecond).Seconds())
 	w.n, w.sum, w.square = w.n+1, w.sum+log, w.square+log*log
 	switch {
@@ -209,20 +228,34 @@ func (l *Limit) set(limit float64, why Cause) {
 	}
 }
 
-// failed counts a call that was not taken, and lowers the limit if there are many. Not so if others are answered as fast as
-// ever: then it is not the load that makes them fail.
-func (l *Limit) failed(now time.Time) {
-	w := &l.window
-	if w.failed++; w.failed < 2 || float64(w.failed) < failedPart*max(l.limit, float64(w.n+w.failed)) {
+// failed counts a call that was not taken, and lowers the limit if there are many. Slow failures do not lower it while others
+// are answered as fast as ever: then it is not the load that makes them fail, and more calls do no harm. A quick refusal may
+// well be the load, which the API sheds.
+func (l *Limit) failed(now time.Time, c Call) {
+	t := &l.tally
+	if now.Add(-c.Took).Before(t.began) {
+		return // acted on already
+	}
+	if t.failed++; t.failed < 2 || float64(t.failed) < failedPart*max(l.limit, float64(t.answered+t.failed)) {
 		return
 	}
-	if w.n < minSamples/2 || w.took() > l.target {
+	slow := c.Ended == Overloaded && c.Took.Seconds() > 2*l.target
+	switch {
+	case l.target == 0:
+		return // nothing was answered yet, and so nothing is known; the circuit breaker is there
+	case slow && now.Before(l.excused):
+		if float64(c.InFlight) >= binding*math.Floor(l.limit) {
+			l.raise(1)
+		}
+		l.tally = tally{began: t.began}
+	default:
 		l.stopMeasuring()
 		l.before = max(l.before, l.limit)
 		l.doubled, l.streak = true, 0
 		l.set(l.limit*failedCut, ByFailure)
+		l.tally = tally{began: now}
+		l.restartWindow(now)
 	}
-	l.restartWindow(now)
 }
 
 func (l *Limit) restartWindow(now time.Time) { l.window = window{began: now} }
@@ -291,11 +324,22 @@ func (l *Limit) Closed(now time.Time) {
 	l.restartWindow(now)
 }
 
-// Double is for when a block of failing sessions leaves no answers to grow by, although the API works.
-func (l *Limit) Double() { l.set(2*l.limit, l.why) }
+// Exonerate is for when a second opinion found that the API works: the calls fail because of their sessions. What failures took
+// from the limit comes back, and for a while they take nothing. After an outage the limit doubles, since a block of failing
+// sessions leaves no answers to grow by.
+func (l *Limit) Exonerate(now time.Time) {
+	limit := 2 * l.limit
+	if l.why == ByFailure {
+		limit = max(l.before, l.limit)
+	}
+	l.set(limit, l.why)
+	l.excused = now.Add(trustTime)
+}
 
-// Short reports whether failures cut the limit and it has not grown back.
-func (l *Limit) Short() bool { return l.limit < l.before }
+// Short reports whether the limit is lower than latency asks for: it has only begun to grow, or failures or an outage cut it.
+func (l *Limit) Short() bool {
+	return l.limit < l.before || !l.doubled && l.limit < float64(l.bound)
+}
 
 // Now is how many calls may be in flight, and after how long to ask again although nothing changed; 0 for never.
 func (l *Limit) Now(now time.Time) (n int, again time.Duration) {
@@ -308,6 +352,22 @@ func (l *Limit) Now(now time.Time) (n int, again time.Duration) {
 		l.ramping = time.Time{}
 	}
 	return max(int(limit), 1), 0
+}
+
+// Full is for a call that could begin but for the limit. Where no call has ended for long, those in flight hang: that is no queue,
+// in which one would end after the other. They must not block all others, so the limit doubles; if the API is at fault, the
+// circuit breaker sees to it. Full returns after how long to ask again.
+func (l *Limit) Full(now time.Time) (again time.Duration) {
+	patience := max(hangTime, time.Duration(4*l.target*float64(time.Second)))
+	switch {
+	case l.fullSince.IsZero():
+		l.fullSince = now
+	case now.Sub(l.fullSince) >= patience && l.limit < float64(l.bound):
+		l.stopMeasuring()
+		l.set(2*l.limit, l.why)
+		l.fullSince = now
+	}
+	return max(patience-now.Sub(l.fullSince), time.Millisecond)
 }
 
 // Why says why the limit is where it is.

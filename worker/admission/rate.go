@@ -11,22 +11,23 @@ const (
 	hover = 0.985
 	// longPause is the Retry-After from which the circuit breaker pauses all calls.
 	longPause = 5 * time.Second
-	// wholeSecond is the shortest Retry-After but none. It means anything up to a second, so that single calls ask from time to
-	// time whether it is over; see checks. A longer one is obeyed to the end.
+	// wholeSecond is the shortest Retry-After. It means anything up to a second, so that single calls ask from time to time
+	// whether it is over; see checks. A longer one is obeyed to the end.
 	wholeSecond = time.Second
-	// While it is not known what the API allows, the rate grows by climbPart and by climbStep in each second. The step is the
-	// same for all workers, so that unequal ones draw near to each other.
+	// While it is not known what the API allows, the rate grows by climbPart and by climbStep in each second, if the calls of the
+	// last climbTime reached it. The step is the same for all workers, so that unequal ones draw near to each other.
 	climbPart = 2.0
 	climbStep = 400.0
 	climbTime = 300 * time.Millisecond
 	// leastGuess is what a worker begins with whose first calls are refused: it knows nothing then.
 	leastGuess = 20.0
-	// cut is left of the rate after a refusal that says nothing better.
-	cut       = 0.95
+	// A climb ends at burstPart of what was accepted in its last climbLook. The rest was the burst that most APIs allow.
 	burstPart = 0.88
 	climbLook = 500 * time.Millisecond
 	// settleTime is how long a rate that was just found must hold.
 	settleTime = 3 * time.Second
+	// A refusal takes between leastCut and mostCut from a rate that was thought to be good.
+	leastCut, mostCut = 0.03, 0.3
 	// probeInterval is how often it is tried whether the API allows more by now, and probeTime how long.
 	probeInterval = 10 * time.Second
 	probeTime     = 2 * time.Second
@@ -35,6 +36,10 @@ const (
 	leastProbe, largestProbe = 0.01, 0.5
 	// used is the part of the rate that must be used for it to grow.
 	used = 0.8
+	// leastRate is one call in ten seconds.
+	leastRate = 0.1
+	// rateLook is how far back a rate is measured.
+	rateLook = 3 * time.Second
 )
 
 // checks are the parts of a whole second after which one call asks whether the API accepts calls again.
@@ -64,6 +69,7 @@ type Rate struct {
 	began    time.Time     // of the pause
 	check    int           // how many calls were refused since
 	round    int64         // of probeInterval, by the wall clock: a whole fleet probes at the same time
+	stated   float64       // what the API's own answers state; 0 for nothing
 	accepted ring
 }
 
@@ -78,21 +84,34 @@ func (r *Rate) Refused(now time.Time, wait time.Duration) {
 		return
 	}
 	r.advance(now)
-	held, held0 := min(now.Sub(r.since), 3*time.Second), max(now.Sub(r.paused), ringBucket)
+	held := min(now.Sub(r.since), rateLook)
 	switch r.phase {
 	case unlimited:
 		r.guess(now)
 	case climbing:
-		r.become(settling, now, min(r.rate, burstPart*r.accepted.rate(now, min(held0, climbLook))))
+		r.become(settling, now, min(r.rate, burstPart*r.accepted.rate(now, min(max(now.Sub(r.paused), ringBucket), climbLook))))
 	case settling, steady:
+		// The truth is between the rate since the last pause, in which a burst may be hidden, and that with the pause.
 		high := r.accepted.rate(now, held)
 		low := high * held.Seconds() / (held + r.lasted).Seconds()
-		r.become(settling, now, min(max(math.Sqrt(low*high), 0.7*r.rate), 0.97*r.rate))
+		r.become(settling, now, min(max(math.Sqrt(low*high), (1-mostCut)*r.rate), (1-leastCut)*r.rate))
 	case probing:
 		r.become(steady, now, r.rate*(2-1/hover)) // a little less each time, so that small shares can grow
 	}
 	r.began, r.check = now, 0
 	r.pause(now, wait)
+}
+
+// States takes what the API's own answer states into account: a rate that saves the probing, and a pause, 0 for none, until it
+// has calls to give again.
+func (r *Rate) States(now time.Time, perSecond float64, pause time.Duration) {
+	r.stated = perSecond
+	if perSecond > 0 && r.phase == unlimited {
+		r.become(steady, now, hover*perSecond)
+	}
+	if until := now.Add(min(pause, maxPause)); pause > 0 && until.After(r.paused) {
+		r.paused = until
+	}
 }
 
 // guess begins to climb from between what was accepted in the last second, and what would have been at the pace of its busy
@@ -117,7 +136,7 @@ func (r *Rate) pause(now time.Time, wait time.Duration) {
 }
 
 func (r *Rate) become(p phase, now time.Time, rate float64) {
-	r.phase, r.since, r.rate = p, now, max(rate, 0.1)
+	r.phase, r.since, r.rate = p, now, max(rate, leastRate)
 }
 
 // Accepted counts a call that the API did not refuse for its rate.
@@ -146,7 +165,8 @@ func (r *Rate) advance(now time.Time) {
 	case steady:
 		round, since := now.UnixNano()/int64(probeInterval), time.Duration(now.UnixNano()%int64(probeInterval))
 		if round != r.round {
-			if r.round = round; since < time.Second && r.reached(now, time.Second) {
+			known := r.stated > 0 && r.rate >= hover*r.stated
+			if r.round = round; !known && since < time.Second && r.reached(now, time.Second) {
 				r.phase, r.since = probing, now
 			}
 		}
@@ -180,6 +200,9 @@ func (r *Rate) Now(now time.Time) (perSecond float64, wait time.Duration) {
 		rate = math.Inf(1)
 	case probing:
 		rate += r.probe()
+	}
+	if r.stated > 0 {
+		rate = min(rate, hover*r.stated)
 	}
 	return rate, 0
 }

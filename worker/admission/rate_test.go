@@ -129,36 +129,41 @@ func (l *rateLoad) total() (n int) {
 
 func TestRateHoversBelowWhatTheAPIAllows(t *testing.T) {
 	t.Parallel()
+	small := func() throttle { return &bucket{perSecond: 1000, burst: 100, tokens: 100} }
 	for name, c := range map[string]struct {
-		api     func() throttle
-		workers int
+		api              func() throttle
+		allowed, refused float64
+		workers          int
 	}{
-		"one, a bucket":       {func() throttle { return &bucket{perSecond: 1000, burst: 100, tokens: 100} }, 1},
-		"one, a large bucket": {func() throttle { return &bucket{perSecond: 1000, burst: 1000, tokens: 1000} }, 1},
-		"one, fixed seconds":  {func() throttle { return &fixedWindow{perSecond: 1000} }, 1},
-		"one, ten a second":   {func() throttle { return &bucket{perSecond: 10, burst: 10, tokens: 10} }, 1},
-		"four, a bucket":      {func() throttle { return &bucket{perSecond: 1000, burst: 100, tokens: 100} }, 4},
-		"four, fixed seconds": {func() throttle { return &fixedWindow{perSecond: 1000} }, 4},
+		"one, a bucket":       {small, 1000, 0.01, 1},
+		"one, a large bucket": {func() throttle { return &bucket{perSecond: 1000, burst: 1000, tokens: 1000} }, 1000, 0.01, 1},
+		"one, fixed seconds":  {func() throttle { return &fixedWindow{perSecond: 1000} }, 1000, 0.01, 1},
+		// 64 calls are in flight before the first is refused.
+		"one, ten a second":   {func() throttle { return &bucket{perSecond: 10, burst: 10, tokens: 10} }, 10, 0.25, 1},
+		"four, a bucket":      {small, 1000, 0.015, 4},
+		"four, fixed seconds": {func() throttle { return &fixedWindow{perSecond: 1000} }, 1000, 0.015, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := newRateLoad(c.workers, c.api())
-			allowed := 1000.0
-			if name == "one, ten a second" {
-				allowed = 10
+			l.run(20 * time.Second)
+			at20 := make([]int, c.workers)
+			for i, w := range l.workers {
+				at20[i] = w.accepted
 			}
-			for _, after := range []time.Duration{20 * time.Second, 10 * time.Second, 30 * time.Second, 60 * time.Second} {
-				from, refused := l.total(), l.refused
-				shares := make([]int, len(l.workers))
-				for i, w := range l.workers {
-					shares[i] = -w.accepted
+			l.run(10 * time.Second)
+			n := float64(l.total())
+			part, refused := n/30/c.allowed, float64(l.refused)/n
+			t.Logf("%.3f of the rate, %.2f%% refused", part, 100*refused)
+			if part < 0.93 || refused > c.refused {
+				t.Errorf("%.3f of the rate, %.2f%% refused", part, 100*refused)
+			}
+			l.run(20 * time.Second)
+			for i, w := range l.workers {
+				share := float64(w.accepted-at20[i]) / 30 / c.allowed * float64(c.workers)
+				if share < 0.5 || share > 2 {
+					t.Errorf("worker %d has %.2f of its equal share", i, share)
 				}
-				l.run(after)
-				for i, w := range l.workers {
-					shares[i] += w.accepted
-				}
-				n := float64(l.total() - from)
-				t.Logf("%s: %.3f of the rate, %.2f%% refused, shares %v rate %.0f phase %d", after, n/allowed/after.Seconds(), 100*float64(l.refused-refused)/n, shares, l.workers[0].rate.rate, l.workers[0].rate.phase)
 			}
 		})
 	}
@@ -174,12 +179,64 @@ func TestRateFollowsAChangeOfTheLimit(t *testing.T) {
 				l := newRateLoad(workers, api)
 				l.run(33 * time.Second)
 				api.perSecond = to
-				for range 7 {
-					from := l.total()
-					l.run(5 * time.Second)
-					t.Logf("%.3f of the rate", float64(l.total()-from)/5/to)
+				l.run(15 * time.Second)
+				from, refused := l.total(), l.refused
+				l.run(20 * time.Second)
+				part := float64(l.total()-from) / 20 / to
+				t.Logf("%.3f of the new rate, %d refused", part, l.refused-refused)
+				if part < 0.9 {
+					t.Errorf("%.3f of the new rate", part)
 				}
 			})
+		}
+	}
+}
+
+// One that begins later gets its share in time.
+func TestRateMakesRoomForANewWorker(t *testing.T) {
+	t.Parallel()
+	l := newRateLoad(1, &bucket{perSecond: 1000, burst: 100, tokens: 100})
+	l.run(30 * time.Second)
+	l.join()
+	l.run(3 * time.Minute)
+	from := l.workers[1].accepted
+	l.run(time.Minute)
+	if share := float64(l.workers[1].accepted-from) / 60; share < 250 {
+		t.Errorf("the second worker has %.0f of 1,000 calls a second", share)
+	}
+}
+
+// What the API states saves the first refusals, and the probing.
+func TestRateBelievesWhatTheAPIStates(t *testing.T) {
+	t.Parallel()
+	l := newRateLoad(1, &bucket{perSecond: 1000, burst: 100, tokens: 100})
+	l.workers[0].rate.States(l.now, 1000, 0)
+	l.run(60 * time.Second)
+	if part := float64(l.total()) / 60_000; l.refused > 0 || part < 0.97 {
+		t.Errorf("%.3f of the rate, %d refused", part, l.refused)
+	}
+	l.workers[0].rate.States(l.now, 1000, 2*time.Second)
+	from := l.total()
+	l.run(2 * time.Second)
+	if n := l.total() - from; n > 64 {
+		t.Errorf("%d calls while none are left", n)
+	}
+}
+
+// A Retry-After of more than a second is obeyed to the end, and one of a second asks for a few calls.
+func TestRateObeysTheRetryAfter(t *testing.T) {
+	t.Parallel()
+	for wait, most := range map[time.Duration]int{time.Second: 5, 4 * time.Second: 1} {
+		r, now, calls := &Rate{}, time.Unix(1_800_000_000, 0), 0
+		r.Refused(now, wait)
+		for end := now.Add(wait); now.Before(end); now = now.Add(10 * time.Millisecond) {
+			if _, paused := r.Now(now); paused == 0 {
+				calls++
+				r.Refused(now, wait)
+			}
+		}
+		if calls > most {
+			t.Errorf("%d calls in a Retry-After of %s", calls, wait)
 		}
 	}
 }

@@ -1,59 +1,47 @@
 package admission
 
-import (
-	"context"
-	"sync"
+import "time"
 
-	"golang.org/x/time/rate"
+const (
+	// configuredBurst and learnedBurst are the times whose tokens may be used at once. A rate that was learned is close to what
+	// the API allows, and so has little to spare.
+	configuredBurst = 100 * time.Millisecond
+	learnedBurst    = 20 * time.Millisecond
+	// leastTokenWait keeps timers from being set for less than they are exact to.
+	leastTokenWait = time.Millisecond
 )
 
-// tokens is the rate limit. A token is taken before the pull and kept where no event came, so that no delivery ever waits
-// for one. Over any time t there are at most limit × t + 2 × burst calls.
+// tokens is a token bucket whose rate may change at any time. It is pure, as its owner has the lock and the clock.
+// golang.org/x/time/rate has a clock of its own, and hands out reservations that can't be given to whoever comes first.
 type tokens struct {
-	limiter *rate.Limiter // nil for no limit
-	burst   int
-
-	mu   sync.Mutex
-	held int // taken and not used, at most burst
+	most  float64 // REVOKER_RATE_LIMIT, in calls per second; 0 for no limit
+	slots int
+	n     float64
+	at    time.Time
 }
 
-// burstShare is the part of a second whose tokens may be used at once.
-const burstShare = 10
-
-func newTokens(limit float64, slots int) *tokens {
-	if limit == 0 {
-		return &tokens{}
+// atMost is the lower one of the rate and the configured limit.
+func (t *tokens) atMost(perSecond float64) float64 {
+	if t.most > 0 {
+		return min(perSecond, t.most)
 	}
-	burst := max(1, min(int(limit/burstShare), slots))
-	return &tokens{limiter: rate.NewLimiter(rate.Limit(limit), burst), burst: burst}
+	return perSecond
 }
 
-// take waits for one token, and takes up to n of those that are there. It returns none once ctx is done.
-func (t *tokens) take(ctx context.Context, n int) int {
-	if t.limiter == nil {
-		return n
+// take takes a token at a rate of perSecond, +Inf for none, or tells how long until there is one.
+func (t *tokens) take(now time.Time, perSecond float64) (wait time.Duration) {
+	burst := perSecond * learnedBurst.Seconds()
+	if t.most > 0 && t.most <= perSecond {
+		perSecond, burst = t.most, min(t.most*configuredBurst.Seconds(), float64(t.slots))
 	}
-	t.mu.Lock()
-	got := min(t.held, n)
-	t.held -= got
-	t.mu.Unlock()
-	if got == 0 {
-		if t.limiter.Wait(ctx) != nil {
-			return 0
-		}
-		got = 1
+	if perSecond > 1e9 {
+		return 0
 	}
-	for got < min(n, t.burst) && t.limiter.Allow() {
-		got++
+	t.n = min(t.n+now.Sub(t.at).Seconds()*perSecond, max(burst, 1))
+	t.at = now
+	if t.n >= 1 {
+		t.n--
+		return 0
 	}
-	return got
-}
-
-func (t *tokens) giveBack(n int) {
-	if t.limiter == nil {
-		return
-	}
-	t.mu.Lock()
-	t.held = min(t.held+n, t.burst)
-	t.mu.Unlock()
+	return max(time.Duration((1-t.n)/perSecond*float64(time.Second)), leastTokenWait)
 }

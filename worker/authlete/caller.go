@@ -48,7 +48,9 @@ func (c *Caller) call(serviceID string, content []byte) (Response, error) {
 		return Response{}, fmt.Errorf("calling the logout API: %w", c.client.plain(c.ctx, err))
 	}
 	defer answer.Body.Close()
-	response := Response{Status: answer.StatusCode, RetryAfter: parseRetryAfter(answer.Header, time.Now())}
+	response := Response{
+		Status: answer.StatusCode, RetryAfter: parseRetryAfter(answer.Header, time.Now()), RateLimit: parseRateLimit(answer.Header),
+	}
 	body, err := c.read(answer)
 	if err != nil {
 		return response, fmt.Errorf("reading the logout API's answer: %w", c.client.plain(c.ctx, err))

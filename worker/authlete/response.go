@@ -32,6 +32,8 @@ type Response struct {
 	ResultMessage string
 	// RetryAfter is how long the answer asks to wait; 0 where it does not.
 	RetryAfter time.Duration
+	// RateLimit is what the answer states of the API's rate limit.
+	RateLimit RateLimit
 }
 
 // errTwice ends the reading of an answer in which a member stands twice.
