@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"maps"
 	"os"
@@ -26,6 +27,7 @@ import (
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
 	policy "k8s.io/api/policy/v1"
+	strictjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
 
@@ -118,7 +120,13 @@ func decode(t *testing.T, file, text string) (name string, object any) {
 		t.Fatalf("%s: a %s %s", file, head.APIVersion, head.Kind)
 	}
 	object = newObject()
-	if err := yaml.UnmarshalStrict([]byte(text), object); err != nil {
+	encoded, err := yaml.YAMLToJSONStrict([]byte(text))
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", file, err, text)
+	}
+	// The API server's own decoder. Unlike Go's it also refuses a field whose letters have another case.
+	wrong, err := strictjson.UnmarshalStrict(encoded, object)
+	if err := errors.Join(append(wrong, err)...); err != nil {
 		t.Fatalf("%s: %v\n%s", file, err, text)
 	}
 	return head.Kind + " " + head.Metadata.Name, object
