@@ -207,6 +207,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"/podSecurityContext/runAsUser":  with("podSecurityContext.runAsUser", 0),
 		"nats.tlsKeys":                   with("nats.tlsSecret", "nats-tls", "nats.tlsKeys.cert", "tls.crt"),
 		"ingress.hosts":                  with("ingress.enabled", true),
+		"/ingress/hosts/0":               with("ingress.enabled", true, "ingress.hosts", []any{"*.example"}),
 		"resources.requests.cpu":         with("autoscaling.enabled", true, "autoscaling.by", "cpu", "resources.requests.cpu", nil),
 		"/autoscaling/by":                with("autoscaling.by", "memory"),
 		"authlete.secret":                with("authlete.secret", ""),
