@@ -79,14 +79,20 @@ var loadChart = sync.OnceValues(func() (*chart.Chart, error) {
 	return loader.Load(chartFolder)
 })
 
-// render is `helm template`: the rendered objects, by kind and name.
+// render is `helm template revoker`: the rendered objects, by kind and name.
 func render(t *testing.T, given values) (map[string]any, error) {
+	t.Helper()
+	return renderAs(t, "revoker", given)
+}
+
+// renderAs renders a release of another name.
+func renderAs(t *testing.T, name string, given values) (map[string]any, error) {
 	t.Helper()
 	revoker, err := loadChart()
 	if err != nil {
 		t.Fatal(err)
 	}
-	release := common.ReleaseOptions{Name: "revoker", Namespace: "identity", IsInstall: true}
+	release := common.ReleaseOptions{Name: name, Namespace: "identity", IsInstall: true}
 	all, err := util.ToRenderValues(revoker, given, release, common.DefaultCapabilities)
 	if err != nil {
 		return nil, err
