@@ -190,8 +190,17 @@ func TestTheDocumentedContainer(t *testing.T) {
 	if !isFile || len(mount) != 3 || mount[1] != filepath.Dir(file) || mount[2] != "ro" {
 		t.Errorf("the token is at %q, mounted is %v", file, mount)
 	}
-	if _, err := os.Stat(filepath.Join("..", flags["--env-file"])); err != nil {
-		t.Error(err)
+	// The lines before it bring the files, and the token to a user who can read it.
+	before, _, _ := strings.Cut(read(t, root, "deploy/README.md"), "    docker run ")
+	if !strings.Contains(before, "    cp deploy/revoker.env "+flags["--env-file"]+" ") {
+		t.Errorf("nothing makes %s", flags["--env-file"])
+	}
+	token := regexp.MustCompile(`\n    sudo install -D -m 400 -o (\d+) \S+ (\S+)\n`).FindStringSubmatch(before)
+	if token == nil || "$PWD/"+filepath.Dir(token[2]) != mount[0] || filepath.Base(token[2]) != filepath.Base(file) {
+		t.Fatalf("the token is brought by %q", token)
+	}
+	if !strings.Contains(read(t, root, "deploy/docker/Dockerfile"), "\nUSER "+token[1]+":") {
+		t.Errorf("the token belongs to %s, who is not the image's user", token[1])
 	}
 	grace, err := strconv.Atoi(flags["--stop-timeout"])
 	if _, readOnly := flags["--read-only"]; !readOnly || err != nil || time.Duration(grace)*time.Second <= config.Default().DrainTimeout {
