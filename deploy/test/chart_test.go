@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"maps"
 	"os"
@@ -26,6 +27,7 @@ import (
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
 	policy "k8s.io/api/policy/v1"
+	strictjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
 
@@ -77,14 +79,20 @@ var loadChart = sync.OnceValues(func() (*chart.Chart, error) {
 	return loader.Load(chartFolder)
 })
 
-// render is `helm template`: the rendered objects, by kind and name.
+// render is `helm template revoker`: the rendered objects, by kind and name.
 func render(t *testing.T, given values) (map[string]any, error) {
+	t.Helper()
+	return renderAs(t, "revoker", given)
+}
+
+// renderAs renders a release of another name.
+func renderAs(t *testing.T, name string, given values) (map[string]any, error) {
 	t.Helper()
 	revoker, err := loadChart()
 	if err != nil {
 		t.Fatal(err)
 	}
-	release := common.ReleaseOptions{Name: "revoker", Namespace: "identity", IsInstall: true}
+	release := common.ReleaseOptions{Name: name, Namespace: "identity", IsInstall: true}
 	all, err := util.ToRenderValues(revoker, given, release, common.DefaultCapabilities)
 	if err != nil {
 		return nil, err
@@ -118,7 +126,13 @@ func decode(t *testing.T, file, text string) (name string, object any) {
 		t.Fatalf("%s: a %s %s", file, head.APIVersion, head.Kind)
 	}
 	object = newObject()
-	if err := yaml.UnmarshalStrict([]byte(text), object); err != nil {
+	encoded, err := yaml.YAMLToJSONStrict([]byte(text))
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", file, err, text)
+	}
+	// The API server's own decoder. Unlike Go's it also refuses a field whose letters have another case.
+	wrong, err := strictjson.UnmarshalStrict(encoded, object)
+	if err := errors.Join(append(wrong, err)...); err != nil {
 		t.Fatalf("%s: %v\n%s", file, err, text)
 	}
 	return head.Kind + " " + head.Metadata.Name, object
@@ -199,6 +213,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"/podSecurityContext/runAsUser":  with("podSecurityContext.runAsUser", 0),
 		"nats.tlsKeys":                   with("nats.tlsSecret", "nats-tls", "nats.tlsKeys.cert", "tls.crt"),
 		"ingress.hosts":                  with("ingress.enabled", true),
+		"/ingress/hosts/0":               with("ingress.enabled", true, "ingress.hosts", []any{"*.example"}),
 		"resources.requests.cpu":         with("autoscaling.enabled", true, "autoscaling.by", "cpu", "resources.requests.cpu", nil),
 		"/autoscaling/by":                with("autoscaling.by", "memory"),
 		"authlete.secret":                with("authlete.secret", ""),

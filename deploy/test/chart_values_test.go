@@ -11,6 +11,7 @@ import (
 	batch "k8s.io/api/batch/v1"
 	core "k8s.io/api/core/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // pods are the pods of the worker and of the setup job.
@@ -107,6 +108,29 @@ func TestNamesCanBeReplaced(t *testing.T) {
 	without := mustRender(t, with("serviceAccount.create", false, "serviceAccount.name", "identity"))
 	if without["ServiceAccount revoker"] != nil || worker(t, without).Spec.Template.Spec.ServiceAccountName != "identity" {
 		t.Errorf("the service account: %v", slices.Sorted(maps.Keys(without)))
+	}
+}
+
+// Helm takes names for a release that a Service can't have.
+func TestEveryNameIsOneThatAServiceTakes(t *testing.T) {
+	t.Parallel()
+	for release, want := range map[string]string{"identity": "identity-revoker", strings.Repeat("x", 53): strings.Repeat("x", 50), "my.release": "", "1st": ""} {
+		objects, err := renderAs(t, release, with())
+		switch {
+		case want == "" && (err == nil || !strings.Contains(err.Error(), "fullnameOverride")):
+			t.Errorf("release %s: %v", release, err)
+		case want != "" && (err != nil || objects["Service "+want] == nil):
+			t.Errorf("release %s: no service %s among %v, %v", release, want, slices.Collect(maps.Keys(objects)), err)
+		}
+		if _, err := renderAs(t, release, with("fullnameOverride", "revoker")); err != nil {
+			t.Errorf("release %s, its name replaced: %v", release, err)
+		}
+	}
+	for _, tag := range []string{"v9-", "_v9", strings.Repeat("v", 62) + ".9"} {
+		version := worker(t, mustRender(t, with("image.tag", tag))).Labels["app.kubernetes.io/version"]
+		if wrong := validation.IsValidLabelValue(version); len(wrong) > 0 || version == "" {
+			t.Errorf("tag %s: the label %q: %v", tag, version, wrong)
+		}
 	}
 }
 

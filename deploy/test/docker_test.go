@@ -190,8 +190,17 @@ func TestTheDocumentedContainer(t *testing.T) {
 	if !isFile || len(mount) != 3 || mount[1] != filepath.Dir(file) || mount[2] != "ro" {
 		t.Errorf("the token is at %q, mounted is %v", file, mount)
 	}
-	if _, err := os.Stat(filepath.Join("..", flags["--env-file"])); err != nil {
-		t.Error(err)
+	// The lines before it bring the files, and the token to a user who can read it.
+	before, _, _ := strings.Cut(read(t, root, "deploy/README.md"), "    docker run ")
+	if !strings.Contains(before, "    cp deploy/revoker.env "+flags["--env-file"]+" ") {
+		t.Errorf("nothing makes %s", flags["--env-file"])
+	}
+	token := regexp.MustCompile(`\n    sudo install -D -m 400 -o (\d+) \S+ (\S+)\n`).FindStringSubmatch(before)
+	if token == nil || "$PWD/"+filepath.Dir(token[2]) != mount[0] || filepath.Base(token[2]) != filepath.Base(file) {
+		t.Fatalf("the token is brought by %q", token)
+	}
+	if !strings.Contains(read(t, root, "deploy/docker/Dockerfile"), "\nUSER "+token[1]+":") {
+		t.Errorf("the token belongs to %s, who is not the image's user", token[1])
 	}
 	grace, err := strconv.Atoi(flags["--stop-timeout"])
 	if _, readOnly := flags["--read-only"]; !readOnly || err != nil || time.Duration(grace)*time.Second <= config.Default().DrainTimeout {
@@ -199,15 +208,19 @@ func TestTheDocumentedContainer(t *testing.T) {
 	}
 }
 
-// The base image has the Go of go.mod.
+// The base image has the Go of go.mod, and a digest: a tag may name another image tomorrow.
 func TestTheBuildUsesTheGoOfGoMod(t *testing.T) {
 	t.Parallel()
-	want := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, root, "go.mod"))
-	if base := newBuilder(t, root, nil).stages["build"].base; want == nil || base != "golang:"+want[1] {
-		t.Errorf("it uses %s, not Go %v", base, want)
+	language := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, root, "go.mod"))
+	if language == nil {
+		t.Fatal("go.mod names no Go")
 	}
-	pinned := "golang:1.26@" + digest
-	if base := newBuilder(t, root, map[string]string{"GO_IMAGE": pinned}).stages["build"].base; base != pinned {
-		t.Errorf("pinned to %s it uses %s", pinned, base)
+	want := regexp.MustCompile(`^golang:` + regexp.QuoteMeta(language[1]) + `\.\d+@sha256:[0-9a-f]{64}$`)
+	if base := newBuilder(t, root, nil).stages["build"].base; !want.MatchString(base) {
+		t.Errorf("it uses %s, not Go %s by its digest", base, language[1])
+	}
+	other := "golang:1.26@" + digest
+	if base := newBuilder(t, root, map[string]string{"GO_IMAGE": other}).stages["build"].base; base != other {
+		t.Errorf("told to use %s it uses %s", other, base)
 	}
 }

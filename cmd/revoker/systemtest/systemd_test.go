@@ -2,7 +2,6 @@ package systemtest
 
 import (
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -37,16 +36,6 @@ func unit(t *testing.T) map[string][]string {
 	return settings
 }
 
-// environment is what the unit sets, with its credentials in a folder.
-func environment(settings map[string][]string, credentials string) (list []string) {
-	for _, line := range settings["Environment"] {
-		for variable := range strings.FieldsSeq(line) {
-			list = append(list, strings.ReplaceAll(variable, "%d", credentials))
-		}
-	}
-	return list
-}
-
 // A wrong configuration is not tried again and again; whatever else ends a worker, a crash of the Go runtime included, is.
 func TestTheUnitRestartsAllButAWrongConfiguration(t *testing.T) {
 	t.Parallel()
@@ -67,37 +56,21 @@ func TestTheUnitRestartsAllButAWrongConfiguration(t *testing.T) {
 	}
 }
 
-// The command, its variables and its credentials are revoker's, and a stop waits for the drain.
+// The command and its variables are revoker's, and a stop waits for the drain.
 func TestTheUnitRunsRevoker(t *testing.T) {
 	t.Parallel()
-	settings := unit(t)
+	i := install(t, testsite.Token)
 	s := testsite.New(t, testsite.Simulator{})
 	s.StartNATS()
-	credentials := t.TempDir()
-	if err := os.WriteFile(filepath.Join(credentials, "authlete-token"), []byte(testsite.Token+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	env := environment(settings, credentials)
-	for _, credential := range settings["LoadCredential"] {
-		name, _, _ := strings.Cut(credential, ":")
-		if !strings.Contains(strings.Join(env, " ")+" ", "="+credentials+"/"+name+" ") {
-			t.Errorf("nothing uses credential %s", name)
-		}
-	}
-	// This server knows no credentials file; an empty variable is none.
-	env = append(env, "NATS_CREDS=", "AUTHLETE_BEARER=")
-	command := strings.Fields(settings["ExecStart"][0])
-	p := testproc.Start(t, append(s.Env(), env...), testproc.Binary(t, filepath.Base(command[0])), command[1:]...)
-	testproc.WaitFor(t, "worker", func() bool { return strings.Contains(p.Stderr.String(), `"msg":"working"`) })
+	p := i.start(whereabouts(s)...)
 	s.Publish(0, 1)
-	testproc.WaitFor(t, "revocation with the credential", func() bool { return len(s.Sessions()) == 1 })
+	testproc.WaitFor(t, "revocation", func() bool { return s.Sessions()["SECRET-session-0"].Revoked() })
 	p.Signal(syscall.SIGTERM)
 	if code := p.Wait(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-
-	drain := regexp.MustCompile(`REVOKER_DRAIN_TIMEOUT=(\S+)`).FindStringSubmatch(strings.Join(env, " "))
-	patience, err := time.ParseDuration(settings["TimeoutStopSec"][0] + "s")
+	drain := regexp.MustCompile(`REVOKER_DRAIN_TIMEOUT=(\S+)`).FindStringSubmatch(strings.Join(i.settings["Environment"], " "))
+	patience, err := time.ParseDuration(i.settings["TimeoutStopSec"][0] + "s")
 	if err != nil || drain == nil || drain[1] != config.Default().DrainTimeout.String() || patience < config.Default().DrainTimeout+connection.FlushTimeout {
 		t.Errorf("drain timeout %v, stop after %v: %v", drain, patience, err)
 	}

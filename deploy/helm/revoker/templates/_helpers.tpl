@@ -2,13 +2,12 @@
 {{ .Values.nameOverride | default .Chart.Name }}
 {{- end }}
 
-{{- /* The name of every object. It is short enough for a suffix. */ -}}
+{{- /* The name of every object. It is short enough for a suffix. A Service takes fewer names than Helm takes for a release. */ -}}
 {{- define "revoker.name" -}}
 {{- $chart := include "revoker.chart" . }}
-{{- if .Values.fullnameOverride }}{{ .Values.fullnameOverride }}
-{{- else if contains $chart .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}
-{{- else }}{{ printf "%s-%s" .Release.Name $chart | trunc 50 | trimSuffix "-" }}
-{{- end }}
+{{- $name := .Values.fullnameOverride | default (ternary .Release.Name (printf "%s-%s" .Release.Name $chart) (contains $chart .Release.Name)) | trunc 50 | trimSuffix "-" }}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) }}{{ fail (printf "fullnameOverride: set it, because no Service can be named %s. A name begins with a letter, and has letters, digits and hyphens" $name) }}{{ end }}
+{{- $name }}
 {{- end }}
 
 {{- define "revoker.selector" -}}
@@ -18,7 +17,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- define "revoker.labels" -}}
 {{ include "revoker.selector" . }}
-app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | trunc 63 | quote }}
+app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | trunc 63 | trimAll "-._" | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
