@@ -59,7 +59,7 @@ func TestEachAnswerIsSettledAsItsOutcomeSays(t *testing.T) {
 		"a redirect":               {sim.Answer{Kind: sim.Raw, Status: 302, Location: "/elsewhere"}, worker.Misconfigured, "look at AUTHLETE_BASE_URL"},
 		"401 by a gateway's page":  {raw(401, "text/html", "<html>"), worker.Misconfigured, "look at AUTHLETE_BEARER"},
 		"CALLER_ERROR by 401":      {sim.Answer{Kind: sim.CallerError, Status: 401}, worker.CallerError, ""},
-		"429 and 503 ask for time": {sim.Answer{Kind: sim.Unavailable, RetryAfter: "1"}, worker.Retry, "circuit breaker opened"},
+		"429 and 503 ask for time": {sim.Answer{Kind: sim.Unavailable, RetryAfter: "1"}, worker.Retry, "the API limits the rate of calls"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -123,7 +123,7 @@ func TestRetryAfterIsHonouredWhereItIsLonger(t *testing.T) {
 				b.api.Script("first", sim.Answer{Kind: kind, RetryAfter: header()})
 				b.publishSession("first")
 				b.start()
-				b.waitFor("the breaker to open", func() bool { return b.log.count("circuit breaker opened") == 1 })
+				b.waitFor("the refusal", func() bool { return b.log.count("the API limits the rate") == 1 })
 				b.publishSession("second") // all calls wait, not only that of the event that was told to
 				b.waitDone()
 				told := b.api.Session("first").Calls[0].Ended

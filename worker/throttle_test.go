@@ -56,9 +56,19 @@ func TestAStormOf429PausesAllCalls(t *testing.T) {
 					t.Errorf("%s is not revoked", id)
 				}
 			}
-			if n := len(b.letters()); n != 0 || b.log.count("circuit breaker opened") != 1 || b.log.count("circuit breaker closed") != 1 {
+			if n := len(b.letters()); n != 0 || b.log.count("the API limits the rate") != 1 || b.log.count("circuit breaker opened") != 0 {
 				t.Errorf("%d dead letters; the log:\n%s", n, b.log)
 			}
 		})
 	}
+}
+
+// A long Retry-After is no rate to follow: it pauses all calls.
+func TestALongRetryAfterOpensTheBreaker(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, sim.Options{Rule: func(string, int) sim.Answer { return sim.Answer{Kind: sim.TooMany, RetryAfter: "30"} }})
+	b.setup()
+	b.publishSession("s")
+	b.start()
+	b.waitFor("the breaker to open", func() bool { return b.log.count("circuit breaker opened") == 1 })
 }

@@ -21,7 +21,7 @@ func TestASessionInTheSubjectIsMaskedInSpans(t *testing.T) {
 	recorder := tracetest.NewSpanRecorder()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder))
 	b.traces = provider
-	b.cfg.Subject = "session.ended.>"
+	b.cfg.Subject, b.cfg.BulkSubject = "session.ended.>", ""
 	stop := b.start()
 	for _, payload := range []string{`{"sessionId":"SECRET-one"}`, `no event`} {
 		if _, err := b.js.PublishMsg(b.deadline(), &nats.Msg{Subject: "session.ended.SECRET-one", Data: []byte(payload)}); err != nil {

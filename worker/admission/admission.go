@@ -47,7 +47,7 @@ func New(limit *Limit, rate float64, b *Breaker, beats [2]Heartbeat, log *slog.L
 		local:   newLocalDelay(),
 		ask:     make(chan struct{}, 1),
 		limit:   limit,
-		rate:    &Rate{},
+		rate:    NewRate(),
 		tokens:  tokens{most: rate, slots: limit.bound},
 		breaker: b,
 		holds:   holds{first: b.interval, maximum: max(b.interval, b.maximum/2), services: map[string]*hold{}},
@@ -90,14 +90,19 @@ func (a *Admission) Question() (generation uint64, calls int, asking bool) {
 // Report hands the result of a delivery to breaker, limit and rate. A refusal that asks for a short time slows down instead of
 // opening the breaker.
 func (a *Admission) Report(r Result) {
+	unlimited := false
 	a.tell(func(b *Breaker) {
-		now := time.Now()
+		now, before := time.Now(), a.rate.Learned()
 		a.learn(now, r)
+		unlimited = before == 0 && a.rate.Learned() > 0
 		if r.Throttled && r.Wait <= longPause && b.state == Closed {
 			return
 		}
 		b.Report(now, r, a.calling)
 	})
+	if unlimited {
+		a.log.Info("the API limits the rate of calls; from now on it is followed", "reason", r.Reason)
+	}
 }
 
 // learn tells limit and rate what a call says. The caller holds mu.

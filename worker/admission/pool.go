@@ -137,8 +137,12 @@ func (a *Admission) admit(now time.Time, l Lane) (g Grant, wait time.Duration) {
 		g.Wait = probeWait
 	}
 	a.lanes[l].asked += g.N
-	if _, again := a.limit.Now(now); again > 0 {
+	limit, again := a.limit.Now(now)
+	if again > 0 {
 		wait = min(wait, again)
+	}
+	if g.N == 0 && !probing && a.working() >= limit {
+		wait = min(wait, a.limit.Full(now))
 	}
 	return g, wait
 }

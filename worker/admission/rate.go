@@ -11,14 +11,16 @@ const (
 	hover = 0.985
 	// longPause is the Retry-After from which the circuit breaker pauses all calls.
 	longPause = 5 * time.Second
-	// wholeSecond is the shortest Retry-After. It means anything up to a second, so that single calls ask from time to time
-	// whether it is over; see checks. A longer one is obeyed to the end.
+	// wholeSecond is the shortest Retry-After. It means anything up to a second. So if the API accepted calls just before, single
+	// calls ask from time to time whether it is over; see checks. A longer one is obeyed to the end.
 	wholeSecond = time.Second
-	// While it is not known what the API allows, the rate grows by climbPart and by climbStep in each second, if the calls of the
-	// last climbTime reached it. The step is the same for all workers, so that unequal ones draw near to each other.
-	climbPart = 2.0
-	climbStep = 400.0
-	climbTime = 300 * time.Millisecond
+	// A climb looks for what the API allows. The rate grows by climbPart and by climbStep in each second, if the calls of the last
+	// climbTime reached it. The step is the same for all workers, so that unequal ones draw near to each other; but a rate
+	// below climbStep / climbSteps has a smaller one.
+	climbPart  = 0.5
+	climbStep  = 500.0
+	climbSteps = 8.0
+	climbTime  = 300 * time.Millisecond
 	// leastGuess is what a worker begins with whose first calls are refused: it knows nothing then.
 	leastGuess = 20.0
 	// A climb ends at burstPart of what was accepted in its last climbLook. The rest was the burst that most APIs allow.
@@ -28,14 +30,13 @@ const (
 	settleTime = 3 * time.Second
 	// A refusal takes between leastCut and mostCut from a rate that was thought to be good.
 	leastCut, mostCut = 0.03, 0.3
-	// probeInterval is how often it is tried whether the API allows more by now, and probeTime how long.
-	probeInterval = 10 * time.Second
-	probeTime     = 2 * time.Second
-	// A probe asks for this part more at probeRate calls a second: for more at a lower rate, less at a higher.
-	probePart, probeRate     = 0.04, 250.0
-	leastProbe, largestProbe = 0.01, 0.5
+	// probeInterval is how often it is tried whether the API allows more by now. A climb begins then, from probeFrom of the rate.
+	probeInterval = 5 * time.Second
+	probeFrom     = 0.75
 	// used is the part of the rate that must be used for it to grow.
 	used = 0.8
+	// pauseSpread is the part of a pause by which it is made longer at most, so that a fleet does not come back in step.
+	pauseSpread = 0.05
 	// leastRate is one call in ten seconds.
 	leastRate = 0.1
 	// rateLook is how far back a rate is measured.
@@ -53,7 +54,6 @@ const (
 	climbing               // the rate grows until it is refused
 	settling               // it was found just now
 	steady
-	probing // a little more is tried
 )
 
 // Rate is the rate of calls that the API was found to allow. It takes a refusal (429, or 503 with a Retry-After) for a measurement,
@@ -61,17 +61,21 @@ const (
 // is pure: it has no clock and no lock.
 type Rate struct {
 	phase    phase
-	rate     float64       // calls per second, unless unlimited
-	since    time.Time     // when the phase began
-	paused   time.Time     // no calls until then
-	lasted   time.Duration // the last pause
-	checking bool          // one call must be accepted before there are more
-	began    time.Time     // of the pause
-	check    int           // how many calls were refused since
-	round    int64         // of probeInterval, by the wall clock: a whole fleet probes at the same time
-	stated   float64       // what the API's own answers state; 0 for nothing
+	rate     float64        // calls per second, unless unlimited
+	since    time.Time      // when the phase began
+	paused   time.Time      // no calls until then
+	lasted   time.Duration  // the last pause
+	checking bool           // one call must be accepted before there are more
+	began    time.Time      // of the pause
+	check    int            // how many calls were refused since
+	round    int64          // of probeInterval, by the wall clock: a whole fleet probes at the same time
+	stated   float64        // what the API's own answers state; 0 for nothing
+	random   func() float64 // from 0 to 1
 	accepted ring
 }
+
+// NewRate returns one that knows no limit yet.
+func NewRate() *Rate { return &Rate{random: rand.Float64} }
 
 // Refused takes a refusal that asks for a pause into account.
 func (r *Rate) Refused(now time.Time, wait time.Duration) {
@@ -95,8 +99,6 @@ func (r *Rate) Refused(now time.Time, wait time.Duration) {
 		high := r.accepted.rate(now, held)
 		low := high * held.Seconds() / (held + r.lasted).Seconds()
 		r.become(settling, now, min(max(math.Sqrt(low*high), (1-mostCut)*r.rate), (1-leastCut)*r.rate))
-	case probing:
-		r.become(steady, now, r.rate*(2-1/hover)) // a little less each time, so that small shares can grow
 	}
 	r.began, r.check = now, 0
 	r.pause(now, wait)
@@ -121,14 +123,14 @@ func (r *Rate) guess(now time.Time) {
 	r.become(climbing, now, max(low*math.Sqrt(time.Second.Seconds()/busy.Seconds()), leastGuess))
 }
 
-// pause stops calls until one may ask again. Jitter keeps a fleet from coming back in step.
+// pause stops calls until one may ask again.
 func (r *Rate) pause(now time.Time, wait time.Duration) {
 	until := now.Add(wait)
-	if wait <= wholeSecond && r.check < len(checks) {
+	if wait <= wholeSecond && r.check < len(checks) && r.accepted.rate(now, rateLook) > 0 {
 		until = r.began.Add(time.Duration(checks[r.check] * float64(wait)))
 	}
 	r.checking = true
-	r.paused = until.Add(time.Duration(0.05 * rand.Float64() * float64(until.Sub(now))))
+	r.paused = until.Add(time.Duration(pauseSpread * r.random() * float64(until.Sub(now))))
 	r.lasted = r.paused.Sub(r.began)
 	if r.phase != steady {
 		r.since = r.paused
@@ -153,7 +155,7 @@ func (r *Rate) advance(now time.Time) {
 	switch r.phase {
 	case climbing:
 		if in > 0 && r.reached(now, climbTime) {
-			r.rate += (r.rate*climbPart + climbStep) * in.Seconds()
+			r.rate += (r.rate*climbPart + min(climbStep, r.rate*climbSteps)) * in.Seconds()
 			r.since = now
 		} else if in > climbTime {
 			r.since = now
@@ -167,19 +169,10 @@ func (r *Rate) advance(now time.Time) {
 		if round != r.round {
 			known := r.stated > 0 && r.rate >= hover*r.stated
 			if r.round = round; !known && since < time.Second && r.reached(now, time.Second) {
-				r.phase, r.since = probing, now
+				r.become(climbing, now, probeFrom*r.rate)
 			}
 		}
-	case probing:
-		if in >= probeTime {
-			r.become(climbing, now, r.rate+r.probe())
-		}
 	}
-}
-
-// probe is how much more a probe asks for.
-func (r *Rate) probe() float64 {
-	return r.rate * min(max(probePart*math.Sqrt(probeRate/r.rate), leastProbe), largestProbe)
 }
 
 // reached reports whether the rate was used in the last d, but for one call.
@@ -198,8 +191,6 @@ func (r *Rate) Now(now time.Time) (perSecond float64, wait time.Duration) {
 	switch r.phase {
 	case unlimited:
 		rate = math.Inf(1)
-	case probing:
-		rate += r.probe()
 	}
 	if r.stated > 0 {
 		rate = min(rate, hover*r.stated)

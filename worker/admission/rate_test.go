@@ -51,7 +51,7 @@ type rateLoad struct {
 
 type rateWorker struct {
 	load     *rateLoad
-	rate     Rate
+	rate     *Rate
 	slots    int
 	calling  int
 	tokens   float64
@@ -69,7 +69,8 @@ func newRateLoad(workers int, api throttle) *rateLoad {
 }
 
 func (l *rateLoad) join() {
-	w := &rateWorker{load: l, slots: 64, at: l.now}
+	w := &rateWorker{load: l, rate: NewRate(), slots: 64, at: l.now}
+	w.rate.random = l.random.Float64
 	l.workers = append(l.workers, w)
 	l.after(time.Duration(l.random.Int64N(int64(50*time.Millisecond))), w.begin)
 }
@@ -226,8 +227,15 @@ func TestRateBelievesWhatTheAPIStates(t *testing.T) {
 // A Retry-After of more than a second is obeyed to the end, and one of a second asks for a few calls.
 func TestRateObeysTheRetryAfter(t *testing.T) {
 	t.Parallel()
-	for wait, most := range map[time.Duration]int{time.Second: 5, 4 * time.Second: 1} {
-		r, now, calls := &Rate{}, time.Unix(1_800_000_000, 0), 0
+	for _, c := range []struct {
+		wait     time.Duration
+		accepted bool
+		most     int
+	}{{time.Second, true, 5}, {time.Second, false, 1}, {4 * time.Second, true, 1}} {
+		r, now, calls, wait := NewRate(), time.Unix(1_800_000_000, 0), 0, c.wait
+		if c.accepted {
+			r.Accepted(now)
+		}
 		r.Refused(now, wait)
 		for end := now.Add(wait); now.Before(end); now = now.Add(10 * time.Millisecond) {
 			if _, paused := r.Now(now); paused == 0 {
@@ -235,7 +243,7 @@ func TestRateObeysTheRetryAfter(t *testing.T) {
 				r.Refused(now, wait)
 			}
 		}
-		if calls > most {
+		if calls > c.most {
 			t.Errorf("%d calls in a Retry-After of %s", calls, wait)
 		}
 	}
