@@ -28,14 +28,16 @@ func (c *Consumer) openLane(ctx context.Context, stream jetstream.StreamConfig) 
 		return streamFault(stream, c.cfg.Subject)
 	}
 	c.conn.IgnoreSubjects(c.conn.API("CONSUMER.INFO." + c.cfg.Stream + "." + c.cfg.Consumer)) // it says so itself
-	exists, err := c.conn.ConsumerExists(ctx, c.cfg.Stream, c.cfg.Consumer)
+	_, err := c.conn.AskConsumer(ctx, c.cfg.Stream, c.cfg.Consumer)
 	switch {
-	case exists:
+	case err == nil:
 		return nil
 	case !streamStores(stream, c.cfg.Subject):
 		return c.noLane("stream " + stream.Name + " does not store " + c.cfg.Subject)
 	case errors.Is(err, conn.ErrDenied):
 		return c.noLane(err.Error())
+	case errors.Is(err, jetstream.ErrConsumerNotFound): // it is created
+		return nil
 	}
 	return err
 }
@@ -75,15 +77,20 @@ func FindLane(ctx context.Context, c *Conn, cfg config.Config, lane config.Lane,
 	}, backoff.WithContext(policy, ctx))
 }
 
+// Stores reports whether a stream's own subjects cover the subject, so that what is published to it is stored here.
+func Stores(stream jetstream.StreamConfig, subject string) bool {
+	return slices.ContainsFunc(stream.Subjects, func(stored string) bool { return config.SubjectMatches(stored, subject) })
+}
+
 func findBulk(ctx context.Context, c *Conn, bulk config.Config) error {
-	exists, err := c.ConsumerExists(ctx, bulk.Stream, bulk.Consumer)
+	_, err := c.AskConsumer(ctx, bulk.Stream, bulk.Consumer)
 	switch {
 	case errors.Is(err, conn.ErrDenied):
 		return noLane(bulk, "it can't be seen: "+err.Error())
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+		return noLane(bulk, "stream "+bulk.Stream+" has no consumer "+bulk.Consumer)
 	case err != nil:
 		return err
-	case !exists:
-		return noLane(bulk, "stream "+bulk.Stream+" has no consumer "+bulk.Consumer)
 	}
 	var info jetstream.StreamInfo
 	err = c.Ask(ctx, "looking up stream "+bulk.Stream, "STREAM.INFO."+bulk.Stream, nil, &info)
@@ -92,7 +99,7 @@ func findBulk(ctx context.Context, c *Conn, bulk config.Config) error {
 		return nil
 	case err != nil:
 		return err
-	case !slices.ContainsFunc(info.Config.Subjects, func(stored string) bool { return config.SubjectMatches(stored, bulk.Subject) }):
+	case !Stores(info.Config, bulk.Subject):
 		return noLane(bulk, "stream "+bulk.Stream+" does not store "+bulk.Subject)
 	}
 	return nil

@@ -165,9 +165,9 @@ func (c *console) pause(w http.ResponseWriter, r *http.Request, log *slog.Logger
 		return
 	}
 	c.act(w, r, func(ctx context.Context, conn *events.Conn) error {
-		until, err := admin.Pause(ctx, conn, c.cfg, time.Duration(request.Seconds)*time.Second)
-		if err == nil {
-			log.Info("an operator paused the consumer", "until", until)
+		lanes, until, err := admin.Pause(ctx, conn, c.cfg, c.cfg.Lanes(), time.Duration(request.Seconds)*time.Second)
+		if len(lanes) > 0 {
+			log.Info("an operator paused the consumers", "lanes", lanes, "until", until)
 		}
 		return err
 	})
@@ -182,12 +182,12 @@ func (c *console) resume(w http.ResponseWriter, r *http.Request, log *slog.Logge
 		if err != nil {
 			err = fmt.Errorf("the other workers could not be told to let held events go on: %w", err)
 		}
-		_, resumeErr := admin.Resume(ctx, conn, c.cfg)
+		_, resumeErr := admin.Resume(ctx, conn, c.cfg, c.cfg.Lanes())
 		if (released || others > 0) && errors.Is(resumeErr, admin.ErrNoPause) {
 			resumeErr = nil // there was no pause to end
 		}
 		if err = errors.Join(err, resumeErr); err == nil {
-			log.Info("an operator resumed the consumer")
+			log.Info("an operator resumed the consumers")
 		}
 		return err
 	})
