@@ -61,7 +61,7 @@ func TestEachIdentityCanDoItsWork(t *testing.T) {
 	startOneServer(s)
 	operator, worker := identity("operator"), identity("worker")
 
-	s.Says(0, operator, []string{"setup", "--yes"}, "3 objects created")
+	s.Says(0, operator, []string{"setup", "--yes"}, "4 objects created")
 	w := s.StartWorker(worker...)
 	if code := publishAs(s, "publisher", 0, 100); code != 0 {
 		t.Errorf("publishing: exit code %d", code)

@@ -28,7 +28,7 @@ func TestTheOldestServer(t *testing.T) {
 	s := testsite.New(t, testsite.Simulator{Bad: 10, Failing: 10})
 	s.Server = program
 	server := s.StartNATS()
-	s.Says(0, nil, []string{"setup"}, "3 objects created")
+	s.Says(0, nil, []string{"setup"}, "4 objects created")
 	w := s.StartWorker()
 	s.Publish(0, 200)
 	s.WaitDone()

@@ -17,11 +17,11 @@ func TestSetup(t *testing.T) {
 	t.Parallel()
 	s := testsite.New(t, testsite.Simulator{})
 	s.StartNATS()
-	s.Says(0, nil, []string{"setup", "--dry-run"}, "+  consumer revoker     ack wait", "3 objects to create, 0 settings to change; nothing was done")
+	s.Says(0, nil, []string{"setup", "--dry-run"}, "+  consumer revoker     ack wait", "4 objects to create, 0 settings to change; nothing was done")
 	if _, err := s.JS.Stream(s.Deadline(), "SESSIONS"); err == nil {
 		t.Error("a dry run created the stream")
 	}
-	s.Says(0, nil, []string{"setup"}, "3 objects created")
+	s.Says(0, nil, []string{"setup"}, "4 objects created")
 	if out, code := s.Say(nil, "setup"); code != 0 || out != "everything is as configured\n" {
 		t.Errorf("the second time: exit code %d, %s", code, out)
 	}
@@ -60,7 +60,7 @@ func TestSetupOfAStreamThatSomebodyElseMade(t *testing.T) {
 	}
 	s.Says(1, nil, []string{"setup"}, "2 settings of what exists would change", "nothing was done")
 	s.Says(1, nil, []string{"setup", "--yes"}, "logins, session.ended", "1h0m0s", "! stream SESSIONS: storage is memory, not file", "REVOKER_STREAM",
-		"2 objects created, 2 settings changed", "1 setting can't be changed in place")
+		"3 objects created, 2 settings changed", "1 setting can't be changed in place")
 	stream, err := s.JS.Stream(s.Deadline(), "SESSIONS")
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +77,7 @@ func TestSetupAsksOnATerminal(t *testing.T) {
 	t.Parallel()
 	s := testsite.New(t, testsite.Simulator{})
 	s.StartNATS()
-	s.Says(0, nil, []string{"setup"}, "3 objects created")
+	s.Says(0, nil, []string{"setup"}, "4 objects created")
 	for _, c := range []struct {
 		answer  string
 		code    int

@@ -99,7 +99,7 @@ func TestAnOperatorsAccount(t *testing.T) {
 	s := testsite.New(t, testsite.Simulator{Bad: 10})
 	restricted(s, "")
 	operator := []string{"NATS_USER=operator", "NATS_PASSWORD=pw"}
-	s.Says(0, operator, []string{"setup"}, "3 objects created")
+	s.Says(0, operator, []string{"setup"}, "4 objects created")
 	s.StartWorker("NATS_USER=asked", "NATS_PASSWORD=pw")
 	s.Publish(0, 100)
 	s.WaitDone()
