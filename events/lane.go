@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"revoker/config"
@@ -35,7 +34,8 @@ func (c *Consumer) openLane(ctx context.Context, stream jetstream.StreamConfig) 
 	case !streamStores(stream, c.cfg.Subject):
 		return c.noLane("stream " + stream.Name + " does not store " + c.cfg.Subject)
 	case errors.Is(err, conn.ErrDenied):
-		return c.noLane(err.Error())
+		c.ready.Store(false)
+		return unseen(err)
 	case errors.Is(err, jetstream.ErrConsumerNotFound): // it is created
 		return nil
 	}
@@ -52,6 +52,9 @@ func noLane(cfg config.Config, reason string) error {
 	return fmt.Errorf("%w: %s. `revoker setup` adds it: subject %s and consumer %s", ErrNoLane, reason, cfg.Subject, cfg.Consumer)
 }
 
+// unseen is the error for an account that may not look whether there is the lane.
+func unseen(denied error) error { return fmt.Errorf("%w for this account: %w", ErrNoLane, denied) }
+
 // FindLane looks whether events that are published to the lane will be delivered: its stream stores the subject, and its consumer
 // exists. Otherwise they would wait for nobody, or be dropped. The error wraps [ErrNoLane] if there is no such lane, or if the
 // account may not see it. A server that is not ready is asked again for up to patience. The live lane needs no look: its consumer
@@ -67,14 +70,21 @@ func FindLane(ctx context.Context, c *Conn, cfg config.Config, lane config.Lane,
 	for _, request := range []string{"CONSUMER.INFO." + bulk.Stream + "." + bulk.Consumer, "STREAM.INFO." + bulk.Stream} {
 		c.IgnoreSubjects(c.API(request)) // an account that may not ask publishes to the live lane
 	}
-	policy := backoff.WithMaxRetries(backoff.NewConstantBackOff(findInterval), uint64(patience/findInterval))
-	return backoff.Retry(func() error {
+	for began, logged := time.Now(), false; ; {
 		err := findBulk(ctx, c, bulk)
-		if err != nil && (errors.Is(err, ErrNoLane) || !conn.Transient(err)) {
-			return backoff.Permanent(err)
+		if err == nil || errors.Is(err, ErrNoLane) || !conn.Transient(err) || time.Since(began) >= patience {
+			return err
 		}
-		return err
-	}, backoff.WithContext(policy, ctx))
+		if !logged {
+			c.Log().Warn("JetStream is not ready; waiting for it", "error", err, "for", patience)
+			logged = true
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(findInterval):
+		}
+	}
 }
 
 // Stores reports whether a stream's own subjects cover the subject, so that what is published to it is stored here.
@@ -86,7 +96,7 @@ func findBulk(ctx context.Context, c *Conn, bulk config.Config) error {
 	_, err := c.AskConsumer(ctx, bulk.Stream, bulk.Consumer)
 	switch {
 	case errors.Is(err, conn.ErrDenied):
-		return noLane(bulk, "it can't be seen: "+err.Error())
+		return unseen(err)
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
 		return noLane(bulk, "stream "+bulk.Stream+" has no consumer "+bulk.Consumer)
 	case err != nil:

@@ -75,7 +75,7 @@ func TestEachIdentityCanDoItsWork(t *testing.T) {
 			t.Errorf("%s: %+v", name, f)
 		}
 	}
-	s.Says(0, append([]string{"REVOKER_ACK_WAIT=20s"}, operator...), []string{"setup", "--yes"}, "1 setting changed")
+	s.Says(0, append([]string{"REVOKER_ACK_WAIT=20s"}, operator...), []string{"setup", "--yes"}, "2 settings changed")
 	s.Says(0, operator, []string{"pause"}, "paused")
 	if code := publishAs(s, "operator", 100, 101); code != 0 {
 		t.Errorf("publishing as operator: exit code %d", code)

@@ -46,7 +46,7 @@ func TestTheOldestServer(t *testing.T) {
 	s.Says(0, nil, []string{"dlq", "ls"}, "CALLER_ERROR")
 	s.Says(0, nil, []string{"dlq", "rm", "1", "--yes"})
 	s.Says(0, nil, []string{"dlq", "replay", "2", "--yes"})
-	s.Says(0, []string{"REVOKER_ACK_WAIT=20s"}, []string{"setup", "--yes"}, "1 setting changed")
+	s.Says(0, []string{"REVOKER_ACK_WAIT=20s"}, []string{"setup", "--yes"}, "2 settings changed")
 
 	// What a restart of the server interrupts goes on.
 	server.Signal(syscall.SIGKILL)

@@ -103,7 +103,7 @@ func TestAnOperatorsAccount(t *testing.T) {
 	s.StartWorker("NATS_USER=asked", "NATS_PASSWORD=pw")
 	s.Publish(0, 100)
 	s.WaitDone()
-	s.Says(0, append([]string{"REVOKER_ACK_WAIT=20s"}, operator...), []string{"setup", "--yes"}, "1 setting changed")
+	s.Says(0, append([]string{"REVOKER_ACK_WAIT=20s"}, operator...), []string{"setup", "--yes"}, "2 settings changed")
 	s.Says(0, operator, []string{"pause"}, "paused")
 	s.Publish(100, 101)
 	testproc.WaitFor(t, "the event that waits", func() bool { return s.Status(operator...).Backlog == 1 })
