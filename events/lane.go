@@ -92,8 +92,15 @@ func Stores(stream jetstream.StreamConfig, subject string) bool {
 	return slices.ContainsFunc(stream.Subjects, func(stored string) bool { return config.SubjectMatches(stored, subject) })
 }
 
+// takes reports whether events on the subject are delivered to a consumer.
+func takes(consumer jetstream.ConsumerConfig, subject string) bool {
+	filters := append(slices.Clone(consumer.FilterSubjects), consumer.FilterSubject)
+	return consumer.FilterSubject == "" && len(consumer.FilterSubjects) == 0 ||
+		slices.ContainsFunc(filters, func(filter string) bool { return config.SubjectMatches(filter, subject) })
+}
+
 func findBulk(ctx context.Context, c *Conn, bulk config.Config) error {
-	_, err := c.AskConsumer(ctx, bulk.Stream, bulk.Consumer)
+	consumer, err := c.AskConsumer(ctx, bulk.Stream, bulk.Consumer)
 	switch {
 	case errors.Is(err, conn.ErrDenied):
 		return unseen(err)
@@ -101,6 +108,8 @@ func findBulk(ctx context.Context, c *Conn, bulk config.Config) error {
 		return noLane(bulk, "stream "+bulk.Stream+" has no consumer "+bulk.Consumer)
 	case err != nil:
 		return err
+	case !takes(consumer.Config, bulk.Subject):
+		return fmt.Errorf("%w: consumer %s takes other events than %s. Name another with REVOKER_BULK_CONSUMER", ErrNoLane, bulk.Consumer, bulk.Subject)
 	}
 	var info jetstream.StreamInfo
 	err = c.Ask(ctx, "looking up stream "+bulk.Stream, "STREAM.INFO."+bulk.Stream, nil, &info)

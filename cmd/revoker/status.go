@@ -89,7 +89,7 @@ func statusText(s admin.Status) string {
 		row("in work or waiting for retry", "%d%s", s.Unsettled, byLane(s, func(l admin.LaneStatus) string { return fmt.Sprint(l.Unsettled) }))
 	}
 	if s.InFlight != nil && len(s.Lanes) > 1 {
-		row("of these two", "%d%s", s.Unsettled, byLane(s, func(l admin.LaneStatus) string { return fmt.Sprint(l.Unsettled) }))
+		row("both together", "%d%s", s.Unsettled, byLane(s, func(l admin.LaneStatus) string { return fmt.Sprint(l.Unsettled) }))
 	}
 	row("redelivered", "%d%s", s.Redelivered, byLane(s, func(l admin.LaneStatus) string { return fmt.Sprint(l.Redelivered) }))
 	row("oldest event", "%s%s", oldestText(s), byLane(s, laneAge))

@@ -49,7 +49,7 @@ func (c *console) sweep(w http.ResponseWriter, r *http.Request, log *slog.Logger
 		return
 	}
 	chosen := request.Selection.events()
-	store, do, err := c.begin(r.Context(), request)
+	store, do, err := c.begin(r.Context(), request, log)
 	if err != nil {
 		answer(w, statusOf(err), failure{err.Error()})
 		return
@@ -93,7 +93,7 @@ func (s sweepRequest) check() error {
 }
 
 // begin opens the store in which the letters were counted, and returns what the request asks to do to each of them.
-func (c *console) begin(ctx context.Context, request sweepRequest) (*dlq.LetterStore, func(context.Context, dlq.StoredLetter) error, error) {
+func (c *console) begin(ctx context.Context, request sweepRequest, log *slog.Logger) (*dlq.LetterStore, func(context.Context, dlq.StoredLetter) error, error) {
 	store, err := c.store(ctx)
 	if err == nil {
 		err = request.Selection.on(store)
@@ -104,7 +104,7 @@ func (c *console) begin(ctx context.Context, request sweepRequest) (*dlq.LetterS
 	if request.Action == "discard" {
 		return store, store.Delete, nil
 	}
-	lane, err := c.replayLane(ctx)
+	lane, err := c.replayLane(ctx, log)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -119,11 +119,12 @@ func (c *console) begin(ctx context.Context, request sweepRequest) (*dlq.LetterS
 }
 
 // replayLane is the bulk lane, or the live one while there is none.
-func (c *console) replayLane(ctx context.Context) (config.Lane, error) {
+func (c *console) replayLane(ctx context.Context, log *slog.Logger) (config.Lane, error) {
 	conn, _ := c.server.parts()
 	err := events.FindLane(ctx, conn, c.cfg, config.Bulk, 0)
 	switch {
 	case errors.Is(err, events.ErrNoLane):
+		log.Info("replaying to the live lane", "reason", err)
 		return config.Live, nil
 	case err != nil:
 		return "", err
