@@ -4,7 +4,8 @@
 //   - what a worker takes: ensure.go, which `revoker run` begins with, pull.go, watchdog.go, delivery.go; peek.go
 //   - what a worker gives: deadletter.go, answer.go
 //   - publishing: publish.go, bulk.go, resend.go
-//   - changing streams and consumer: plan.go, compare.go, difference.go, advice.go
+//   - the lanes, live and bulk: lane.go
+//   - changing streams and consumers: plan.go, compare.go, difference.go, advice.go
 //
 // The rooms in it: dlq reads, replays and deletes dead letters; admin checks, watches and pauses; internal/conn is the connection
 // that all of them share.

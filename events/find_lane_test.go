@@ -30,6 +30,12 @@ func TestNothingMayBePublishedToALaneThatNobodyServes(t *testing.T) {
 				t.Error(err)
 			}
 		}, "does not store session.ended.bulk"},
+		"somebody else's consumer": {func(h *harness) {
+			h.CreateStream(t, both)
+			if _, err := h.JS.CreateConsumer(eventstest.Deadline(t), "SESSIONS", jetstream.ConsumerConfig{Durable: "revoker-bulk", FilterSubject: "session.ended"}); err != nil {
+				t.Error(err)
+			}
+		}, "takes other events than session.ended.bulk"},
 		"switched off": {func(h *harness) { h.Cfg.BulkSubject = "" }, "REVOKER_BULK_SUBJECT is empty"},
 	} {
 		t.Run(name, func(t *testing.T) {

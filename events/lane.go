@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"revoker/config"
@@ -28,14 +27,17 @@ func (c *Consumer) openLane(ctx context.Context, stream jetstream.StreamConfig) 
 		return streamFault(stream, c.cfg.Subject)
 	}
 	c.conn.IgnoreSubjects(c.conn.API("CONSUMER.INFO." + c.cfg.Stream + "." + c.cfg.Consumer)) // it says so itself
-	exists, err := c.conn.ConsumerExists(ctx, c.cfg.Stream, c.cfg.Consumer)
+	_, err := c.conn.AskConsumer(ctx, c.cfg.Stream, c.cfg.Consumer)
 	switch {
-	case exists:
+	case err == nil:
 		return nil
 	case !streamStores(stream, c.cfg.Subject):
 		return c.noLane("stream " + stream.Name + " does not store " + c.cfg.Subject)
 	case errors.Is(err, conn.ErrDenied):
-		return c.noLane(err.Error())
+		c.ready.Store(false)
+		return unseen(err)
+	case errors.Is(err, jetstream.ErrConsumerNotFound): // it is created
+		return nil
 	}
 	return err
 }
@@ -49,6 +51,9 @@ func (c *Consumer) noLane(reason string) error {
 func noLane(cfg config.Config, reason string) error {
 	return fmt.Errorf("%w: %s. `revoker setup` adds it: subject %s and consumer %s", ErrNoLane, reason, cfg.Subject, cfg.Consumer)
 }
+
+// unseen is the error for an account that may not look whether there is the lane.
+func unseen(denied error) error { return fmt.Errorf("%w for this account: %w", ErrNoLane, denied) }
 
 // FindLane looks whether events that are published to the lane will be delivered: its stream stores the subject, and its consumer
 // exists. Otherwise they would wait for nobody, or be dropped. The error wraps [ErrNoLane] if there is no such lane, or if the
@@ -65,25 +70,46 @@ func FindLane(ctx context.Context, c *Conn, cfg config.Config, lane config.Lane,
 	for _, request := range []string{"CONSUMER.INFO." + bulk.Stream + "." + bulk.Consumer, "STREAM.INFO." + bulk.Stream} {
 		c.IgnoreSubjects(c.API(request)) // an account that may not ask publishes to the live lane
 	}
-	policy := backoff.WithMaxRetries(backoff.NewConstantBackOff(findInterval), uint64(patience/findInterval))
-	return backoff.Retry(func() error {
+	for began, logged := time.Now(), false; ; {
 		err := findBulk(ctx, c, bulk)
-		if err != nil && (errors.Is(err, ErrNoLane) || !conn.Transient(err)) {
-			return backoff.Permanent(err)
+		if err == nil || errors.Is(err, ErrNoLane) || !conn.Transient(err) || time.Since(began) >= patience {
+			return err
 		}
-		return err
-	}, backoff.WithContext(policy, ctx))
+		if !logged {
+			c.Log().Warn("JetStream is not ready; waiting for it", "error", err, "for", patience)
+			logged = true
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(findInterval):
+		}
+	}
+}
+
+// Stores reports whether a stream's own subjects cover the subject, so that what is published to it is stored here.
+func Stores(stream jetstream.StreamConfig, subject string) bool {
+	return slices.ContainsFunc(stream.Subjects, func(stored string) bool { return config.SubjectMatches(stored, subject) })
+}
+
+// takes reports whether events on the subject are delivered to a consumer.
+func takes(consumer jetstream.ConsumerConfig, subject string) bool {
+	filters := append(slices.Clone(consumer.FilterSubjects), consumer.FilterSubject)
+	return consumer.FilterSubject == "" && len(consumer.FilterSubjects) == 0 ||
+		slices.ContainsFunc(filters, func(filter string) bool { return config.SubjectMatches(filter, subject) })
 }
 
 func findBulk(ctx context.Context, c *Conn, bulk config.Config) error {
-	exists, err := c.ConsumerExists(ctx, bulk.Stream, bulk.Consumer)
+	consumer, err := c.AskConsumer(ctx, bulk.Stream, bulk.Consumer)
 	switch {
 	case errors.Is(err, conn.ErrDenied):
-		return noLane(bulk, "it can't be seen: "+err.Error())
+		return unseen(err)
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+		return noLane(bulk, "stream "+bulk.Stream+" has no consumer "+bulk.Consumer)
 	case err != nil:
 		return err
-	case !exists:
-		return noLane(bulk, "stream "+bulk.Stream+" has no consumer "+bulk.Consumer)
+	case !takes(consumer.Config, bulk.Subject):
+		return fmt.Errorf("%w: consumer %s takes other events than %s. Name another with REVOKER_BULK_CONSUMER", ErrNoLane, bulk.Consumer, bulk.Subject)
 	}
 	var info jetstream.StreamInfo
 	err = c.Ask(ctx, "looking up stream "+bulk.Stream, "STREAM.INFO."+bulk.Stream, nil, &info)
@@ -92,7 +118,7 @@ func findBulk(ctx context.Context, c *Conn, bulk config.Config) error {
 		return nil
 	case err != nil:
 		return err
-	case !slices.ContainsFunc(info.Config.Subjects, func(stored string) bool { return config.SubjectMatches(stored, bulk.Subject) }):
+	case !Stores(info.Config, bulk.Subject):
 		return noLane(bulk, "stream "+bulk.Stream+" does not store "+bulk.Subject)
 	}
 	return nil

@@ -8,22 +8,26 @@ import (
 
 	"revoker/cmd/revoker/connection"
 	"revoker/cmd/revoker/exit"
+	"revoker/cmd/revoker/lane"
 	"revoker/cmd/revoker/terminal"
+	"revoker/config"
 	"revoker/events/admin"
 )
 
 func newResumeCommand() *cobra.Command {
 	var asJSON bool
+	var chosen lane.Several
 	cmd := &cobra.Command{
 		Use:   "resume",
 		Short: "Ends a pause, and lets held events go on",
-		Long: `Ends a pause that ` + "`revoker pause`" + ` began. Workers get events again at once.
+		Long: `Ends a pause that ` + "`revoker pause`" + ` began, in both lanes unless --lane names one.
+Workers get events again at once.
 
-It also takes off the brake: the workers hold events back after the API answered
+Without --lane it also takes off the brake: the workers hold events back after the API answered
 CALLER_ERROR for many sessions in a row (REVOKER_CALLER_ERROR_BRAKE). Do that once
 you know that those answers are right. All events with that answer then go to the
 dead letters, until a session is revoked again.`,
-		Example: "  revoker resume",
+		Example: "  revoker resume\n  revoker resume --lane live",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, conn, err := connection.Open(cmd)
@@ -31,22 +35,35 @@ dead letters, until a session is revoked again.`,
 				return err
 			}
 			defer conn.Close()
-			released, err := admin.LetGo(cmd.Context(), conn, cfg)
-			was, resumeErr := admin.Resume(cmd.Context(), conn, cfg)
+			lanes, err := chosen.Of(cfg)
+			if err != nil {
+				return err
+			}
+			released := 0
+			if chosen.All() { // what the API answers concerns both lanes
+				released, err = admin.LetGo(cmd.Context(), conn, cfg)
+			}
+			were, resumeErr := admin.Resume(cmd.Context(), conn, cfg, lanes)
 			if released > 0 && err == nil && errors.Is(resumeErr, admin.ErrNoPause) {
 				resumeErr = nil // there was no pause to end
 			}
 			if err := errors.Join(err, resumeErr); err != nil {
-				return exit.Problem(err)
+				return exit.Problem(lane.Partly("resumed", were, err))
 			}
 			if asJSON {
-				return exit.Problem(terminal.WriteJSON(cmd.OutOrStdout(), map[string]any{"paused": false, "wasPaused": was, "workersLetGo": released}))
+				return exit.Problem(terminal.WriteJSON(cmd.OutOrStdout(), struct {
+					Paused   bool          `json:"paused"`
+					Was      bool          `json:"wasPaused"`
+					Lanes    []config.Lane `json:"lanes"` // that were paused
+					Released int           `json:"workersLetGo"`
+				}{false, len(were) > 0, were, released}))
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), resumeText(was, released))
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), chosen.Title()+resumeText(len(were) > 0, released))
 			return exit.Problem(err)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	chosen.Declare(cmd.Flags())
 	return cmd
 }
 

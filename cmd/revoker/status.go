@@ -15,6 +15,7 @@ import (
 	"revoker/cmd/revoker/connection"
 	"revoker/cmd/revoker/exit"
 	"revoker/cmd/revoker/terminal"
+	"revoker/config"
 	"revoker/events"
 	"revoker/events/admin"
 )
@@ -25,8 +26,8 @@ func newStatusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Shows backlog, retries, dead letters and workers",
-		Long: `Shows how many events wait, are in work and wait for their retry. It also shows the
-age of the oldest event, the reasons of the dead letters, and each worker's state.
+		Long: `Shows how many events wait, are in work and wait for their retry, in all and by lane
+(live and bulk). It also shows the age of the oldest event, the reasons of the dead letters, and each worker's state.
 
 --watch refreshes it until Ctrl-C. It adds rates, the time that is left, and a plot
 of the last minutes. If the output is not a terminal, it prints one line each time,
@@ -73,16 +74,25 @@ func statusText(s admin.Status) string {
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(table, "%s\t%s\n", name, fmt.Sprintf(format, args...))
 	}
-	row("consumer", "%s on stream %s%s", s.Consumer, s.Stream, pauseText(s))
-	row("backlog", "%d", s.Backlog)
+	for _, l := range s.Lanes {
+		name := "consumer"
+		if l.Lane != config.Live {
+			name = string(l.Lane) + " consumer"
+		}
+		row(name, "%s on stream %s%s", l.Consumer, s.Stream, pauseText(l))
+	}
+	row("backlog", "%d%s", s.Backlog, byLane(s, func(l admin.LaneStatus) string { return fmt.Sprint(l.Backlog) }))
 	if s.InFlight != nil {
 		row("in flight", "%d", *s.InFlight)
 		row("waiting for retry", "%d", *s.Retrying)
 	} else {
-		row("in work or waiting for retry", "%d", s.Unsettled)
+		row("in work or waiting for retry", "%d%s", s.Unsettled, byLane(s, func(l admin.LaneStatus) string { return fmt.Sprint(l.Unsettled) }))
 	}
-	row("redelivered", "%d", s.Redelivered)
-	row("oldest event", "%s", oldestText(s))
+	if s.InFlight != nil && len(s.Lanes) > 1 {
+		row("both together", "%d%s", s.Unsettled, byLane(s, func(l admin.LaneStatus) string { return fmt.Sprint(l.Unsettled) }))
+	}
+	row("redelivered", "%d%s", s.Redelivered, byLane(s, func(l admin.LaneStatus) string { return fmt.Sprint(l.Redelivered) }))
+	row("oldest event", "%s%s", oldestText(s), byLane(s, laneAge))
 	row("dead letters", "%s", letterText(s.DeadLetters))
 	row("workers", "%s", workersText(s))
 	for _, w := range s.Workers {
@@ -99,14 +109,33 @@ func statusText(s admin.Status) string {
 	return text.String()
 }
 
-func pauseText(s admin.Status) string {
-	switch {
-	case !s.Paused:
+// byLane adds what of a total belongs to which lane.
+func byLane(s admin.Status, figure func(admin.LaneStatus) string) string {
+	if len(s.Lanes) < 2 {
 		return ""
-	case s.PausedUntil == nil:
+	}
+	var parts []string
+	for _, l := range s.Lanes {
+		parts = append(parts, fmt.Sprintf("%s %s", l.Lane, figure(l)))
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
+}
+
+func laneAge(l admin.LaneStatus) string {
+	if l.Oldest == nil {
+		return "-"
+	}
+	return terminal.Seconds(l.Oldest.Age)
+}
+
+func pauseText(l admin.LaneStatus) string {
+	switch {
+	case !l.Paused:
+		return ""
+	case l.PausedUntil == nil:
 		return ", PAUSED until it is resumed"
 	}
-	return ", PAUSED until " + terminal.Moment(*s.PausedUntil)
+	return ", PAUSED until " + terminal.Moment(*l.PausedUntil)
 }
 
 func oldestText(s admin.Status) string {

@@ -94,8 +94,8 @@ func watchJSON(out io.Writer, h *history) error {
 // watchLine prints one line.
 func watchLine(out io.Writer, h *history) error {
 	s := h.last()
-	line := fmt.Sprintf("%s  backlog %d  unsettled %d  redelivered %d  dead letters %s  oldest %s  %s",
-		time.Now().Format(time.TimeOnly), s.Backlog, s.Unsettled, s.Redelivered, letterText(s.DeadLetters), oldestText(s), h.rates().text(s))
+	line := fmt.Sprintf("%s  backlog %d%s  unsettled %d  redelivered %d  dead letters %s  oldest %s  %s",
+		time.Now().Format(time.TimeOnly), s.Backlog, byLane(s, func(l admin.LaneStatus) string { return fmt.Sprint(l.Backlog) }), s.Unsettled, s.Redelivered, letterText(s.DeadLetters), oldestText(s), h.rates().text(s))
 	if h.failure != nil {
 		line = fmt.Sprintf("%s  %s", time.Now().Format(time.TimeOnly), failureText(h.failure))
 	}

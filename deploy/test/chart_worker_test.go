@@ -257,16 +257,49 @@ func TestAutoscaling(t *testing.T) {
 	given := full()
 	given["config"].(values)["REVOKER_STREAM"] = "LOGOUTS"
 	s := mustRender(t, given)["ScaledObject revoker"].(*keda.ScaledObject)
-	trigger := s.Spec.Triggers[0]
-	for name, want := range map[string]string{
-		"natsServerMonitoringEndpoint": "nats.nats.svc:8222", "account": "REVOKER", "stream": "LOGOUTS", "consumer": config.Default().Consumer, "lagThreshold": "5000", "useHttps": "false",
-	} {
-		if got := trigger.Metadata[name]; got != want {
-			t.Errorf("%s is %q, want %q", name, got, want)
+	for i, lane := range config.Default().Lanes() {
+		trigger := s.Spec.Triggers[i]
+		for name, want := range map[string]string{
+			"natsServerMonitoringEndpoint": "nats.nats.svc:8222", "account": "REVOKER", "stream": "LOGOUTS", "consumer": config.Default().In(lane).Consumer, "lagThreshold": "5000", "useHttps": "false",
+		} {
+			if got := trigger.Metadata[name]; got != want {
+				t.Errorf("%s: %s is %q, want %q", lane, name, got, want)
+			}
+		}
+		if trigger.Type != "nats-jetstream" {
+			t.Errorf("%+v", trigger)
 		}
 	}
-	if trigger.Type != "nats-jetstream" || *s.Spec.MinReplicaCount < 1 || *s.Spec.MaxReplicaCount > 10 || s.Spec.ScaleTargetRef.Name != "revoker" {
+	if *s.Spec.MinReplicaCount < 1 || *s.Spec.MaxReplicaCount > 10 || s.Spec.ScaleTargetRef.Name != "revoker" {
 		t.Errorf("%+v", s.Spec)
+	}
+}
+
+// The chart names the consumers as the worker does, so that KEDA looks at each of them and at no other: it goes to the maximum for
+// one that does not exist.
+func TestAutoscalingLooksAtTheLanesThatThereAre(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		config    values
+		consumers []string
+	}{
+		"default":         {values{}, []string{"revoker", "revoker-bulk"}},
+		"live named":      {values{"REVOKER_CONSUMER": "logout"}, []string{"logout", "logout-bulk"}},
+		"both named":      {values{"REVOKER_CONSUMER": "logout", "REVOKER_BULK_CONSUMER": "many"}, []string{"logout", "many"}},
+		"one lane":        {values{"REVOKER_BULK_SUBJECT": ""}, []string{"revoker"}},
+		"another subject": {values{"REVOKER_BULK_SUBJECT": "many"}, []string{"revoker", "revoker-bulk"}},
+	} {
+		given := full()
+		for variable, value := range c.config {
+			given["config"].(values)[variable] = value
+		}
+		var consumers []string
+		for _, trigger := range mustRender(t, given)["ScaledObject revoker"].(*keda.ScaledObject).Spec.Triggers {
+			consumers = append(consumers, trigger.Metadata["consumer"])
+		}
+		if !slices.Equal(consumers, c.consumers) {
+			t.Errorf("%s: %v, want %v", name, consumers, c.consumers)
+		}
 	}
 }
 

@@ -20,25 +20,60 @@ const (
 // ErrNoPause says that the NATS server is too old to pause a consumer.
 var ErrNoPause = errors.New("a consumer can be paused from 2.11 on")
 
-// Pause stops delivery to all workers for d, or for d 0 until Resume. The pause outlives restarts, and events in work can still be
-// settled. It returns when the pause ends, zero for never.
-func Pause(ctx context.Context, c *events.Conn, cfg config.Config, d time.Duration) (until time.Time, err error) {
+// Pause stops delivery to all workers in these lanes for d, or for d 0 until Resume. The pause outlives restarts, and events in work
+// can still be settled. It returns the lanes that are paused now, even with an error, and when the pause ends, zero for never. A bulk
+// lane that does not exist is left out, unless it is the only one that is asked for.
+func Pause(ctx context.Context, c *events.Conn, cfg config.Config, lanes []config.Lane, d time.Duration) (paused []config.Lane, until time.Time, err error) {
 	if d == 0 {
 		d = pauseForever
 	}
-	return setPause(ctx, c, cfg, time.Now().Add(d))
+	end := time.Now().Add(d)
+	err = eachLane(ctx, c, cfg, lanes, func(lane config.Lane) (err error) {
+		if until, err = setPause(ctx, c, cfg.In(lane), end); err == nil {
+			paused = append(paused, lane)
+		}
+		return err
+	})
+	return paused, until, err
 }
 
-// Resume ends a pause. was tells whether there was one.
-func Resume(ctx context.Context, c *events.Conn, cfg config.Config) (was bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, conn.RequestTimeout)
-	defer cancel()
-	consumer, err := c.JetStream().Consumer(ctx, cfg.Stream, cfg.Consumer)
-	if err != nil {
-		return false, c.ExplainMissing("looking up consumer "+cfg.Consumer, "CONSUMER.INFO."+cfg.Stream+"."+cfg.Consumer, err)
+// Resume ends the pause of these lanes. It returns those that were paused.
+func Resume(ctx context.Context, c *events.Conn, cfg config.Config, lanes []config.Lane) (were []config.Lane, err error) {
+	err = eachLane(ctx, c, cfg, lanes, func(lane config.Lane) error {
+		ctx, cancel := context.WithTimeout(ctx, conn.RequestTimeout)
+		defer cancel()
+		own := cfg.In(lane)
+		consumer, err := c.JetStream().Consumer(ctx, own.Stream, own.Consumer)
+		if err != nil {
+			return c.ExplainMissing("looking up consumer "+own.Consumer, "CONSUMER.INFO."+own.Stream+"."+own.Consumer, err)
+		}
+		if consumer.CachedInfo().Paused {
+			were = append(were, lane)
+		}
+		_, err = setPause(ctx, c, own, time.Time{})
+		return err
+	})
+	return were, err
+}
+
+// eachLane does something to each lane, up to the first error. It leaves out a bulk lane that does not exist, unless it is the only
+// one that is asked for.
+func eachLane(ctx context.Context, c *events.Conn, cfg config.Config, lanes []config.Lane, do func(config.Lane) error) error {
+	for _, lane := range lanes {
+		if lane == config.Bulk && len(lanes) > 1 {
+			bulk, err := bulkConsumer(ctx, c, cfg)
+			if err != nil {
+				return err
+			}
+			if bulk == nil {
+				continue
+			}
+		}
+		if err := do(lane); err != nil {
+			return err
+		}
 	}
-	_, err = setPause(ctx, c, cfg, time.Time{})
-	return consumer.CachedInfo().Paused, err
+	return nil
 }
 
 func setPause(ctx context.Context, c *events.Conn, cfg config.Config, until time.Time) (time.Time, error) {

@@ -7,13 +7,14 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"revoker/config"
 	"revoker/events/internal/conn"
 )
 
 // checkPulling tries whether the account may pull. The server refuses the request, so that it takes no event from a worker.
-func (c *check) checkPulling(ctx context.Context, exists bool) {
-	const name = "permission to pull"
-	request := "CONSUMER.MSG.NEXT." + c.cfg.Stream + "." + c.cfg.Consumer
+func (c *check) checkPulling(ctx context.Context, own config.Config, of string, exists bool) {
+	name := "permission to pull" + of
+	request := "CONSUMER.MSG.NEXT." + own.Stream + "." + own.Consumer
 	if !exists {
 		c.Add(Skipped, name, "there is no consumer yet", "")
 	} else if _, err := c.conn.ProbeAPI(ctx, request, []byte(`{"batch":"none"}`)); err != nil {
@@ -25,11 +26,11 @@ func (c *check) checkPulling(ctx context.Context, exists bool) {
 
 // checkAcknowledging tries whether the account may settle events. The acknowledgement names no event, and no server knows its
 // kind.
-func (c *check) checkAcknowledging(ctx context.Context) {
-	const name = "permission to acknowledge"
+func (c *check) checkAcknowledging(ctx context.Context, own config.Config, of string) {
+	name := "permission to acknowledge" + of
 	ctx, cancel := context.WithTimeout(ctx, conn.RequestTimeout)
 	defer cancel()
-	acks := "$JS.ACK." + c.cfg.Stream + "." + c.cfg.Consumer
+	acks := "$JS.ACK." + own.Stream + "." + own.Consumer
 	if err := c.conn.Send(ctx, &nats.Msg{Subject: acks + ".0.0.0.0.0", Data: []byte("revoker check")}); err != nil {
 		c.Add(Failed, name, err.Error(), remedy(err, "look at the server's log"))
 	} else {

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"revoker/config"
 	"revoker/events"
@@ -15,11 +18,13 @@ import (
 // oldestTimeout is for the look at the oldest event.
 const oldestTimeout = 2 * time.Second
 
-// Status is how far the workers are with the events.
+// Status is how far the workers are with the events. Its counts are those of all lanes together.
 type Status struct {
 	Time     time.Time `json:"time"`
 	Stream   string    `json:"stream"`
 	Consumer string    `json:"consumer"`
+	// Lanes has one or both, the live one first.
+	Lanes []LaneStatus `json:"lanes"`
 	// Backlog is the number of events that were never delivered.
 	Backlog int `json:"backlog"`
 	// Unsettled is the number of events that were delivered and not settled. JetStream does not tell those that a worker holds
@@ -28,14 +33,16 @@ type Status struct {
 	InFlight  *int `json:"inFlight,omitempty"`
 	Retrying  *int `json:"waitingForRetry,omitempty"`
 	// Redelivered is how many of the unsettled were delivered more than once.
-	Redelivered   int `json:"redelivered"`
+	Redelivered int `json:"redelivered"`
+	// MaxAckPending is that of the live lane.
 	MaxAckPending int `json:"maxAckPending"`
 	// Oldest is the oldest event that is not settled; nil if there is none or it is not known.
 	Oldest *Oldest `json:"oldest,omitempty"`
 	// MaxAge is the age at which the stream drops events, in seconds; 0 for never.
-	MaxAge int  `json:"maxAgeSeconds"`
+	MaxAge int `json:"maxAgeSeconds"`
+	// Paused tells that every lane is.
 	Paused bool `json:"paused"`
-	// PausedUntil is when the pause ends; nil for a pause that lasts until it is resumed.
+	// PausedUntil is when the first pause ends; nil for a pause that lasts until it is resumed.
 	PausedUntil *time.Time `json:"pausedUntil,omitempty"`
 	// OpenPulls is how many workers wait for events right now.
 	OpenPulls int `json:"openPulls"`
@@ -64,7 +71,8 @@ type StatusReader struct {
 	conn    *events.Conn
 	cfg     config.Config
 	letters reasonCounter
-	denied  error // why the account may not read the oldest event; it is not tried again
+	// Why the account may not read the oldest event, or the bulk lane's state; it is not tried again.
+	denied, bulkDenied error
 }
 
 // NewStatusReader returns one for the configured stream and consumer.
@@ -104,7 +112,7 @@ func (r *StatusReader) Read(ctx context.Context) (Status, error) {
 }
 
 // ReadQueue reads what a worker watches every few seconds for as long as it runs. It does not ask the other workers, and reads
-// only the number of the dead letters. It makes three or four requests.
+// only the number of the dead letters. It makes three to six requests.
 func (r *StatusReader) ReadQueue(ctx context.Context) (Status, error) {
 	if !r.conn.Connected() {
 		return Status{}, errors.New("not connected to NATS")
@@ -130,36 +138,63 @@ func (r *StatusReader) read(ctx context.Context, s *Status) error {
 	info := stream.CachedInfo()
 	s.MaxAge = int(info.Config.MaxAge.Seconds())
 	s.LastSequence = info.State.LastSeq
-	s.Alone = len(info.Config.Subjects) == 1 && info.Config.Subjects[0] == r.cfg.Subject
 	consumer, err := stream.Consumer(ctx, r.cfg.Consumer)
 	if err != nil {
 		return r.conn.ExplainMissing("looking up consumer "+r.cfg.Consumer, "CONSUMER.INFO."+r.cfg.Stream+"."+r.cfg.Consumer, err)
 	}
-	state := consumer.CachedInfo()
-	s.Backlog, s.Unsettled, s.Redelivered = int(state.NumPending), state.NumAckPending, state.NumRedelivered
-	s.MaxAckPending, s.OpenPulls, s.Paused = state.Config.MaxAckPending, state.NumWaiting, state.Paused
-	if s.Paused && state.Config.PauseUntil != nil {
-		if until := pauseEnd(*state.Config.PauseUntil); !until.IsZero() {
-			s.PausedUntil = &until
-		}
+	s.Alone = true
+	for _, subject := range info.Config.Subjects {
+		s.Alone = s.Alone && (subject == r.cfg.Subject || subject == r.cfg.BulkSubject)
 	}
-	if s.Left() > 0 {
-		if err = r.denied; err == nil {
-			s.Oldest, err = r.oldest(ctx, state.AckFloor.Stream+1, s.Time)
+	s.Lanes = []LaneStatus{r.lane(ctx, s, config.Live, consumer.CachedInfo())}
+	if len(r.cfg.Lanes()) > 1 {
+		if err = r.bulkDenied; err == nil {
+			var bulk *jetstream.ConsumerInfo
+			if bulk, err = bulkConsumer(ctx, r.conn, r.cfg); bulk != nil {
+				s.Lanes = append(s.Lanes, r.lane(ctx, s, config.Bulk, bulk))
+			}
 		}
 		if errors.Is(err, conn.ErrDenied) {
-			r.denied = err
+			r.bulkDenied = err
 		}
-		s.unknown("the oldest event", err)
+		s.unknown("the bulk lane", err)
 	}
+	s.total()
 	return nil
 }
 
-// oldest finds the first event that is stored at or after the sequence. All before the ack floor are settled.
-func (r *StatusReader) oldest(ctx context.Context, sequence uint64, now time.Time) (*Oldest, error) {
+// lane is the state of a lane.
+func (r *StatusReader) lane(ctx context.Context, s *Status, lane config.Lane, state *jetstream.ConsumerInfo) LaneStatus {
+	own := r.cfg.In(lane)
+	l := LaneStatus{
+		Lane: lane, Subject: own.Subject, Consumer: own.Consumer,
+		Backlog: int(state.NumPending), Unsettled: state.NumAckPending, Redelivered: state.NumRedelivered,
+		MaxAckPending: state.Config.MaxAckPending, OpenPulls: state.NumWaiting, Paused: state.Paused,
+	}
+	if l.Paused && state.Config.PauseUntil != nil {
+		if until := pauseEnd(*state.Config.PauseUntil); !until.IsZero() {
+			l.PausedUntil = &until
+		}
+	}
+	if l.Left() == 0 {
+		return l
+	}
+	err := r.denied
+	if err == nil {
+		l.Oldest, err = r.oldest(ctx, own.Subject, state.AckFloor.Stream+1, s.Time)
+	}
+	if errors.Is(err, conn.ErrDenied) {
+		r.denied = err
+	}
+	s.unknown("the oldest event", err)
+	return l
+}
+
+// oldest finds the first event on the subject that is stored at or after the sequence. All before the ack floor are settled.
+func (r *StatusReader) oldest(ctx context.Context, subject string, sequence uint64, now time.Time) (*Oldest, error) {
 	ctx, cancel := context.WithTimeout(ctx, oldestTimeout)
 	defer cancel()
-	found, err := r.conn.Message(ctx, r.cfg.Stream, conn.Place{Sequence: sequence, NextOn: r.cfg.Subject})
+	found, err := r.conn.Message(ctx, r.cfg.Stream, conn.Place{Sequence: sequence, NextOn: subject})
 	switch {
 	case errors.Is(err, events.ErrNoEvent): // settled in the meantime
 		return nil, nil
@@ -183,9 +218,12 @@ func (s *Status) split() {
 	s.InFlight, s.Retrying = &held, &waiting
 }
 
-// unknown notes why something is not known. A nil error notes nothing.
+// unknown notes once why something is not known. A nil error notes nothing.
 func (s *Status) unknown(what string, err error) {
-	if err != nil {
-		s.Unknown = append(s.Unknown, fmt.Sprintf("%s: %v", what, err))
+	if err == nil {
+		return
+	}
+	if text := fmt.Sprintf("%s: %v", what, err); !slices.Contains(s.Unknown, text) {
+		s.Unknown = append(s.Unknown, text)
 	}
 }

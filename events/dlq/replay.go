@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -96,7 +95,7 @@ func (r *Replayer) subject(letter StoredLetter) (string, error) {
 	}
 	configured := r.letters.cfg.Subject
 	for _, subject := range []string{letter.Origin.Subject, configured} {
-		if literal(subject) && config.SubjectMatches(configured, subject) && stores(r.events, subject) {
+		if literal(subject) && config.SubjectMatches(configured, subject) && events.Stores(r.events.CachedInfo().Config, subject) {
 			return subject, nil
 		}
 	}
@@ -136,11 +135,6 @@ func (r *Replayer) publish(ctx context.Context, letter StoredLetter, msg *nats.M
 		return false, r.letters.conn.ExplainPublish("publishing the event of dead letter "+letter.Name(), msg.Subject, err)
 	}
 	return ack.Duplicate, nil
-}
-
-// stores reports whether a stream's own subjects cover this one.
-func stores(stream jetstream.Stream, subject string) bool {
-	return slices.ContainsFunc(stream.CachedInfo().Config.Subjects, func(s string) bool { return config.SubjectMatches(s, subject) })
 }
 
 // literal reports whether a subject has no wildcard, so that one can publish to it.

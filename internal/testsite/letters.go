@@ -16,11 +16,15 @@ func NewGraveyard(t testing.TB, arguments ...string) *Site {
 	t.Helper()
 	s := NewStore(t)
 	s.StartNATS(arguments...)
-	for stream, subject := range map[string]string{"SESSIONS": "session.ended", "SESSIONS_DLQ": "dlq.session.ended"} {
-		cfg := jetstream.StreamConfig{Name: stream, Subjects: []string{subject}, Discard: jetstream.DiscardNew, Duplicates: 2 * time.Minute}
+	for stream, subjects := range map[string][]string{"SESSIONS": {"session.ended", "session.ended.bulk"}, "SESSIONS_DLQ": {"dlq.session.ended"}} {
+		cfg := jetstream.StreamConfig{Name: stream, Subjects: subjects, Discard: jetstream.DiscardNew, Duplicates: 2 * time.Minute}
 		if _, err := s.JS.CreateStream(s.Deadline(), cfg); err != nil {
 			t.Fatal(err)
 		}
+	}
+	bulk := jetstream.ConsumerConfig{Durable: "revoker-bulk", FilterSubject: "session.ended.bulk", AckPolicy: jetstream.AckExplicitPolicy}
+	if _, err := s.JS.CreateConsumer(s.Deadline(), "SESSIONS", bulk); err != nil {
+		t.Fatal(err)
 	}
 	return s
 }

@@ -11,10 +11,20 @@ import (
 	"revoker/worker/authlete/sim"
 )
 
-// Info is the state of the consumer.
+// Info is the state of the live lane's consumer, and BulkInfo that of the bulk lane's.
 func (s *Site) Info() *jetstream.ConsumerInfo {
 	s.T.Helper()
-	consumer, err := s.JS.Consumer(s.Deadline(), "SESSIONS", "revoker")
+	return s.infoOf("revoker")
+}
+
+func (s *Site) BulkInfo() *jetstream.ConsumerInfo {
+	s.T.Helper()
+	return s.infoOf("revoker-bulk")
+}
+
+func (s *Site) infoOf(name string) *jetstream.ConsumerInfo {
+	s.T.Helper()
+	consumer, err := s.JS.Consumer(s.Deadline(), "SESSIONS", name)
 	if err != nil {
 		s.T.Fatal(err)
 	}
@@ -29,10 +39,20 @@ func (s *Site) WaitDone() {
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	last := stream.CachedInfo().State.LastSeq
+	last := map[string]uint64{} // by consumer
+	for subject, consumer := range map[string]string{"session.ended": "revoker", "session.ended.bulk": "revoker-bulk"} {
+		if msg, err := stream.GetLastMsgForSubject(s.Deadline(), subject); err == nil {
+			last[consumer] = msg.Sequence
+		}
+	}
 	testproc.WaitFor(s.T, "end of the backlog", func() bool {
-		info := s.Info()
-		return info.Delivered.Stream >= last && info.NumPending == 0 && info.NumAckPending == 0
+		for consumer, sequence := range last {
+			info := s.infoOf(consumer)
+			if info.Delivered.Stream < sequence || info.NumPending > 0 || info.NumAckPending > 0 {
+				return false
+			}
+		}
+		return true
 	})
 }
 

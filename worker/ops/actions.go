@@ -49,7 +49,7 @@ func (c *console) sweep(w http.ResponseWriter, r *http.Request, log *slog.Logger
 		return
 	}
 	chosen := request.Selection.events()
-	store, do, err := c.begin(r.Context(), request)
+	store, do, err := c.begin(r.Context(), request, log)
 	if err != nil {
 		answer(w, statusOf(err), failure{err.Error()})
 		return
@@ -93,7 +93,7 @@ func (s sweepRequest) check() error {
 }
 
 // begin opens the store in which the letters were counted, and returns what the request asks to do to each of them.
-func (c *console) begin(ctx context.Context, request sweepRequest) (*dlq.LetterStore, func(context.Context, dlq.StoredLetter) error, error) {
+func (c *console) begin(ctx context.Context, request sweepRequest, log *slog.Logger) (*dlq.LetterStore, func(context.Context, dlq.StoredLetter) error, error) {
 	store, err := c.store(ctx)
 	if err == nil {
 		err = request.Selection.on(store)
@@ -104,7 +104,7 @@ func (c *console) begin(ctx context.Context, request sweepRequest) (*dlq.LetterS
 	if request.Action == "discard" {
 		return store, store.Delete, nil
 	}
-	lane, err := c.replayLane(ctx)
+	lane, err := c.replayLane(ctx, log)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -119,11 +119,12 @@ func (c *console) begin(ctx context.Context, request sweepRequest) (*dlq.LetterS
 }
 
 // replayLane is the bulk lane, or the live one while there is none.
-func (c *console) replayLane(ctx context.Context) (config.Lane, error) {
+func (c *console) replayLane(ctx context.Context, log *slog.Logger) (config.Lane, error) {
 	conn, _ := c.server.parts()
 	err := events.FindLane(ctx, conn, c.cfg, config.Bulk, 0)
 	switch {
 	case errors.Is(err, events.ErrNoLane):
+		log.Info("replaying to the live lane", "reason", err)
 		return config.Live, nil
 	case err != nil:
 		return "", err
@@ -165,9 +166,9 @@ func (c *console) pause(w http.ResponseWriter, r *http.Request, log *slog.Logger
 		return
 	}
 	c.act(w, r, func(ctx context.Context, conn *events.Conn) error {
-		until, err := admin.Pause(ctx, conn, c.cfg, time.Duration(request.Seconds)*time.Second)
-		if err == nil {
-			log.Info("an operator paused the consumer", "until", until)
+		lanes, until, err := admin.Pause(ctx, conn, c.cfg, c.cfg.Lanes(), time.Duration(request.Seconds)*time.Second)
+		if len(lanes) > 0 {
+			log.Info("an operator paused the consumers", "lanes", lanes, "until", until)
 		}
 		return err
 	})
@@ -182,12 +183,12 @@ func (c *console) resume(w http.ResponseWriter, r *http.Request, log *slog.Logge
 		if err != nil {
 			err = fmt.Errorf("the other workers could not be told to let held events go on: %w", err)
 		}
-		_, resumeErr := admin.Resume(ctx, conn, c.cfg)
+		_, resumeErr := admin.Resume(ctx, conn, c.cfg, c.cfg.Lanes())
 		if (released || others > 0) && errors.Is(resumeErr, admin.ErrNoPause) {
 			resumeErr = nil // there was no pause to end
 		}
 		if err = errors.Join(err, resumeErr); err == nil {
-			log.Info("an operator resumed the consumer")
+			log.Info("an operator resumed the consumers")
 		}
 		return err
 	})

@@ -35,12 +35,12 @@ var (
 	serviceHeld = describe("revoker_service_held", "Whether the events that name this service are held back, because the API refuses it or asks for time.", "service")
 
 	// These describe the queue, so all workers report the same values. They are absent while the queue can't be read.
-	backlog       = describe("revoker_backlog_events", "Events that were never delivered, to any worker.")
-	ackPending    = describe("revoker_ack_pending_events", "Events in work or waiting for their retry, over all workers.")
-	maxAckPending = describe("revoker_ack_pending_limit", "Events in work or waiting at which nothing new is delivered.")
-	oldest        = describe("revoker_oldest_event_age_seconds", "Age of the oldest event that is not settled, 0 if all are.")
+	backlog       = describe("revoker_backlog_events", "Events that were never delivered, to any worker.", "lane")
+	ackPending    = describe("revoker_ack_pending_events", "Events in work or waiting for their retry, over all workers.", "lane")
+	maxAckPending = describe("revoker_ack_pending_limit", "Events in work or waiting at which nothing new is delivered.", "lane")
+	oldest        = describe("revoker_oldest_event_age_seconds", "Age of the oldest event that is not settled, 0 if all are.", "lane")
 	maxAge        = describe("revoker_stream_max_age_seconds", "Age at which the stream drops events, 0 for never.")
-	paused        = describe("revoker_consumer_paused", "Whether the consumer is paused, for all workers.")
+	paused        = describe("revoker_consumer_paused", "Whether the consumer is paused, for all workers.", "lane")
 	letterDepth   = describe("revoker_dead_letter_stream_events", "Dead letters in their stream.")
 
 	descriptions = []*prometheus.Desc{
@@ -90,13 +90,16 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		return
 	}
 	s := f.queue.status
-	gauge(backlog, float64(s.Backlog))
-	gauge(ackPending, float64(s.Unsettled))
-	gauge(maxAckPending, float64(max(s.MaxAckPending, 0)))
 	gauge(maxAge, float64(s.MaxAge))
-	gauge(paused, oneIf(s.Paused))
-	if s.Oldest != nil || s.Left() == 0 {
-		gauge(oldest, oldestAge(s, f.now).Seconds())
+	for _, l := range s.Lanes {
+		lane := string(l.Lane)
+		gauge(backlog, float64(l.Backlog), lane)
+		gauge(ackPending, float64(l.Unsettled), lane)
+		gauge(maxAckPending, float64(max(l.MaxAckPending, 0)), lane)
+		gauge(paused, oneIf(l.Paused), lane)
+		if l.Oldest != nil || l.Left() == 0 {
+			gauge(oldest, oldestAge(l.Oldest, f.now).Seconds(), lane)
+		}
 	}
 	if s.DeadLetters != nil {
 		gauge(letterDepth, float64(s.DeadLetters.Total))

@@ -81,7 +81,7 @@ func TestBeforeTheWorkerIsThere(t *testing.T) {
 			t.Errorf("metrics: %d, no %s", status, want)
 		}
 	}
-	if strings.Contains(body, "revoker_backlog_events ") {
+	if strings.Contains(body, "revoker_backlog_events{") {
 		t.Error("a backlog that nobody has read is shown")
 	}
 	if status, _ := get(t, base+"/debug/pprof/"); status != 404 {
@@ -144,7 +144,7 @@ func TestWhatIsThereNow(t *testing.T) {
 		for _, metric := range family.GetMetric() {
 			name := family.GetName()
 			for _, label := range metric.GetLabel() {
-				if label.GetName() == "state" || label.GetName() == "service" || label.GetName() == "verdict" {
+				if label.GetName() == "state" || label.GetName() == "service" || label.GetName() == "verdict" || label.GetName() == "lane" {
 					name += " " + label.GetValue()
 				}
 			}
@@ -154,9 +154,11 @@ func TestWhatIsThereNow(t *testing.T) {
 	for name, want := range map[string]float64{
 		"revoker_build_info": 1, "revoker_nats_connected": 1, "revoker_concurrency_limit": 64, "revoker_calls_in_flight": 3,
 		"revoker_events_in_hand": 4, "revoker_misconfigured": 0, "revoker_breaker_state closed": 0, "revoker_breaker_state open": 0,
-		"revoker_breaker_state half-open": 1, "revoker_backlog_events": 0, "revoker_ack_pending_events": 799,
-		"revoker_ack_pending_limit": 1000, "revoker_oldest_event_age_seconds": 500, "revoker_stream_max_age_seconds": 1000,
-		"revoker_consumer_paused": 0, "revoker_dead_letter_stream_events": 7,
+		"revoker_breaker_state half-open": 1, "revoker_backlog_events live": 0, "revoker_backlog_events bulk": 0,
+		"revoker_ack_pending_events live": 799, "revoker_ack_pending_events bulk": 700,
+		"revoker_ack_pending_limit live": 1000, "revoker_ack_pending_limit bulk": 1000,
+		"revoker_oldest_event_age_seconds live": 500, "revoker_oldest_event_age_seconds bulk": 400, "revoker_stream_max_age_seconds": 1000,
+		"revoker_consumer_paused live": 0, "revoker_consumer_paused bulk": 0, "revoker_dead_letter_stream_events": 7,
 		"revoker_service_held 77": 1, "revoker_service_held 78": 0, "revoker_bypassed_revocations_total": 8,
 		"revoker_opinions_total working": 5, "revoker_opinions_total failing": 6, "revoker_opinions_total none": 7,
 	} {

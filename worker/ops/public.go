@@ -112,13 +112,14 @@ func publicEventOf(l dlq.StoredLetter, cfg config.Config) *publicEvent {
 
 // publicOrigin leaves out the message ID, which the publisher chose, and names that are not the configured ones.
 func publicOrigin(o dlq.Origin, cfg config.Config) dlq.Origin {
-	known := func(text, configured string) string {
-		if text == configured {
+	known := func(text string, configured ...string) string {
+		if slices.Contains(configured, text) {
 			return text
 		}
 		return ""
 	}
-	o.Stream, o.Consumer, o.Subject = known(o.Stream, cfg.Stream), known(o.Consumer, cfg.Consumer), known(o.Subject, cfg.Subject)
+	o.Stream, o.Consumer = known(o.Stream, cfg.Stream), known(o.Consumer, cfg.Consumer, cfg.BulkConsumer)
+	o.Subject = known(o.Subject, cfg.Subject, cfg.BulkSubject)
 	o.MessageID = ""
 	return o
 }

@@ -142,14 +142,17 @@ func warnings(f facts) []Warning {
 		return list
 	}
 	s := f.queue.status
-	if s.MaxAckPending > 0 && float64(s.Unsettled) >= ackPendingWarning*float64(s.MaxAckPending) {
-		warn("ack pending", "%d events are in work or wait for their retry; from %d on nothing new is delivered (REVOKER_MAX_ACK_PENDING)", s.Unsettled, s.MaxAckPending)
-	}
-	if age, most := oldestAge(s, f.now), time.Duration(s.MaxAge)*time.Second; s.Oldest != nil && most > 0 && age > most/2 {
-		warn("max age", "the oldest event is %s old; stream %s drops events after %s", age.Round(time.Minute), s.Stream, most)
-	}
-	if s.Paused {
-		warn("paused", "the consumer is paused, so no worker gets events; `revoker resume` ends the pause")
+	for _, l := range s.Lanes {
+		if l.MaxAckPending > 0 && float64(l.Unsettled) >= ackPendingWarning*float64(l.MaxAckPending) {
+			warn("ack pending", "%s lane: %d events are in work or wait for their retry; from %d on nothing new is delivered (REVOKER_MAX_ACK_PENDING)",
+				l.Lane, l.Unsettled, l.MaxAckPending)
+		}
+		if age, most := oldestAge(l.Oldest, f.now), time.Duration(s.MaxAge)*time.Second; l.Oldest != nil && most > 0 && age > most/2 {
+			warn("max age", "%s lane: the oldest event is %s old; stream %s drops events after %s", l.Lane, age.Round(time.Minute), s.Stream, most)
+		}
+		if l.Paused {
+			warn("paused", "%s lane: the consumer is paused, so no worker gets its events; `revoker resume` ends the pause", l.Lane)
+		}
 	}
 	for _, unknown := range s.Unknown {
 		warn("unknown", "%s", unknown)
@@ -157,9 +160,9 @@ func warnings(f facts) []Warning {
 	return list
 }
 
-func oldestAge(s admin.Status, now time.Time) time.Duration {
-	if s.Oldest == nil {
+func oldestAge(oldest *admin.Oldest, now time.Time) time.Duration {
+	if oldest == nil {
 		return 0
 	}
-	return max(now.Sub(s.Oldest.Published), 0)
+	return max(now.Sub(oldest.Published), 0)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"revoker/config"
 	"revoker/events"
 	"revoker/events/admin"
 )
@@ -16,8 +17,10 @@ func sound(now time.Time) facts {
 	return facts{
 		now: now, connected: true, setUp: true, slots: 64, state: events.WorkerState{Breaker: "closed"},
 		queue: reading{tried: now, status: admin.Status{
-			Time: now, Stream: "SESSIONS", MaxAckPending: 1000, MaxAge: 1000, Unsettled: 799,
-			Oldest: &admin.Oldest{Published: now.Add(-500 * time.Second)},
+			Time: now, Stream: "SESSIONS", MaxAge: 1000, Lanes: []admin.LaneStatus{
+				{Lane: config.Live, MaxAckPending: 1000, Unsettled: 799, Oldest: &admin.Oldest{Published: now.Add(-500 * time.Second)}},
+				{Lane: config.Bulk, MaxAckPending: 1000, Unsettled: 700, Oldest: &admin.Oldest{Published: now.Add(-400 * time.Second)}},
+			},
 		}},
 	}
 }
@@ -52,15 +55,23 @@ func TestReadiness(t *testing.T) {
 		"a service is held": {change: func(f *facts) {
 			f.state.Held = []events.HeldService{{Service: "77", Reason: "HTTP 403: look at REVOKER_ALLOWED_SERVICE_IDS", Since: now}}
 		}, warnings: []string{"held service"}},
-		"ack pending": {change: func(f *facts) { f.queue.status.Unsettled = 800 }, warnings: []string{"ack pending"}},
+		"ack pending": {change: func(f *facts) { f.queue.status.Lanes[0].Unsettled = 800 }, warnings: []string{"ack pending"}},
 		"ack pending without a limit": {change: func(f *facts) {
-			f.queue.status.Unsettled, f.queue.status.MaxAckPending = 1e6, -1
+			f.queue.status.Lanes[0].Unsettled, f.queue.status.Lanes[0].MaxAckPending = 1e6, -1
 		}},
-		"half of max age is passed": {change: func(f *facts) { f.now = now.Add(time.Second) }, warnings: []string{"max age"}},
-		"no max age":                {change: func(f *facts) { f.now, f.queue.status.MaxAge = now.Add(time.Second), 0 }},
-		"nothing unsettled":         {change: func(f *facts) { f.queue.status.Oldest = nil }},
-		"paused":                    {change: func(f *facts) { f.queue.status.Paused = true }, warnings: []string{"paused"}},
-		"something unknown":         {change: func(f *facts) { f.queue.status.Unknown = []string{"the oldest event: denied"} }, warnings: []string{"unknown"}},
+		"half of max age is passed":    {change: func(f *facts) { f.now = now.Add(time.Second) }, warnings: []string{"max age"}},
+		"no max age":                   {change: func(f *facts) { f.now, f.queue.status.MaxAge = now.Add(time.Second), 0 }},
+		"nothing unsettled":            {change: func(f *facts) { f.queue.status.Lanes[0].Oldest = nil }},
+		"paused":                       {change: func(f *facts) { f.queue.status.Lanes[0].Paused = true }, warnings: []string{"paused"}},
+		"ack pending in the bulk lane": {change: func(f *facts) { f.queue.status.Lanes[1].Unsettled = 800 }, warnings: []string{"ack pending"}},
+		"half of max age in both lanes": {change: func(f *facts) {
+			for i := range f.queue.status.Lanes {
+				f.queue.status.Lanes[i].Oldest = &admin.Oldest{Published: now.Add(-501 * time.Second)}
+			}
+		}, warnings: []string{"max age", "max age"}},
+		"the bulk lane is paused":        {change: func(f *facts) { f.queue.status.Lanes[1].Paused = true }, warnings: []string{"paused"}},
+		"one lane, as in older releases": {change: func(f *facts) { f.queue.status.Lanes = f.queue.status.Lanes[:1] }},
+		"something unknown":              {change: func(f *facts) { f.queue.status.Unknown = []string{"the oldest event: denied"} }, warnings: []string{"unknown"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -90,3 +90,19 @@ func (s *Several) Of(cfg config.Config) ([]config.Lane, error) {
 	}
 	return nil, errors.New("--lane: must be live, bulk or all")
 }
+
+// Title begins a sentence about the lane that was chosen. It is empty for all, which need no mention.
+func (s *Several) Title() string {
+	if s.All() {
+		return ""
+	}
+	return fmt.Sprintf("the %s lane: ", s.text)
+}
+
+// Partly adds to an error which lanes were done before it.
+func Partly(done string, lanes []config.Lane, err error) error {
+	if len(lanes) == 0 {
+		return err
+	}
+	return fmt.Errorf("the %s lane is %s, the other is not: %w", lanes[0], done, err)
+}

@@ -61,7 +61,7 @@ func TestEachIdentityCanDoItsWork(t *testing.T) {
 	startOneServer(s)
 	operator, worker := identity("operator"), identity("worker")
 
-	s.Says(0, operator, []string{"setup", "--yes"}, "3 objects created")
+	s.Says(0, operator, []string{"setup", "--yes"}, "4 objects created")
 	w := s.StartWorker(worker...)
 	if code := publishAs(s, "publisher", 0, 100); code != 0 {
 		t.Errorf("publishing: exit code %d", code)
@@ -75,7 +75,7 @@ func TestEachIdentityCanDoItsWork(t *testing.T) {
 			t.Errorf("%s: %+v", name, f)
 		}
 	}
-	s.Says(0, append([]string{"REVOKER_ACK_WAIT=20s"}, operator...), []string{"setup", "--yes"}, "1 setting changed")
+	s.Says(0, append([]string{"REVOKER_ACK_WAIT=20s"}, operator...), []string{"setup", "--yes"}, "2 settings changed")
 	s.Says(0, operator, []string{"pause"}, "paused")
 	if code := publishAs(s, "operator", 100, 101); code != 0 {
 		t.Errorf("publishing as operator: exit code %d", code)

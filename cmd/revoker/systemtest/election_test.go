@@ -32,7 +32,9 @@ func TestPublishWaitsForAnElection(t *testing.T) {
 		return errors.Is(err, nats.ErrNoResponders)
 	})
 	p := c.StartPublish(sessionFile(t, 100))
-	testproc.WaitFor(t, "word of the wait", func() bool { return strings.Contains(p.Stderr.String(), "sending it again") || !p.Running() })
+	testproc.WaitFor(t, "word of the wait", func() bool {
+		return strings.Contains(p.Stderr.String(), "JetStream is not ready; waiting for it") || !p.Running()
+	})
 	for _, server := range killed {
 		testproc.Start(t, nil, server.Cmd.Path, server.Cmd.Args[1:]...)
 	}

@@ -90,12 +90,15 @@ func TestMetricsOfARun(t *testing.T) {
 		`revoker_service_held{service="77"}`:                      0,
 		`revoker_bypassed_revocations_total`:                      0,
 		`revoker_opinions_total{verdict="failing"}`:               0,
-		`revoker_ack_pending_limit`:                               50000,
+		`revoker_ack_pending_limit{lane="live"}`:                  50000,
+		`revoker_ack_pending_limit{lane="bulk"}`:                  50000,
 		`revoker_stream_max_age_seconds`:                          7 * 24 * 3600,
-		`revoker_backlog_events`:                                  0,
+		`revoker_backlog_events{lane="live"}`:                     0,
+		`revoker_backlog_events{lane="bulk"}`:                     0,
 		`revoker_dead_letter_stream_events`:                       0.01 * events,
-		`revoker_oldest_event_age_seconds`:                        0,
-		`revoker_consumer_paused`:                                 0,
+		`revoker_oldest_event_age_seconds{lane="live"}`:           0,
+		`revoker_oldest_event_age_seconds{lane="bulk"}`:           0,
+		`revoker_consumer_paused{lane="live"}`:                    0,
 	} {
 		testproc.WaitFor(t, fmt.Sprintf("%s of %v", series, want), func() bool {
 			if text = scrape(t, base); strings.HasPrefix(series, "revoker_d") || strings.HasPrefix(series, "revoker_o") {

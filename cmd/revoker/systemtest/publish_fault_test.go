@@ -41,7 +41,7 @@ func TestPublishSaysWhatIsWrong(t *testing.T) {
 		{"may not subscribe to its inbox", []string{"NATS_USER=deaf", "NATS_PASSWORD=pw"}},
 		{"no stream answers for session.other: there is none (`revoker setup` creates it)", []string{"REVOKER_SUBJECT=session.other"}},
 		{"session.ended is stored by another stream than MINE (REVOKER_STREAM)", []string{"REVOKER_STREAM=MINE"}},
-		{"REVOKER_SUBJECT: has wildcards", []string{"REVOKER_SUBJECT=session.>"}},
+		{"REVOKER_SUBJECT: has wildcards", []string{"REVOKER_SUBJECT=session.>", "REVOKER_BULK_SUBJECT="}},
 	} {
 		env := append([]string{"NATS_URL=" + s.NATSURL, "NATS_USER=admin", "NATS_PASSWORD=admin"}, c.env...)
 		p := testproc.Start(t, env, testproc.Binary(t, "revoker"), "publish", file)

@@ -17,18 +17,18 @@ func TestSetup(t *testing.T) {
 	t.Parallel()
 	s := testsite.New(t, testsite.Simulator{})
 	s.StartNATS()
-	s.Says(0, nil, []string{"setup", "--dry-run"}, "+  consumer revoker     ack wait", "3 objects to create, 0 settings to change; nothing was done")
+	s.Says(0, nil, []string{"setup", "--dry-run"}, "+  consumer revoker       ack wait", "+  consumer revoker-bulk  ack wait", "4 objects to create, 0 settings to change; nothing was done")
 	if _, err := s.JS.Stream(s.Deadline(), "SESSIONS"); err == nil {
 		t.Error("a dry run created the stream")
 	}
-	s.Says(0, nil, []string{"setup"}, "3 objects created")
+	s.Says(0, nil, []string{"setup"}, "4 objects created")
 	if out, code := s.Say(nil, "setup"); code != 0 || out != "everything is as configured\n" {
 		t.Errorf("the second time: exit code %d, %s", code, out)
 	}
 	longer := []string{"REVOKER_ACK_WAIT=30s"}
-	s.Says(0, longer, []string{"setup", "--dry-run"}, "~  consumer revoker  ack wait  10s      30s (REVOKER_ACK_WAIT)", "nothing was done")
-	s.Says(1, longer, []string{"setup"}, "1 setting of what exists would change: --yes")
-	s.Says(1, longer, []string{"setup", "--json"}, "1 setting of what exists would change: --yes")
+	s.Says(0, longer, []string{"setup", "--dry-run"}, "~  consumer revoker       ack wait  10s      30s (REVOKER_ACK_WAIT)", "~  consumer revoker-bulk  ack wait", "nothing was done")
+	s.Says(1, longer, []string{"setup"}, "2 settings of what exists would change: --yes")
+	s.Says(1, longer, []string{"setup", "--json"}, "2 settings of what exists would change: --yes")
 	if got := s.Info().Config.AckWait; got != 10*time.Second {
 		t.Errorf("ack wait %s without --yes", got)
 	}
@@ -60,7 +60,7 @@ func TestSetupOfAStreamThatSomebodyElseMade(t *testing.T) {
 	}
 	s.Says(1, nil, []string{"setup"}, "2 settings of what exists would change", "nothing was done")
 	s.Says(1, nil, []string{"setup", "--yes"}, "logins, session.ended", "1h0m0s", "! stream SESSIONS: storage is memory, not file", "REVOKER_STREAM",
-		"2 objects created, 2 settings changed", "1 setting can't be changed in place")
+		"3 objects created, 2 settings changed", "1 setting can't be changed in place")
 	stream, err := s.JS.Stream(s.Deadline(), "SESSIONS")
 	if err != nil {
 		t.Fatal(err)
@@ -77,14 +77,14 @@ func TestSetupAsksOnATerminal(t *testing.T) {
 	t.Parallel()
 	s := testsite.New(t, testsite.Simulator{})
 	s.StartNATS()
-	s.Says(0, nil, []string{"setup"}, "3 objects created")
+	s.Says(0, nil, []string{"setup"}, "4 objects created")
 	for _, c := range []struct {
 		answer  string
 		code    int
 		ackWait time.Duration
 	}{{"n\r", 1, 10 * time.Second}, {"\r", 1, 10 * time.Second}, {"y\r", 0, 20 * time.Second}} {
 		p := testproc.StartOnTerminal(t, s.Env("REVOKER_ACK_WAIT=20s"), testproc.Binary(t, "revoker"), "setup")
-		testproc.WaitFor(t, "the question", func() bool { return strings.Contains(p.Stdout.String(), "Change 1 setting of what exists? [y/N]") })
+		testproc.WaitFor(t, "the question", func() bool { return strings.Contains(p.Stdout.String(), "Change 2 settings of what exists? [y/N]") })
 		_, _ = io.WriteString(p.Stdin, c.answer)
 		if code := p.Wait(); code != c.code || s.Info().Config.AckWait != c.ackWait {
 			t.Errorf("%q: exit code %d, ack wait %s:\n%s", c.answer, code, s.Info().Config.AckWait, p.Stdout.String())

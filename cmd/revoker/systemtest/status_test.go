@@ -99,11 +99,11 @@ func TestAnOperatorsAccount(t *testing.T) {
 	s := testsite.New(t, testsite.Simulator{Bad: 10})
 	restricted(s, "")
 	operator := []string{"NATS_USER=operator", "NATS_PASSWORD=pw"}
-	s.Says(0, operator, []string{"setup"}, "3 objects created")
+	s.Says(0, operator, []string{"setup"}, "4 objects created")
 	s.StartWorker("NATS_USER=asked", "NATS_PASSWORD=pw")
 	s.Publish(0, 100)
 	s.WaitDone()
-	s.Says(0, append([]string{"REVOKER_ACK_WAIT=20s"}, operator...), []string{"setup", "--yes"}, "1 setting changed")
+	s.Says(0, append([]string{"REVOKER_ACK_WAIT=20s"}, operator...), []string{"setup", "--yes"}, "2 settings changed")
 	s.Says(0, operator, []string{"pause"}, "paused")
 	s.Publish(100, 101)
 	testproc.WaitFor(t, "the event that waits", func() bool { return s.Status(operator...).Backlog == 1 })

@@ -190,30 +190,12 @@ func (i *Incarnation) refuse() {
 	})
 }
 
-// ConsumerExists asks whether a stream has a consumer. An account that may not ask is told so at once.
-func (c *Conn) ConsumerExists(ctx context.Context, stream, consumer string) (bool, error) {
-	_, err := c.consumerCreated(ctx, stream, consumer)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
 // consumerCreated asks when a consumer was created. The error is [jetstream.ErrConsumerNotFound] if the consumer or its stream
 // does not exist.
 func (c *Conn) consumerCreated(ctx context.Context, stream, consumer string) (time.Time, error) {
-	var response struct {
-		Error   *jetstream.APIError `json:"error"`
-		Created time.Time           `json:"created"`
-	}
-	if err := c.Ask(ctx, "looking up consumer "+consumer, "CONSUMER.INFO."+stream+"."+consumer, nil, &response); err != nil {
+	info, err := c.AskConsumer(ctx, stream, consumer)
+	if err != nil {
 		return time.Time{}, err
 	}
-	if response.Error != nil {
-		if response.Error.Code == 404 {
-			return time.Time{}, jetstream.ErrConsumerNotFound
-		}
-		return time.Time{}, response.Error
-	}
-	return response.Created, nil
+	return info.Created, nil
 }

@@ -50,6 +50,25 @@ func (c *Conn) ConsumerInfo(ctx context.Context, stream, consumer string) (*jets
 	return pull.CachedInfo(), nil
 }
 
+// AskConsumer is the state of a consumer of any kind. An account that may not ask is told so at once. The error is
+// [jetstream.ErrConsumerNotFound] if the consumer or its stream does not exist.
+func (c *Conn) AskConsumer(ctx context.Context, stream, consumer string) (*jetstream.ConsumerInfo, error) {
+	var response struct {
+		Error *jetstream.APIError `json:"error"`
+		jetstream.ConsumerInfo
+	}
+	if err := c.Ask(ctx, "looking up consumer "+consumer, "CONSUMER.INFO."+stream+"."+consumer, nil, &response); err != nil {
+		return nil, err
+	}
+	switch {
+	case response.Error == nil:
+		return &response.ConsumerInfo, nil
+	case response.Error.Code == 404:
+		return nil, jetstream.ErrConsumerNotFound
+	}
+	return nil, response.Error
+}
+
 // Ask makes a request to the JetStream API, such as STREAM.INFO.SESSIONS, and reads the answer into response. doing begins the
 // error. A request that the account may not make ends at once.
 func (c *Conn) Ask(ctx context.Context, doing, request string, body []byte, response any) error {

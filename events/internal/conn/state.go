@@ -40,10 +40,15 @@ func (c *Conn) handlers() []nats.Option {
 // reported handles an error that the server or the client reported beside any request.
 func (c *Conn) reported(err error) {
 	c.violations.refuse(err)
+	known := false
+	if errors.Is(err, nats.ErrPermissionViolation) {
+		ignored := c.violations.ignored(err)
+		known = !c.violations.note(err) || ignored // what is not logged still explains later requests
+	}
 	switch {
 	case credentialsRefused(err):
 		c.unreachable(err)
-	case errors.Is(err, nats.ErrPermissionViolation) && (c.violations.ignored(err) || !c.violations.note(err)):
+	case known:
 	default:
 		c.log.Warn("NATS reported an error", "error", err)
 	}

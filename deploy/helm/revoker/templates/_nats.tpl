@@ -77,3 +77,11 @@
 {{ toYaml . }}
 {{- end }}
 {{- end }}
+
+{{- /* The consumers of the lanes, as a JSON array. An empty REVOKER_BULK_SUBJECT leaves one lane. */ -}}
+{{- define "revoker.consumers" -}}
+{{- $live := get .Values.config "REVOKER_CONSUMER" | default "revoker" }}
+{{- $bulk := get .Values.config "REVOKER_BULK_CONSUMER" | default (printf "%s-bulk" $live) }}
+{{- $one := and (hasKey .Values.config "REVOKER_BULK_SUBJECT") (eq (get .Values.config "REVOKER_BULK_SUBJECT" | toString) "") }}
+{{- ternary (list $live) (list $live $bulk) $one | toJson }}
+{{- end }}
