@@ -23,12 +23,29 @@ type WorkerState struct {
 	// Breaker is the circuit breaker's state, and Reason why it is not closed.
 	Breaker string `json:"breaker"`
 	Reason  string `json:"reason,omitempty"`
+	// Limit is how many calls may be in flight now, and LimitedBy why no more: concurrency, latency, failures, rate, breaker or
+	// start. Older workers don't tell.
+	Limit     int    `json:"limit,omitempty"`
+	LimitedBy string `json:"limitedBy,omitempty"`
+	// Rate is how many calls per second the API was found to allow; 0 while no limit was met.
+	Rate float64 `json:"rate,omitempty"`
+	// Delays tell, by lane, how long the revocations of the last minute took.
+	Delays map[config.Lane]LaneDelay `json:"delays,omitempty"`
 	// Held are the services whose events are held back because the API refuses them or asks for time.
 	Held []HeldService `json:"held,omitempty"`
 	// Braked tells that CALLER_ERROR for many sessions in a row holds the other events back.
 	Braked bool `json:"braked,omitempty"`
 	// Released answers a [LetGo] request: they were held back until then.
 	Released bool `json:"released,omitempty"`
+}
+
+// LaneDelay says how long events of a lane took from their publication to the revocation.
+type LaneDelay struct {
+	// Revoked is how many revocations the others are about: those of the last minute, at most 1,024.
+	Revoked int `json:"revoked"`
+	// P50 and P99 are in seconds.
+	P50 float64 `json:"p50"`
+	P99 float64 `json:"p99"`
 }
 
 // HeldService is a service that events name, and why its events are held back.

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 
+	"revoker/config"
 	"revoker/events"
 	"revoker/worker/authlete"
 )
@@ -16,7 +17,7 @@ type Metrics struct {
 	outcomes     map[Outcome]prometheus.Counter
 	calls        map[callLabels]prometheus.Counter
 	duration     prometheus.Histogram
-	delay        prometheus.Histogram
+	delay        map[config.Lane]prometheus.Observer
 	tokens       prometheus.Counter
 	withoutToken prometheus.Counter
 	retries      prometheus.Counter
@@ -51,7 +52,7 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 	}
 	m := &Metrics{
 		duration:     newHistogram(registry, "revoker_call_duration_seconds", "Duration of the calls of the logout API.", durationBuckets),
-		delay:        newHistogram(registry, "revoker_publish_to_revoked_seconds", "Time from an event's publication to its session's revocation.", delayBuckets),
+		delay:        map[config.Lane]prometheus.Observer{},
 		tokens:       counter("revoker_tokens_deleted_total", "Access and refresh token records that the API deleted."),
 		withoutToken: counter("revoker_empty_revocations_total", "Revocations that deleted no token: the session had none, or was revoked before."),
 		retries:      counter("revoker_retries_total", "Calls for events that had been delivered before."),
@@ -74,7 +75,12 @@ func (m *Metrics) registerVectors(registry prometheus.Registerer) {
 	letters := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "revoker_dead_letters_total", Help: "Dead letters published, by reason.",
 	}, []string{"reason"})
-	registry.MustRegister(outcomes, calls, letters)
+	delays := prometheus.NewHistogramVec(histogramOpts("revoker_publish_to_revoked_seconds", "Time from an event's publication to its session's revocation.", delayBuckets),
+		[]string{"lane"})
+	registry.MustRegister(outcomes, calls, letters, delays)
+	for _, lane := range laneNames {
+		m.delay[lane] = delays.WithLabelValues(string(lane))
+	}
 	for _, outcome := range Outcomes {
 		m.outcomes[outcome] = outcomes.WithLabelValues(string(outcome))
 	}
@@ -89,14 +95,18 @@ func (m *Metrics) registerVectors(registry prometheus.Registerer) {
 	}
 }
 
-// newHistogram has classic buckets, and native ones for a Prometheus that asks for them.
 func newHistogram(registry prometheus.Registerer, name, help string, buckets []float64) prometheus.Histogram {
-	h := prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: name, Help: help, Buckets: buckets,
-		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160, NativeHistogramMinResetDuration: time.Hour,
-	})
+	h := prometheus.NewHistogram(histogramOpts(name, help, buckets))
 	registry.MustRegister(h)
 	return h
+}
+
+// histogramOpts ask for classic buckets, and native ones for a Prometheus that asks for them.
+func histogramOpts(name, help string, buckets []float64) prometheus.HistogramOpts {
+	return prometheus.HistogramOpts{
+		Name: name, Help: help, Buckets: buckets,
+		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160, NativeHistogramMinResetDuration: time.Hour,
+	}
 }
 
 // Observe counts a settlement. It allocates nothing, except for an exemplar where the settlement's trace is sampled.
@@ -110,7 +120,7 @@ func (m *Metrics) Observe(s Settlement) {
 		}
 	}
 	if s.Outcome == Revoked {
-		observeTraced(m.delay, max(s.Age, 0).Seconds(), s.Trace) // the server's clock may be ahead
+		observeTraced(m.delay[s.Lane], max(s.Age, 0).Seconds(), s.Trace) // the server's clock may be ahead
 		m.tokens.Add(float64(max(s.Deleted, 0)))
 		if s.Deleted == 0 {
 			m.withoutToken.Inc()
@@ -125,7 +135,7 @@ func (m *Metrics) Observe(s Settlement) {
 }
 
 // observeTraced leaves an exemplar with the trace's ID, by which a dashboard finds the trace of a slow revocation.
-func observeTraced(h prometheus.Histogram, seconds float64, id trace.TraceID) {
+func observeTraced(h prometheus.Observer, seconds float64, id trace.TraceID) {
 	if !id.IsValid() {
 		h.Observe(seconds)
 		return

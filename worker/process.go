@@ -263,6 +263,7 @@ func (a *attempt) letter() events.Letter {
 func (w *Worker) settled(a *attempt, delay time.Duration) {
 	d := a.delivery
 	s := Settlement{
+		Lane:       laneNames[a.lane],
 		Outcome:    a.outcome,
 		Session:    a.event.SessionID,
 		Sequence:   d.Sequence,
@@ -281,6 +282,9 @@ func (w *Worker) settled(a *attempt, delay time.Duration) {
 	}
 	if s.Outcome != Retry && s.Outcome != Deferred {
 		w.charges.forget(keyOf(d))
+	}
+	if s.Outcome == Revoked {
+		w.recent[a.lane].add(time.Since(epoch), s.Age)
 	}
 	s.log(w.log, w.failures)
 	if w.observe != nil {

@@ -8,12 +8,14 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"revoker/config"
 	"revoker/events"
 	"revoker/worker/authlete"
 )
 
 // Settlement tells how one delivery was settled.
 type Settlement struct {
+	Lane       config.Lane
 	Outcome    Outcome
 	Session    events.SessionID // empty where the event has none
 	Sequence   uint64           // in the event stream
@@ -45,6 +47,7 @@ func (s Settlement) log(log *slog.Logger, failures *failureLog) {
 	}
 	attributes := []slog.Attr{
 		slog.String("outcome", string(s.Outcome)),
+		slog.String("lane", string(s.Lane)),
 		slog.Uint64("sequence", s.Sequence),
 		slog.Int("deliveries", s.Deliveries),
 	}

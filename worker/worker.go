@@ -52,7 +52,11 @@ type Worker struct {
 	lastRevoked atomic.Pointer[revokedSession] // one that was revoked lately
 	handedBack  [2]atomic.Bool                 // an event of the lane was handed back since its bypass looked last
 	counts      counts
+	recent      [2]recent // by lane
 }
+
+// laneNames are the lanes' names for others.
+var laneNames = [2]config.Lane{admission.Live: config.Live, admission.Bulk: config.Bulk}
 
 // maxHandBack bounds how many events per second come back that were handed back through no fault of theirs: 60,000 of a
 // refused service return within 20 s, and cost a few percent of a core while it goes on being refused.
@@ -276,10 +280,18 @@ func (w *Worker) Misconfigured() (reason string, misconfigured bool) {
 	return w.admission.Misconfigured()
 }
 
-// State says how the worker is: its work, and its circuit breaker.
+// State says how the worker is: its work, what limits it, and its circuit breaker.
 func (w *Worker) State() events.WorkerState {
 	breaker, reason := w.admission.State()
 	state := events.WorkerState{InFlight: w.admission.InFlight(), InHand: w.renewer.count(), Breaker: string(breaker), Reason: reason, Braked: w.admission.Braked()}
+	capacity := w.admission.Capacity()
+	state.Limit, state.LimitedBy, state.Rate = capacity.Limit, string(capacity.Cause), capacity.Rate
+	state.Delays = map[config.Lane]events.LaneDelay{}
+	for lane := range w.ready() {
+		if d := w.recent[lane].delay(time.Since(epoch)); d.Revoked > 0 {
+			state.Delays[laneNames[lane]] = d
+		}
+	}
 	for _, held := range w.admission.Held() {
 		state.Held = append(state.Held, events.HeldService{Service: held.Service, Reason: held.Reason, Since: held.Since})
 	}

@@ -93,6 +93,9 @@ func statusText(s admin.Status) string {
 	}
 	row("redelivered", "%d%s", s.Redelivered, byLane(s, func(l admin.LaneStatus) string { return fmt.Sprint(l.Redelivered) }))
 	row("oldest event", "%s%s", oldestText(s), byLane(s, laneAge))
+	for _, l := range s.Lanes {
+		row("time to revoked, "+string(l.Lane), "%s", delayText(s, l.Lane))
+	}
 	row("dead letters", "%s", letterText(s.DeadLetters))
 	row("workers", "%s", workersText(s))
 	for _, w := range s.Workers {
@@ -184,8 +187,45 @@ func workersText(s admin.Status) string {
 func workerText(w events.WorkerState) string {
 	text := fmt.Sprintf("%s, %s, up %s: %s in flight", terminal.Printable(w.Name, ""), terminal.Printable(w.Version, ""),
 		terminal.Seconds(int(time.Since(w.Started).Seconds())), terminal.Counted(w.InFlight, "call"))
+	if w.Limit > 0 {
+		text += fmt.Sprintf(" of %d (%s)", w.Limit, limitText(w))
+	}
 	if w.Reason != "" {
 		text += fmt.Sprintf(", breaker %s: %s", terminal.Printable(w.Breaker, ""), terminal.Printable(w.Reason, ""))
 	}
 	return text
+}
+
+// limitText says why no more calls are in flight.
+func limitText(w events.WorkerState) string {
+	switch w.LimitedBy {
+	case "concurrency":
+		return "REVOKER_CONCURRENCY"
+	case "start":
+		return "it has just begun"
+	case "latency":
+		return "more would queue at the API"
+	case "failures":
+		return "calls time out or are turned away"
+	case "rate":
+		return fmt.Sprintf("the API allows %.3g calls/s", w.Rate)
+	}
+	return terminal.Printable(w.LimitedBy, "")
+}
+
+// delayText is the longest p50 and p99 that a worker tells of a lane.
+func delayText(s admin.Status, lane config.Lane) string {
+	var worst events.LaneDelay
+	for _, w := range s.Workers {
+		d := w.Delays[lane]
+		worst.Revoked += d.Revoked
+		worst.P50, worst.P99 = max(worst.P50, d.P50), max(worst.P99, d.P99)
+	}
+	if worst.Revoked == 0 {
+		return "none in the last minute"
+	}
+	round := func(seconds float64) time.Duration {
+		return time.Duration(seconds * float64(time.Second)).Round(time.Millisecond)
+	}
+	return fmt.Sprintf("p50 %s, p99 %s in the last minute", round(worst.P50), round(worst.P99))
 }

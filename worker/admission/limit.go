@@ -90,6 +90,9 @@ const (
 	ByRate    Cause = "rate"        // the API answers 429 beyond it
 )
 
+// Causes are all of them.
+var Causes = []Cause{ByBound, ByStart, ByLatency, ByFailure, ByBreaker, ByRate}
+
 // window is what the calls since the last change say.
 type window struct {
 	began       time.Time

@@ -25,6 +25,9 @@ var (
 	buildInfo     = describe("revoker_build_info", "1, with the version of revoker and of Go.", "version", "goversion")
 	connected     = describe("revoker_nats_connected", "Whether this worker is connected to NATS.")
 	slots         = describe("revoker_concurrency_limit", "Largest number of calls that this worker makes at a time.")
+	limit         = describe("revoker_call_limit", "Calls that this worker lets be in flight at present, at most revoker_concurrency_limit.")
+	limitCause    = describe("revoker_call_limit_cause", "1 for why revoker_call_limit is not higher, 0 for the other causes.", "cause")
+	learnedRate   = describe("revoker_learned_rate", "Calls per second that the API was found to allow this worker; 0 while no limit was met.")
 	inFlight      = describe("revoker_calls_in_flight", "Calls being made.")
 	inHand        = describe("revoker_events_in_hand", "Events that this worker holds.")
 	breaker       = describe("revoker_breaker_state", "1 for the circuit breaker's state, 0 for the others.", "state")
@@ -44,7 +47,7 @@ var (
 	letterDepth   = describe("revoker_dead_letter_stream_events", "Dead letters in their stream.")
 
 	descriptions = []*prometheus.Desc{
-		buildInfo, connected, slots, inFlight, inHand, breaker, misconfigured, opinions, bypassed, serviceHeld,
+		buildInfo, connected, slots, limit, limitCause, learnedRate, inFlight, inHand, breaker, misconfigured, opinions, bypassed, serviceHeld,
 		backlog, ackPending, maxAckPending, oldest, maxAge, paused, letterDepth,
 	}
 )
@@ -69,6 +72,11 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	gauge(buildInfo, 1, c.version, runtime.Version())
 	gauge(connected, oneIf(f.connected))
 	gauge(slots, float64(f.slots))
+	gauge(limit, float64(f.state.Limit))
+	for _, cause := range admission.Causes {
+		gauge(limitCause, oneIf(f.state.LimitedBy == string(cause)), string(cause))
+	}
+	gauge(learnedRate, f.state.Rate)
 	gauge(inFlight, float64(f.state.InFlight))
 	gauge(inHand, float64(f.state.InHand))
 	gauge(misconfigured, oneIf(f.misconfig))
