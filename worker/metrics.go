@@ -17,7 +17,7 @@ type Metrics struct {
 	outcomes     map[Outcome]prometheus.Counter
 	calls        map[callLabels]prometheus.Counter
 	duration     prometheus.Histogram
-	delay        map[config.Lane]prometheus.Observer
+	delay        map[bool]prometheus.Observer // by whether it is the bulk lane's
 	tokens       prometheus.Counter
 	withoutToken prometheus.Counter
 	retries      prometheus.Counter
@@ -52,7 +52,7 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 	}
 	m := &Metrics{
 		duration:     newHistogram(registry, "revoker_call_duration_seconds", "Duration of the calls of the logout API.", durationBuckets),
-		delay:        map[config.Lane]prometheus.Observer{},
+		delay:        map[bool]prometheus.Observer{},
 		tokens:       counter("revoker_tokens_deleted_total", "Access and refresh token records that the API deleted."),
 		withoutToken: counter("revoker_empty_revocations_total", "Revocations that deleted no token: the session had none, or was revoked before."),
 		retries:      counter("revoker_retries_total", "Calls for events that had been delivered before."),
@@ -79,7 +79,7 @@ func (m *Metrics) registerVectors(registry prometheus.Registerer) {
 		[]string{"lane"})
 	registry.MustRegister(outcomes, calls, letters, delays)
 	for _, lane := range laneNames {
-		m.delay[lane] = delays.WithLabelValues(string(lane))
+		m.delay[lane == config.Bulk] = delays.WithLabelValues(string(lane))
 	}
 	for _, outcome := range Outcomes {
 		m.outcomes[outcome] = outcomes.WithLabelValues(string(outcome))
@@ -120,7 +120,7 @@ func (m *Metrics) Observe(s Settlement) {
 		}
 	}
 	if s.Outcome == Revoked {
-		observeTraced(m.delay[s.Lane], max(s.Age, 0).Seconds(), s.Trace) // the server's clock may be ahead
+		observeTraced(m.delay[s.Lane == config.Bulk], max(s.Age, 0).Seconds(), s.Trace) // the server's clock may be ahead
 		m.tokens.Add(float64(max(s.Deleted, 0)))
 		if s.Deleted == 0 {
 			m.withoutToken.Inc()

@@ -12,6 +12,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"go.opentelemetry.io/otel/trace"
 
+	"revoker/config"
 	"revoker/events"
 	"revoker/worker/authlete"
 )
@@ -47,7 +48,7 @@ func valueOf(metric *dto.Metric) float64 {
 
 func TestSettlementsAreCounted(t *testing.T) {
 	t.Parallel()
-	const calls, took, age = "revoker_calls_total ", "revoker_call_duration_seconds", "revoker_publish_to_revoked_seconds"
+	const calls, took, age = "revoker_calls_total ", "revoker_call_duration_seconds", "revoker_publish_to_revoked_seconds live"
 	second := time.Second
 	for name, c := range map[string]struct {
 		settlement Settlement
@@ -60,6 +61,10 @@ func TestSettlementsAreCounted(t *testing.T) {
 		"nothing to delete, second delivery": {
 			Settlement{Outcome: Revoked, Action: "OK", Status: 200, Deliveries: 2, Took: second, Age: -second},
 			map[string]float64{"revoker_events_total revoked": 1, calls + "OK 2xx": 1, took: 1, age: 1, "revoker_empty_revocations_total": 1, "revoker_retries_total": 1},
+		},
+		"a bulk event": {
+			Settlement{Lane: config.Bulk, Outcome: Revoked, Action: "OK", Status: 200, Deliveries: 1, Took: second, Deleted: 1},
+			map[string]float64{"revoker_events_total revoked": 1, calls + "OK 2xx": 1, took: 1, "revoker_publish_to_revoked_seconds bulk": 1, "revoker_tokens_deleted_total": 1},
 		},
 		"no answer": {
 			Settlement{Outcome: Retry, Deliveries: 1, Took: second},
@@ -109,9 +114,11 @@ func TestARevocationLeadsToItsTrace(t *testing.T) {
 	}
 	var found []string
 	for _, family := range families {
-		for _, bucket := range family.GetMetric()[0].GetHistogram().GetBucket() {
-			if e := bucket.GetExemplar(); e != nil {
-				found = append(found, fmt.Sprintf("%s %v %s=%s", family.GetName(), e.GetValue(), e.GetLabel()[0].GetName(), e.GetLabel()[0].GetValue()))
+		for _, metric := range family.GetMetric() {
+			for _, bucket := range metric.GetHistogram().GetBucket() {
+				if e := bucket.GetExemplar(); e != nil {
+					found = append(found, fmt.Sprintf("%s %v %s=%s", family.GetName(), e.GetValue(), e.GetLabel()[0].GetName(), e.GetLabel()[0].GetValue()))
+				}
 			}
 		}
 	}
