@@ -63,8 +63,8 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 	for i := range c.workers {
 		c.startWorkerAt(i)
 	}
-	testproc.WaitFor(t, "stream", func() bool {
-		_, err := c.JS.Stream(c.Deadline(), "SESSIONS")
+	testproc.WaitFor(t, "both lanes", func() bool {
+		_, err := c.JS.Consumer(c.Deadline(), "SESSIONS", "revoker-bulk")
 		return err == nil
 	})
 	return c
@@ -122,6 +122,8 @@ func (c *chaos) fault() {
 		{"API asks for time", func() { c.outage(sim.Answer{Kind: sim.TooMany, RetryAfter: "1"}) }},
 		{"API slow", func() { c.outage(sim.Answer{Delay: time.Second}) }},
 		{"API cuts its answers", func() { c.outage(sim.Answer{Kind: sim.CutBody}) }},
+		{"API allows few calls a second", func() { c.capacity(sim.Capacity{PerSecond: 50 + 300*c.random.Float64()}) }},
+		{"API serves few calls at a time", func() { c.capacity(sim.Capacity{Servers: 1 + c.random.IntN(4)}) }},
 		{"token swapped", c.swapToken},
 	}
 	kind := kinds[c.random.IntN(len(kinds))]
@@ -158,6 +160,12 @@ func (c *chaos) outage(answer sim.Answer) {
 	c.Control(http.MethodDelete, "/sim/outage", nil)
 }
 
+func (c *chaos) capacity(few sim.Capacity) {
+	c.Control(http.MethodPut, "/sim/capacity", few)
+	c.sleep(500*time.Millisecond, 2500*time.Millisecond)
+	c.Control(http.MethodPut, "/sim/capacity", sim.Capacity{})
+}
+
 func (c *chaos) swapToken() {
 	c.Control(http.MethodPut, "/sim/token", "another")
 	c.sleep(500*time.Millisecond, 1500*time.Millisecond)
@@ -171,10 +179,11 @@ func (c *chaos) publishUntil(ctx context.Context) {
 	defer ticker.Stop()
 	for last := ""; ctx.Err() == nil || c.Sim.Kind(last) != sim.OK; {
 		<-ticker.C
+		subject := []string{"session.ended", "session.ended", "session.ended.bulk"}[c.stored%3]
 		id := fmt.Sprintf("SECRET-session-%d", c.stored)
 		for try := 0; ; try++ {
 			attempt, cancel := context.WithTimeout(context.Background(), time.Second)
-			_, err := c.JS.Publish(attempt, "session.ended", fmt.Appendf(nil, `{"sessionId":%q}`, id), jetstream.WithMsgID(id))
+			_, err := c.JS.Publish(attempt, subject, fmt.Appendf(nil, `{"sessionId":%q}`, id), jetstream.WithMsgID(id))
 			cancel()
 			if err == nil {
 				break

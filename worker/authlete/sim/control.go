@@ -14,7 +14,7 @@ type OutageRequest struct {
 }
 
 // routes lets another process steer and question a simulated API: GET /sim/sessions and /sim/calls, POST and DELETE
-// /sim/outage, PUT /sim/token.
+// /sim/outage, PUT /sim/token and /sim/capacity.
 func (s *Server) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /sim/sessions", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -30,6 +30,14 @@ func (s *Server) routes(mux *http.ServeMux) {
 		s.Outage(request.Answer, request.For)
 	})
 	mux.HandleFunc("DELETE /sim/outage", func(http.ResponseWriter, *http.Request) { s.Recover() })
+	mux.HandleFunc("PUT /sim/capacity", func(w http.ResponseWriter, r *http.Request) {
+		var capacity Capacity
+		if err := json.NewDecoder(r.Body).Decode(&capacity); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		s.SetCapacity(capacity)
+	})
 	mux.HandleFunc("PUT /sim/token", func(w http.ResponseWriter, r *http.Request) {
 		var token string
 		if err := json.NewDecoder(r.Body).Decode(&token); err != nil {

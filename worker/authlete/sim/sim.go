@@ -44,6 +44,7 @@ type Server struct {
 	ledger   *ledger
 	served   chan struct{}
 	calls    atomic.Int64
+	capacity capacity
 
 	mu      sync.Mutex
 	token   string  // may be swapped
@@ -134,9 +135,13 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 		s.write(w, r, Answer{Kind: refused}, 0)
 		return
 	}
+	if !s.capacity.allows(w.Header()) {
+		s.write(w, r, Answer{Kind: TooMany, RetryAfter: "1"}, 0)
+		return
+	}
 	call := Call{Began: time.Now(), Service: service}
 	answer := s.answer(id)
-	if !s.pause(r.Context(), answer.Delay) || answer.Kind == Hang {
+	if !s.work(r.Context(), answer.Delay) || answer.Kind == Hang {
 		<-r.Context().Done()
 		call.Kind, call.Ended = Hang, time.Now()
 		s.ledger.end(id, call)
@@ -205,6 +210,16 @@ func (s *Server) answer(id string) Answer {
 		answer.Delay += outage.Delay
 	}
 	return answer
+}
+
+// work waits for a server and for the latency; it reports whether the client is still there.
+func (s *Server) work(ctx context.Context, extra time.Duration) bool {
+	leave := s.capacity.serve(ctx)
+	if leave == nil {
+		return false
+	}
+	defer leave()
+	return s.pause(ctx, extra)
 }
 
 // pause waits for the latency; it reports whether the client is still there.
