@@ -20,7 +20,7 @@ type Config struct {
 	API  API
 
 	Stream            string `envconfig:"REVOKER_STREAM" default:"SESSIONS" desc:"Stream that holds the session.ended events; created if missing."`
-	Subject           string `envconfig:"REVOKER_SUBJECT" default:"session.ended" desc:"Subject of the events; wildcards are allowed."`
+	Subject           string `envconfig:"REVOKER_SUBJECT" default:"session.ended" desc:"Subject of the events; wildcards are allowed. It must not match the other subjects."`
 	Consumer          string `envconfig:"REVOKER_CONSUMER" default:"revoker" desc:"Durable pull consumer, shared by all revoker processes; created if missing."`
 	BulkSubject       string `envconfig:"REVOKER_BULK_SUBJECT" default:"session.ended.bulk" empty:"kept" desc:"Subject of the bulk lane, whose events wait for the live ones; in the same stream, without wildcards. By default it is REVOKER_SUBJECT with .bulk, if that has no wildcard. An empty value leaves one lane."`
 	BulkConsumer      string `envconfig:"REVOKER_BULK_CONSUMER" default:"revoker-bulk" desc:"Durable pull consumer of the bulk lane; created if missing. By default it is REVOKER_CONSUMER with -bulk."`
@@ -33,7 +33,7 @@ type Config struct {
 	RateLimit      float64       `envconfig:"REVOKER_RATE_LIMIT" default:"0" min:"0" max:"1000000" unit:"calls/s" desc:"Largest number of API calls per second, for this process; 0 sets no limit."`
 	RequestTimeout time.Duration `envconfig:"REVOKER_REQUEST_TIMEOUT" default:"10s" min:"10ms" max:"10m" desc:"Time that one API call may take, body included."`
 	AckWait        time.Duration `envconfig:"REVOKER_ACK_WAIT" default:"10s" min:"1s" max:"1h" desc:"Time after which the server delivers an event again that a crashed worker held. It is renewed while a call is in progress."`
-	MaxAckPending  int           `envconfig:"REVOKER_MAX_ACK_PENDING" default:"50000" min:"1" max:"1000000" unit:"events" desc:"Events that may be in progress or wait for their retry, over all workers."`
+	MaxAckPending  int           `envconfig:"REVOKER_MAX_ACK_PENDING" default:"50000" min:"1" max:"1000000" unit:"events" desc:"Events of each lane that may be in progress or wait for their retry, over all workers."`
 
 	RetryInitialInterval time.Duration `envconfig:"REVOKER_RETRY_INITIAL_INTERVAL" default:"500ms" min:"1ms" max:"1h" desc:"Delay after an event's first failed attempt."`
 	RetryMultiplier      float64       `envconfig:"REVOKER_RETRY_MULTIPLIER" default:"2" min:"1" max:"100" desc:"Factor by which each further attempt's delay grows."`

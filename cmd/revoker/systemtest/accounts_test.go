@@ -146,7 +146,7 @@ func TestEachIdentityCanDoNoMore(t *testing.T) {
 	const next, ack, api = "$JS.API.CONSUMER.MSG.NEXT.SESSIONS.revoker", "$JS.ACK.SESSIONS.revoker.1.1.1.1.1", "$JS.API."
 	destruction := []string{
 		api + "STREAM.DELETE.SESSIONS", api + "STREAM.DELETE.SESSIONS_DLQ", api + "STREAM.PURGE.SESSIONS", api + "STREAM.PURGE.SESSIONS_DLQ",
-		api + "STREAM.MSG.DELETE.SESSIONS", api + "CONSUMER.DELETE.SESSIONS.revoker", api + "CONSUMER.CREATE.SESSIONS.other",
+		api + "STREAM.MSG.DELETE.SESSIONS", api + "CONSUMER.DELETE.SESSIONS.revoker", api + "CONSUMER.DELETE.SESSIONS.revoker-bulk", api + "CONSUMER.CREATE.SESSIONS.other",
 		api + "CONSUMER.CREATE.SESSIONS.other.session.ended", api + "CONSUMER.DURABLE.CREATE.SESSIONS.other", api + "STREAM.CREATE.OTHER",
 		api + "CONSUMER.UNPIN.SESSIONS.revoker", api + "STREAM.SNAPSHOT.SESSIONS", api + "DIRECT.GET.SESSIONS",
 	}
@@ -157,17 +157,17 @@ func TestEachIdentityCanDoNoMore(t *testing.T) {
 		mayPublish, mayReceive string
 	}{
 		"publisher": {
-			slices.Concat(destruction, setup, letters, []string{next, ack, api + "STREAM.MSG.GET.SESSIONS", "session", "session.ended.x", "dlq.session.ended", api + "STREAM.INFO.SESSIONS", api + "INFO"}),
+			slices.Concat(destruction, setup, letters, []string{next, ack, api + "STREAM.MSG.GET.SESSIONS", "session", "session.ended.x", "session.ended.bulk", "dlq.session.ended", api + "STREAM.INFO.SESSIONS", api + "INFO"}),
 			[]string{">", "session.ended", "session.>", "dlq.session.ended", "_INBOX.>", "_INBOX_worker.>", "$JS.EVENT.>", "revoker.workers.SESSIONS.revoker"},
 			"session.ended", "_INBOX_publisher.x",
 		},
 		"worker": {
-			slices.Concat(destruction, setup, letters, []string{"session.ended", api + "CONSUMER.PAUSE.SESSIONS.revoker", "_INBOX_publisher.x"}),
+			slices.Concat(destruction, setup, letters, []string{"session.ended", "session.ended.bulk", api + "CONSUMER.PAUSE.SESSIONS.revoker", api + "CONSUMER.PAUSE.SESSIONS.revoker-bulk", "_INBOX_publisher.x"}),
 			[]string{">", "session.ended", "dlq.session.ended", "_INBOX.>", "_INBOX_operator.>", "_INBOX_publisher.>", "$JS.EVENT.>"},
 			ack, "_INBOX_worker.x",
 		},
 		"operator": {
-			slices.Concat(destruction, []string{next, ack, "dlq.session.ended", "_INBOX_worker.x"}),
+			slices.Concat(destruction, []string{next, next + "-bulk", ack, "$JS.ACK.SESSIONS.revoker-bulk.1.1.1.1.1", "dlq.session.ended", "_INBOX_worker.x"}),
 			[]string{">", "session.ended", "dlq.session.ended", "_INBOX.>", "_INBOX_worker.>", "_INBOX_publisher.>", "$JS.EVENT.>"},
 			api + "CONSUMER.PAUSE.SESSIONS.revoker", "_INBOX_operator.x",
 		},

@@ -88,11 +88,33 @@ func TestSetupAddsTheBulkLane(t *testing.T) {
 	if out := s.Says(0, nil, []string{"publish", sessionFile(t, 5)}, "published 2, already there 3"); strings.Contains(out, fallback) {
 		t.Errorf("after setup:\n%s", out)
 	}
-	if !w.Running() {
-		t.Error("the worker ended")
+	s.WaitDone() // the worker that runs takes up the lane
+	if n := len(s.Sessions()); n != 5 {
+		t.Errorf("%d sessions were called, want 5", n)
 	}
 	w.Signal(os.Interrupt)
 	w.Wait()
+}
+
+// A pause of one lane leaves the other alone.
+func TestAPausedLaneWaitsAlone(t *testing.T) {
+	t.Parallel()
+	s := testsite.New(t, testsite.Simulator{})
+	s.StartNATS()
+	s.StartWorker()
+	s.Says(0, nil, []string{"pause", "--lane", "bulk"})
+	testproc.WaitFor(t, "the end of pulls that were open", func() bool { return s.BulkInfo().Paused && s.BulkInfo().NumWaiting <= 1 })
+	s.Says(0, nil, []string{"publish", sessionFile(t, 10)}, "published 10")
+	s.Says(0, nil, []string{"publish", "--session", "a", "--session", "b"}, "published 2")
+	testproc.WaitFor(t, "the live sessions", func() bool { return len(s.Sessions()) == 2 })
+	if n := s.BulkInfo().NumPending; n != 10 {
+		t.Errorf("%d bulk events wait, want 10", n)
+	}
+	s.Says(0, nil, []string{"resume", "--lane", "bulk"}, "the bulk lane: resumed")
+	s.WaitDone()
+	if n := len(s.Sessions()); n != 12 {
+		t.Errorf("%d sessions were called, want 12", n)
+	}
 }
 
 func TestALaneIsPausedAlone(t *testing.T) {
