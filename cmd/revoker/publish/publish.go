@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/time/rate"
 
+	"revoker/cmd/revoker/complete"
+	"revoker/cmd/revoker/connection"
 	"revoker/cmd/revoker/exit"
 	"revoker/cmd/revoker/memory"
 	"revoker/cmd/revoker/terminal"
@@ -80,6 +82,9 @@ Exit codes: 0 done, 1 a problem (invalid rows, for example), 2 wrong usage,
 			if err != nil {
 				return err
 			}
+			if summary.Warning != "" {
+				fmt.Fprintf(cmd.ErrOrStderr(), "revoker: warning: %s\n", summary.Warning)
+			}
 			return exit.Problem(summary.problem())
 		},
 	}
@@ -95,6 +100,7 @@ Exit codes: 0 done, 1 a problem (invalid rows, for example), 2 wrong usage,
 	flags.DurationVar(&o.timeout, "timeout", time.Minute, "how long to keep trying when the stream stops confirming events")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "read and check everything, send nothing")
 	flags.BoolVar(&o.json, "json", false, "print the summary as JSON")
+	complete.Register(cmd, "format", complete.Formats)
 	return cmd
 }
 
@@ -123,9 +129,9 @@ func (o *options) run(cmd *cobra.Command, args []string) (result, error) {
 	if err := o.check(cmd, args); err != nil {
 		return result{}, err
 	}
-	cfg, err := config.Load()
+	cfg, err := connection.Load(cmd)
 	if err != nil {
-		return result{}, config.Invalid(err)
+		return result{}, err
 	}
 	if config.HasWildcard(cfg.Subject) {
 		return result{}, config.Invalid(errors.New("REVOKER_SUBJECT: has wildcards, but publish needs one subject to publish to"))
