@@ -131,12 +131,12 @@ func (c *Consumer) ensureStream(ctx context.Context, want jetstream.StreamConfig
 			stream, err = c.conn.JetStream().Stream(ctx, want.Name)
 		}
 		if err != nil {
-			return nil, c.conn.Explain("creating stream "+want.Name, "STREAM.CREATE."+want.Name+`"`, err)
+			return nil, c.conn.ExplainAPI("creating stream "+want.Name, "STREAM.CREATE."+want.Name, err)
 		}
 		c.conn.Log().Info("created stream", "stream", want.Name, "subject", subject)
 	}
 	if err != nil {
-		return nil, c.conn.Explain("looking up stream "+want.Name, "STREAM.INFO."+want.Name+`"`, err)
+		return nil, c.conn.ExplainAPI("looking up stream "+want.Name, "STREAM.INFO."+want.Name, err)
 	}
 	have := stream.CachedInfo().Config
 	if err := streamFault(have, subject); err != nil {
@@ -166,7 +166,7 @@ func (c *Consumer) ensureConsumer(ctx context.Context, stream jetstream.Stream, 
 		return nil, consumerRefused(stream.CachedInfo().Config, name, []string{"it is a push consumer"})
 	}
 	if err != nil {
-		return nil, c.conn.Explain("looking up consumer "+name, "CONSUMER.INFO."+stream.CachedInfo().Config.Name+".", err)
+		return nil, c.conn.ExplainAPI("looking up consumer "+name, "CONSUMER.INFO."+stream.CachedInfo().Config.Name+"."+name, err)
 	}
 	info := consumer.CachedInfo()
 	found := compareConsumer(info.Config, want, stream.CachedInfo().Config)

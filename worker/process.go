@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -119,12 +120,20 @@ func Describe(response authlete.Response, err error) string {
 	switch {
 	case err != nil && response.Status != 0:
 		return fmt.Sprintf("%v (%s)", err, answer)
+	case err != nil && strings.Contains(err.Error(), "malformed HTTP"): // it goes on with what was sent instead, all of it
+		return "calling the logout API: what answers does not speak HTTP: look at AUTHLETE_BASE_URL"
 	case err != nil:
 		return err.Error()
 	case response.Action != "":
 		return fmt.Sprintf("the logout API answered %s (%s)", brief(string(response.Action)), answer)
 	case response.Status == http.StatusProxyAuthRequired:
 		return fmt.Sprintf("a proxy asks for authentication (%s): look at HTTPS_PROXY, HTTP_PROXY and NO_PROXY", answer)
+	case response.Status == http.StatusUnauthorized:
+		return fmt.Sprintf("the API rejected the token (%s)", answer)
+	case response.Status == http.StatusForbidden && response.ResultCode != "":
+		return fmt.Sprintf("the API does not let the token use this service (%s)", answer)
+	case response.Status == http.StatusNotFound && response.ResultCode != "":
+		return fmt.Sprintf("the API does not know this service (%s)", answer)
 	case response.ResultCode == "" && (response.Status/100 == 2 || response.Status == http.StatusBadRequest):
 		return fmt.Sprintf("the answer has no action (%s) and may not be the logout API's: look at AUTHLETE_BASE_URL", answer)
 	}

@@ -158,7 +158,7 @@ func checkNATS(ctx context.Context, cfg config.Config, store bool, list *admin.F
 	began := time.Now()
 	conn, err := events.Connect(cfg.NATS, "revoker check", slog.New(slog.DiscardHandler), false)
 	if err != nil {
-		list.Add(admin.Failed, name, oneLine(err), natsRemedy(err))
+		list.Add(admin.Failed, name, natsFailure(err), natsRemedy(err))
 		list.Add(admin.Skipped, "JetStream, streams, consumer, permissions", "there is no connection", "")
 		return errors.Is(err, config.ErrInvalid)
 	}
@@ -168,11 +168,20 @@ func checkNATS(ctx context.Context, cfg config.Config, store bool, list *admin.F
 	return false
 }
 
-func natsRemedy(err error) string {
-	if errors.Is(err, admin.ErrAuthorization) {
-		return "look at NATS_CREDS, NATS_NKEY, NATS_USER and NATS_PASSWORD, or NATS_TOKEN"
+func natsFailure(err error) string {
+	var failed *events.ConnectError
+	if errors.As(err, &failed) {
+		return failed.At() + ": " + failed.What
 	}
-	return "look at NATS_URL and NATS_CONTEXT, at the server, and at the network between"
+	return oneLine(err)
+}
+
+func natsRemedy(err error) string {
+	var failed *events.ConnectError
+	if errors.As(err, &failed) {
+		return failed.Remedy
+	}
+	return "correct the variable that it names"
 }
 
 // writeFindings prints a line for each finding, and how to fix it on the next line.
@@ -182,11 +191,13 @@ func writeFindings(out io.Writer, list admin.Findings) error {
 		width = max(width, len(f.Name))
 	}
 	var text strings.Builder
+	before := ""
 	for _, f := range list {
 		fmt.Fprintf(&text, "%-8s %-*s  %s\n", f.State, width, f.Name, terminal.Printable(f.Detail, ""))
-		if f.Remedy != "" {
+		if f.Remedy != "" && f.Remedy != before { // the same hint once, for several services for example
 			fmt.Fprintf(&text, "%-8s %-*s  -> %s\n", "", width, "", terminal.Printable(f.Remedy, ""))
 		}
+		before = f.Remedy
 	}
 	warnings := terminal.Counted(list.Count(admin.Warning), "warning")
 	fmt.Fprintf(&text, "\n%d ok, %s, %d failed\n", list.Count(admin.OK), warnings, list.Count(admin.Failed))

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"revoker/cmd/revoker/complete"
 	"revoker/cmd/revoker/dlq"
 	"revoker/config"
 )
@@ -59,6 +60,38 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 		if command.Example == "" || command.Short == "" {
 			t.Errorf("%s has none", command.Name())
 		}
+	}
+}
+
+// The commands that connect to the configured server, and no others, have the flags of the NATS CLI. A new command has to choose.
+func TestCommandsThatConnectHaveTheFlagsOfTheNATSCommandLine(t *testing.T) {
+	t.Parallel()
+	elsewhere := []string{"dev", "version", "health"}
+	for _, cmd := range newRootCommand().Commands() {
+		server, context := cmd.PersistentFlags().ShorthandLookup("s"), cmd.PersistentFlags().Lookup("context")
+		if has := server != nil && server.Name == "server" && context != nil; has == slices.Contains(elsewhere, cmd.Name()) {
+			t.Errorf("%s has the flags: %v", cmd.Name(), has)
+		}
+	}
+}
+
+// The shell is offered the values of flags that take one of a few.
+func TestCompletionOfValues(t *testing.T) {
+	t.Parallel()
+	const reasons = "CALLER_ERROR\nINVALID_EVENT\nRETRIES_EXHAUSTED\n:4\n"
+	for args, want := range map[string]string{
+		"dlq ls --reason":     reasons,
+		"dlq replay --reason": reasons,
+		"dlq rm --reason":     reasons,
+		"publish --format":    "auto\nlines\ncsv\njson\n:4\n",
+		"status --server":     ":4\n",
+	} {
+		if got := said(t, append(append([]string{"__complete"}, strings.Fields(args)...), "")...); got != want {
+			t.Errorf("%s: %q, want %q", args, got, want)
+		}
+	}
+	if lanes, _ := complete.Lanes(nil, nil, ""); !slices.Equal(lanes, []string{"live", "bulk", "all"}) {
+		t.Errorf("the lanes are %v", lanes)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,7 +60,7 @@ wrong token is alive: a restart helps neither.`,
 
 func printLive(ctx context.Context, out io.Writer, addr string) error {
 	if err := ops.AskLive(ctx, addr); err != nil {
-		return fmt.Errorf("not alive: %w", err)
+		return fmt.Errorf("not alive: %w", unanswered(err))
 	}
 	_, err := fmt.Fprintln(out, "alive")
 	return err
@@ -68,7 +69,7 @@ func printLive(ctx context.Context, out io.Writer, addr string) error {
 func printLiveJSON(ctx context.Context, out io.Writer, addr string) error {
 	err := ops.AskLive(ctx, addr)
 	if err != nil {
-		err = fmt.Errorf("not alive: %w", err)
+		err = fmt.Errorf("not alive: %w", unanswered(err))
 	}
 	return errors.Join(err, terminal.WriteJSON(out, struct {
 		Alive bool   `json:"alive"`
@@ -79,6 +80,7 @@ func printLiveJSON(ctx context.Context, out io.Writer, addr string) error {
 // printReadyJSON prints an object even if nobody answers, so that a program need not read two kinds of output.
 func printReadyJSON(ctx context.Context, out io.Writer, addr string) error {
 	r, err := ops.AskReady(ctx, addr)
+	err = unanswered(err)
 	answer := struct {
 		ops.Readiness
 		Error string `json:"error,omitempty"`
@@ -95,6 +97,14 @@ func printReadyJSON(ctx context.Context, out io.Writer, addr string) error {
 	return errors.Join(err, terminal.WriteJSON(out, answer))
 }
 
+// unanswered adds what to do where nobody listens.
+func unanswered(err error) error {
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("%w; see whether the worker runs on this machine, and with this REVOKER_OPS_ADDR", err)
+	}
+	return err
+}
+
 // text is what an error says, empty without one.
 func text(err error) string {
 	if err == nil {
@@ -108,7 +118,7 @@ var errNotReady = errors.New("not ready")
 func printReady(ctx context.Context, out io.Writer, addr string) error {
 	r, err := ops.AskReady(ctx, addr)
 	if err != nil {
-		return err
+		return unanswered(err)
 	}
 	for _, c := range r.Conditions {
 		state := "ok"

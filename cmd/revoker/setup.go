@@ -90,9 +90,9 @@ func (s setup) agree(cmd *cobra.Command, plan events.Plan) error {
 	case plan.Changes() == 0 || s.yes:
 		return nil
 	case s.json:
-		return fmt.Errorf("--json asks nothing, and %s: use --yes to change it without being asked, or --dry-run to see the difference; nothing was done", changes)
+		return fmt.Errorf("--json asks nothing, and %s: use --yes to change without being asked, or --dry-run to see the difference; nothing was done", changes)
 	case !terminal.CanAsk(cmd.InOrStdin()):
-		return fmt.Errorf("there is no terminal to ask on, and %s: use --yes to change it without being asked, or --dry-run to see the difference; nothing was done", changes)
+		return fmt.Errorf("there is no terminal to ask on, and %s: use --yes to change without being asked, or --dry-run to see the difference; nothing was done", changes)
 	}
 	question := fmt.Sprintf("Change %s of what exists?", terminal.Counted(plan.Changes(), "setting"))
 	return exit.Problem(terminal.Confirm(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr(), question))

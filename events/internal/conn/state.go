@@ -40,10 +40,12 @@ func (c *Conn) handlers() []nats.Option {
 // reported handles an error that the server or the client reported beside any request.
 func (c *Conn) reported(err error) {
 	c.violations.refuse(err)
-	switch {
+	switch violation := errors.Is(err, nats.ErrPermissionViolation); {
 	case credentialsRefused(err):
 		c.unreachable(err)
-	case errors.Is(err, nats.ErrPermissionViolation) && (c.violations.ignored(err) || !c.violations.note(err)):
+	case violation && (c.violations.ignored(err) || !c.violations.note(err) || c.brief):
+	case violation && c.violatesInbox(err):
+		c.log.Warn("no answer can come", "error", inboxError{c.inbox})
 	default:
 		c.log.Warn("NATS reported an error", "error", err)
 	}
@@ -57,11 +59,12 @@ func (c *Conn) unreachable(err error) {
 	fresh := reason != c.lastReason
 	c.lastReason = reason
 	c.mu.Unlock()
+	_, remedy := refusal(err, c.cfg)
 	switch {
 	case fresh && credentialsRefused(err):
-		c.log.Warn("NATS refuses the credentials; trying again", "error", err)
+		c.log.Warn("NATS refuses the credentials; trying again", "error", err, "remedy", remedy)
 	case fresh:
-		c.log.Warn("NATS can't be reached; trying again", "error", err)
+		c.log.Warn("NATS can't be reached; trying again", "error", err, "remedy", remedy)
 	}
 }
 
