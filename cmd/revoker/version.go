@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -75,10 +76,10 @@ func develVersion(b build) string {
 	return text
 }
 
-func thisBuild() build {
+var thisBuild = sync.OnceValue(func() build {
 	info, _ := debug.ReadBuildInfo()
 	return describeBuild(info)
-}
+})
 
 // currentVersion is the release's version, or else what the build knows: the module version or the commit.
 func currentVersion() string { return thisBuild().Version }

@@ -25,7 +25,7 @@ const serverFlag, contextFlag = "server", "context"
 func Flags(commands ...*cobra.Command) {
 	for _, cmd := range commands {
 		flags := cmd.PersistentFlags()
-		flags.StringP(serverFlag, "s", "", "NATS server URLs, comma-separated, instead of NATS_URL")
+		flags.StringP(serverFlag, "s", "", "NATS server URLs, comma-separated, instead of NATS_URL; others see a password in them")
 		flags.String(contextFlag, "", "context of the NATS CLI, instead of all NATS_ variables")
 		complete.Register(cmd, serverFlag, cobra.NoFileCompletions)
 		complete.Register(cmd, contextFlag, complete.Contexts)

@@ -31,6 +31,17 @@ func TestARefusalWithoutATerminalIsWrongUsage(t *testing.T) {
 	s.Says(0, longer, []string{"setup", "--yes"}, "1 setting changed")
 }
 
+// Three objects are missing for one reason: what to do is said once.
+func TestCheckGivesAHintOnce(t *testing.T) {
+	t.Parallel()
+	s := testsite.New(t, testsite.Simulator{})
+	s.StartNATS()
+	out := s.Says(0, s.Env(), []string{"check"}, "stream SESSIONS ", "stream SESSIONS_DLQ ", "consumer revoker ")
+	if n := strings.Count(out, "`revoker setup` creates it"); n != 1 || strings.Count(out, "it is missing") != 3 {
+		t.Errorf("the hint is there %d times:\n%s", n, out)
+	}
+}
+
 // The flags win over the environment, in every command. A context brings its own user, and that of the environment is not sent to it.
 func TestFlagsOfTheNATSCommandLine(t *testing.T) {
 	t.Parallel()
