@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -120,10 +119,8 @@ func Describe(response authlete.Response, err error) string {
 	switch {
 	case err != nil && response.Status != 0:
 		return fmt.Sprintf("%v (%s)", err, answer)
-	case err != nil && strings.Contains(err.Error(), "malformed HTTP"): // it goes on with what was sent instead, all of it
-		return "calling the logout API: what answers does not speak HTTP: look at AUTHLETE_BASE_URL"
 	case err != nil:
-		return err.Error()
+		return describeFailure(err)
 	case response.Action != "":
 		return fmt.Sprintf("the logout API answered %s (%s)", brief(string(response.Action)), answer)
 	case response.Status == http.StatusProxyAuthRequired:

@@ -37,7 +37,7 @@ func (c *Conn) Explain(doing, part string, err error) error {
 			err = ErrDenied
 		}
 	}
-	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, nats.ErrNoResponders) {
+	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, nats.ErrNoResponders) {
 		return fmt.Errorf("%s: %w: %s", doing, err, c.NoJetStream())
 	}
 	return fmt.Errorf("%s: %w", doing, err)
