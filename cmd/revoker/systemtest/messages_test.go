@@ -93,6 +93,24 @@ func TestAnAccountWithoutAnInboxIsToldSo(t *testing.T) {
 	s.Says(0, append(boxed, "NATS_INBOX_PREFIX=_INBOX_boxed"), []string{"status"}, "backlog")
 }
 
+// Without JetStream nothing is waited for, and nobody is sent to `revoker setup`, which could not create a stream either.
+func TestAnAccountWithoutJetStreamIsToldSo(t *testing.T) {
+	t.Parallel()
+	s := testsite.New(t, testsite.Simulator{})
+	file := filepath.Join(t.TempDir(), "nats.conf")
+	content := `accounts { A: {jetstream: enabled, users: [{user: admin, password: admin}]}, B: {users: [{user: b, password: pw}]} }`
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.StartNATS("--config", file)
+	for _, command := range []string{"publish --session x", "status", "setup", "dlq ls", "pause"} {
+		out := s.Says(1, []string{"NATS_USER=b", "NATS_PASSWORD=pw"}, strings.Fields(command), "JetStream is not enabled, on this server or for this account")
+		if strings.Contains(out, "revoker setup") {
+			t.Errorf("%s:\n%s", command, out)
+		}
+	}
+}
+
 // An input without events is no success to be passed over, and what is wrong with a file that was cut off is said.
 func TestInputsThatAreNotAllThere(t *testing.T) {
 	t.Parallel()
