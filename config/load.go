@@ -16,12 +16,40 @@ const Prefix = "REVOKER_"
 // ErrInvalid is wrapped by every error of the configuration, which no restart makes go away.
 var ErrInvalid = errors.New("the configuration is wrong")
 
-// Invalid marks err as one of the configuration; nil stays nil.
+// Invalid marks err as one of the configuration; nil stays nil. Its text ends with where the variables are described. To unwrap it
+// once gives err.
 func Invalid(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%w:\n%w", ErrInvalid, err)
+	return invalidError{err}
+}
+
+type invalidError struct{ error }
+
+func (e invalidError) Error() string {
+	return fmt.Sprintf("%v:\n%v\n`revoker run --help` describes the variables", ErrInvalid, e.error)
+}
+
+func (e invalidError) Unwrap() error { return e.error }
+
+func (e invalidError) Is(target error) bool { return target == ErrInvalid }
+
+// Override is what the flags of a command set instead of the environment. Empty values set nothing.
+type Override struct {
+	// Server replaces NATS_URL, and the servers of a context.
+	Server string
+	// Context replaces all NATS_ variables: another cluster must not be sent the credentials of this one.
+	Context string
+}
+
+func (o Override) apply(n *NATS) {
+	if o.Context != "" {
+		*n = NATS{Context: o.Context}
+	}
+	if o.Server != "" {
+		n.URL = NewServerURLs(o.Server)
+	}
 }
 
 // Default returns the configuration of an empty environment.
@@ -38,7 +66,7 @@ func Default() Config {
 // Load reads the configuration from the environment. An empty value counts as unset, except where the declaration keeps
 // it. The error names every variable that can't be used, quoting the value of none; what only the API needs is checked
 // by [Config.ValidateAPI], for not every command calls it.
-func Load() (Config, error) {
+func Load(overrides ...Override) (Config, error) {
 	var cfg Config
 	var errs []error
 	known, set := map[string]bool{}, map[string]bool{}
@@ -59,6 +87,9 @@ func Load() (Config, error) {
 	}
 	cfg.nameBulkLane(set)
 	errs = append(errs, unknown(known, os.Environ())...)
+	for _, o := range overrides {
+		o.apply(&cfg.NATS)
+	}
 	errs = append(errs, cfg.validate()...)
 	return cfg, errors.Join(errs...)
 }
@@ -70,7 +101,7 @@ func unknown(known map[string]bool, environ []string) []error {
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
 		if strings.HasPrefix(name, Prefix) && !known[name] && !injected(name, value) {
-			errs = append(errs, fmt.Errorf("%s: no such variable; `revoker run --help` lists them", name))
+			errs = append(errs, fmt.Errorf("%s: no such variable", name))
 		}
 	}
 	return errs

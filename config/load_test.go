@@ -166,7 +166,7 @@ func TestEveryErrorIsReportedAtOnce(t *testing.T) {
 		wrong[name] = marker + " with a space"
 	}
 	for _, name := range []string{"NATS_CREDS", "NATS_NKEY", "NATS_CA", "NATS_CERT", "NATS_KEY"} {
-		wrong[name] = "/nonexistent/" + marker
+		wrong[name] = marker
 	}
 	wrong["NATS_URL"] = "nats://user:" + marker + "@[::1"
 	wrong["NATS_USER"], wrong["NATS_TOKEN"] = marker, marker

@@ -69,6 +69,19 @@ func (u ServerURLs) Reveal() string { return u.urls.Reveal() }
 // IsZero reports whether the list is empty.
 func (u ServerURLs) IsZero() bool { return u.urls.IsZero() }
 
+// Validate refuses what nats.go could not dial. Its error quotes nothing.
+func (u ServerURLs) Validate() error {
+	for raw := range strings.SplitSeq(u.Reveal(), ",") {
+		if raw = strings.TrimSpace(raw); raw == "" {
+			continue
+		}
+		if _, err := parseServer(raw); err != nil {
+			return errors.New("not a list of server URLs such as nats://127.0.0.1:4222; a password's special characters must be percent-encoded")
+		}
+	}
+	return nil
+}
+
 // UnmarshalText sets the list; envconfig calls it.
 func (u *ServerURLs) UnmarshalText(text []byte) error { return u.urls.UnmarshalText(text) }
 

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"os"
 	"reflect"
 	"slices"
 	"strconv"
@@ -134,11 +133,8 @@ func (n NATS) validate() []error {
 			errs = append(errs, errors.New(text))
 		}
 	}
-	for raw := range strings.SplitSeq(n.URL.Reveal(), ",") {
-		if raw = strings.TrimSpace(raw); raw != "" {
-			_, err := parseServer(raw)
-			refuse(err != nil, "NATS_URL: not a list of server URLs such as nats://127.0.0.1:4222; a password's special characters must be percent-encoded")
-		}
+	if err := n.URL.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("NATS_URL: %w", err))
 	}
 	refuse((n.User == "") != n.Password.IsZero(), "NATS_USER, NATS_PASSWORD: set both or none; a token goes into NATS_TOKEN")
 	refuse((n.Cert == "") != (n.Key == ""), "NATS_CERT, NATS_KEY: set both or none")
@@ -152,7 +148,7 @@ func (n NATS) validate() []error {
 	for _, file := range []struct{ variable, path string }{
 		{"NATS_CREDS", n.Creds}, {"NATS_NKEY", n.NKey}, {"NATS_CA", n.CA}, {"NATS_CERT", n.Cert}, {"NATS_KEY", n.Key},
 	} {
-		refuse(file.path != "" && !readable(file.path), file.variable+": the file can't be read")
+		errs = append(errs, readable(file.variable, file.path))
 	}
 	return errs
 }
@@ -180,8 +176,8 @@ func (c Config) ValidateAPI() error {
 		errs = append(errs, errors.New("AUTHLETE_BEARER: required, or AUTHLETE_BEARER_FILE"))
 	case !c.API.Bearer.IsZero() && file != "":
 		errs = append(errs, errors.New("AUTHLETE_BEARER, AUTHLETE_BEARER_FILE: set one of them, not both"))
-	case file != "" && !readable(file):
-		errs = append(errs, errors.New("AUTHLETE_BEARER_FILE: the file can't be read"))
+	case file != "":
+		errs = append(errs, readable("AUTHLETE_BEARER_FILE", file))
 	case !printable(c.API.Bearer.Reveal()):
 		errs = append(errs, errors.New("AUTHLETE_BEARER: a token has no spaces, line ends or other control characters"))
 	}
@@ -208,16 +204,6 @@ func (a API) validateBaseURL() error {
 func Loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || (ip != nil && ip.IsLoopback())
-}
-
-func readable(path string) bool {
-	f, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	return err == nil && !info.IsDir()
 }
 
 // printable reports whether s can stand in a header line or a path segment: no space, no control character, ASCII.

@@ -47,6 +47,7 @@ type BulkPublisher struct {
 	done   sync.WaitGroup
 
 	confirmed atomic.Bool // at least one event was
+	off       bool        // the account has no JetStream; belongs to the same goroutine
 	overdue   *time.Timer // for the oldest event; belongs to the goroutine that awaits confirmations
 
 	mu     sync.Mutex

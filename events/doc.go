@@ -21,6 +21,9 @@ import (
 // Conn is a connection to NATS with its JetStream settings. It is safe for concurrent use.
 type Conn = conn.Conn
 
+// ConnectError is why [Connect] failed: what happened, and what to do about it.
+type ConnectError = conn.ConnectError
+
 // Connect connects as the configuration says. It reconnects for ever, even after an authentication error, since credentials
 // are renewed. With wait it returns at once, even if the server cannot be reached yet; [Conn.AwaitConnected] waits for the
 // server. Without wait it fails in that case. The error quotes no secret.

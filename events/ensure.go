@@ -180,12 +180,12 @@ func (c *Consumer) ensureStream(ctx context.Context, want jetstream.StreamConfig
 			stream, err = c.conn.JetStream().Stream(ctx, want.Name)
 		}
 		if err != nil {
-			return nil, c.conn.Explain("creating stream "+want.Name, "STREAM.CREATE."+want.Name+`"`, err)
+			return nil, c.conn.ExplainAPI("creating stream "+want.Name, "STREAM.CREATE."+want.Name, err)
 		}
 		c.conn.Log().Info("created stream", "stream", want.Name, "subjects", strings.Join(want.Subjects, ", "))
 	}
 	if err != nil {
-		return nil, c.conn.Explain("looking up stream "+want.Name, "STREAM.INFO."+want.Name+`"`, err)
+		return nil, c.conn.ExplainAPI("looking up stream "+want.Name, "STREAM.INFO."+want.Name, err)
 	}
 	want.Subjects = want.Subjects[:1] // what to say of the bulk lane's subject is said where the lane is opened
 	c.warnOnce("stream differs from the configuration", want.Name, compareStream(stream.CachedInfo().Config, want, "").facts(false))
@@ -212,7 +212,7 @@ func (c *Consumer) ensureConsumer(ctx context.Context, stream jetstream.Stream, 
 		return nil, consumerRefused(stream.CachedInfo().Config, name, c.Lane, []string{"it is a push consumer"})
 	}
 	if err != nil {
-		return nil, c.conn.Explain("looking up consumer "+name, "CONSUMER.INFO."+stream.CachedInfo().Config.Name+".", err)
+		return nil, c.conn.ExplainAPI("looking up consumer "+name, "CONSUMER.INFO."+stream.CachedInfo().Config.Name+"."+name, err)
 	}
 	info := consumer.CachedInfo()
 	found := compareConsumer(info.Config, want, stream.CachedInfo().Config, c.Lane)

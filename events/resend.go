@@ -95,7 +95,8 @@ func (b *BulkPublisher) lacksStream() bool {
 		return false
 	}
 	if failure := conn.APIError(answer.Data); failure != nil {
-		return failure.Code == 404
+		b.off = failure.ErrorCode == jetstream.JSErrCodeJetStreamNotEnabledForAccount
+		return failure.Code == 404 || b.off
 	}
 	var info jetstream.StreamInfo
 	return json.Unmarshal(answer.Data, &info) == nil && !streamStores(info.Config, b.subject)
@@ -105,6 +106,9 @@ func (b *BulkPublisher) explain(err error) error {
 	var api *jetstream.APIError
 	if errors.Is(err, errOtherStream) || errors.As(err, &api) && api.ErrorCode == ErrorWrongStream {
 		return fmt.Errorf("%s is stored by another stream than %s (REVOKER_STREAM)", b.subject, b.stream)
+	}
+	if b.off {
+		return fmt.Errorf("publishing to %s: %s", b.subject, b.conn.NoJetStream())
 	}
 	return notStored(b.conn, b.subject, err)
 }

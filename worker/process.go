@@ -123,11 +123,17 @@ func Describe(response authlete.Response, err error) string {
 	case err != nil && response.Status != 0:
 		return fmt.Sprintf("%v (%s)", err, answer)
 	case err != nil:
-		return err.Error()
+		return describeFailure(err)
 	case response.Action != "":
 		return fmt.Sprintf("the logout API answered %s (%s)", brief(string(response.Action)), answer)
 	case response.Status == http.StatusProxyAuthRequired:
 		return fmt.Sprintf("a proxy asks for authentication (%s): look at HTTPS_PROXY, HTTP_PROXY and NO_PROXY", answer)
+	case response.Status == http.StatusUnauthorized:
+		return fmt.Sprintf("the API rejected the token (%s)", answer)
+	case response.Status == http.StatusForbidden && response.ResultCode != "":
+		return fmt.Sprintf("the API does not let the token use this service (%s)", answer)
+	case response.Status == http.StatusNotFound && response.ResultCode != "":
+		return fmt.Sprintf("the API does not know this service (%s)", answer)
 	case response.ResultCode == "" && (response.Status/100 == 2 || response.Status == http.StatusBadRequest):
 		return fmt.Sprintf("the answer has no action (%s) and may not be the logout API's: look at AUTHLETE_BASE_URL", answer)
 	}

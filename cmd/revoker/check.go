@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"revoker/cmd/revoker/connection"
 	"revoker/cmd/revoker/exit"
 	"revoker/cmd/revoker/terminal"
 	"revoker/config"
@@ -75,7 +76,11 @@ func (c check) run(cmd *cobra.Command) error {
 			return fmt.Errorf("--call: %w", err)
 		}
 	}
-	findings, invalid := checkAll(cmd.Context(), session, c.store)
+	cfg, wrong := connection.Load(cmd)
+	if wrong != nil && !errors.Is(wrong, config.ErrInvalid) {
+		return wrong
+	}
+	findings, invalid := checkAll(cmd.Context(), cfg, wrong, session, c.store)
 	write := writeFindings
 	if c.json {
 		write = writeFindingsJSON
@@ -93,11 +98,11 @@ func (c check) run(cmd *cobra.Command) error {
 	return nil
 }
 
-// checkAll goes on after a failure with all that does not need what failed. invalid tells that the configuration is wrong.
-func checkAll(ctx context.Context, session events.SessionID, store bool) (list admin.Findings, invalid bool) {
-	cfg, err := config.Load()
-	if err != nil {
-		list.Add(admin.Failed, "configuration", oneLine(err), "`revoker run --help` describes the variables")
+// checkAll goes on after a failure with all that does not need what failed. wrong is what is wrong with the configuration for every
+// command. invalid tells that the configuration is wrong.
+func checkAll(ctx context.Context, cfg config.Config, wrong error, session events.SessionID, store bool) (list admin.Findings, invalid bool) {
+	if wrong != nil {
+		list.Add(admin.Failed, "configuration", oneLine(wrong), "`revoker run --help` describes the variables")
 		list.Add(admin.Skipped, "NATS, logout API", "the configuration is wrong", "")
 		return list, true
 	}
@@ -126,7 +131,13 @@ func checkAll(ctx context.Context, session events.SessionID, store bool) (list a
 	return list, invalid
 }
 
-func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+// oneLine leaves out that the configuration is wrong, and the hint: the finding says both.
+func oneLine(err error) string {
+	if inner := errors.Unwrap(err); inner != nil && errors.Is(err, config.ErrInvalid) {
+		err = inner
+	}
+	return strings.ReplaceAll(err.Error(), "\n", "; ")
+}
 
 // checkTiming holds the configured times against each other. The ack wait may be shorter than a call: it is renewed.
 func checkTiming(cfg config.Config, list *admin.Findings) {
@@ -147,7 +158,7 @@ func checkNATS(ctx context.Context, cfg config.Config, store bool, list *admin.F
 	began := time.Now()
 	conn, err := events.Connect(cfg.NATS, "revoker check", slog.New(slog.DiscardHandler), false)
 	if err != nil {
-		list.Add(admin.Failed, name, oneLine(err), natsRemedy(err))
+		list.Add(admin.Failed, name, natsFailure(err), natsRemedy(err))
 		list.Add(admin.Skipped, "JetStream, streams, consumer, permissions", "there is no connection", "")
 		return errors.Is(err, config.ErrInvalid)
 	}
@@ -157,11 +168,20 @@ func checkNATS(ctx context.Context, cfg config.Config, store bool, list *admin.F
 	return false
 }
 
-func natsRemedy(err error) string {
-	if errors.Is(err, admin.ErrAuthorization) {
-		return "look at NATS_CREDS, NATS_NKEY, NATS_USER and NATS_PASSWORD, or NATS_TOKEN"
+func natsFailure(err error) string {
+	var failed *events.ConnectError
+	if errors.As(err, &failed) {
+		return failed.At() + ": " + failed.What
 	}
-	return "look at NATS_URL and NATS_CONTEXT, at the server, and at the network between"
+	return oneLine(err)
+}
+
+func natsRemedy(err error) string {
+	var failed *events.ConnectError
+	if errors.As(err, &failed) {
+		return failed.Remedy
+	}
+	return "correct the variable that it names"
 }
 
 // writeFindings prints a line for each finding, and how to fix it on the next line.
@@ -171,11 +191,13 @@ func writeFindings(out io.Writer, list admin.Findings) error {
 		width = max(width, len(f.Name))
 	}
 	var text strings.Builder
+	before := ""
 	for _, f := range list {
 		fmt.Fprintf(&text, "%-8s %-*s  %s\n", f.State, width, f.Name, terminal.Printable(f.Detail, ""))
-		if f.Remedy != "" {
+		if f.Remedy != "" && f.Remedy != before { // the same hint once, for several services for example
 			fmt.Fprintf(&text, "%-8s %-*s  -> %s\n", "", width, "", terminal.Printable(f.Remedy, ""))
 		}
+		before = f.Remedy
 	}
 	warnings := terminal.Counted(list.Count(admin.Warning), "warning")
 	fmt.Fprintf(&text, "\n%d ok, %s, %d failed\n", list.Count(admin.OK), warnings, list.Count(admin.Failed))

@@ -19,19 +19,24 @@ func TestWhatAnAnswerTells(t *testing.T) {
 		err      error
 		state    admin.State
 		remedy   string
+		detail   string
 	}{
-		"refused for the session": {authlete.Response{Status: 400, Action: authlete.ActionCallerError}, nil, admin.OK, ""},
-		"taken":                   {authlete.Response{Status: 200, Action: authlete.ActionOK}, nil, admin.OK, ""},
-		"another 400":             {authlete.Response{Status: 400, ResultCode: "A001101"}, nil, admin.Warning, "--call SESSION_ID"},
-		"no token":                {authlete.Response{Status: 401}, nil, admin.Failed, "AUTHLETE_BEARER"},
-		"not this service's":      {authlete.Response{Status: 403}, nil, admin.Failed, "REVOKER_ALLOWED_SERVICE_IDS"},
-		"redirected":              {authlete.Response{Status: 302}, nil, admin.Failed, "AUTHLETE_BASE_URL"},
-		"server error":            {authlete.Response{Status: 500, Action: authlete.ActionServerError}, nil, admin.Failed, "events wait"},
-		"gateway":                 {authlete.Response{Status: 503}, nil, admin.Failed, "events wait"},
-		"nothing":                 {authlete.Response{}, errors.New("no whole answer within 10s"), admin.Failed, "events wait"},
+		"refused for the session": {authlete.Response{Status: 400, Action: authlete.ActionCallerError}, nil, admin.OK, "", "the token is accepted"},
+		"taken":                   {authlete.Response{Status: 200, Action: authlete.ActionOK}, nil, admin.OK, "", "the token is accepted"},
+		"another 400":             {authlete.Response{Status: 400, ResultCode: "A001101"}, nil, admin.Warning, "--call SESSION_ID", "no action (HTTP 400, A001101)"},
+		"no token":                {authlete.Response{Status: 401}, nil, admin.Failed, "AUTHLETE_BEARER", "the API rejected the token (HTTP 401)"},
+		"not this service's":      {authlete.Response{Status: 403, ResultCode: "A001215"}, nil, admin.Failed, "REVOKER_ALLOWED_SERVICE_IDS", "does not let the token use this service (HTTP 403, A001215)"},
+		"unknown":                 {authlete.Response{Status: 404, ResultCode: "A001210"}, nil, admin.Failed, "AUTHLETE_BASE_URL", "does not know this service (HTTP 404, A001210)"},
+		"another server's 404":    {authlete.Response{Status: 404}, nil, admin.Failed, "AUTHLETE_BASE_URL", "no action (HTTP 404)"},
+		"not HTTP":                {authlete.Response{}, errors.New(`malformed HTTP status code "SECRET"`), admin.Failed, "events wait", "does not speak HTTP: look at AUTHLETE_BASE_URL"},
+		"not TLS":                 {authlete.Response{}, errors.New("http: server gave HTTP response to HTTPS client"), admin.Failed, "events wait", "does not speak TLS: look at AUTHLETE_BASE_URL"},
+		"redirected":              {authlete.Response{Status: 302}, nil, admin.Failed, "AUTHLETE_BASE_URL", "no action (HTTP 302)"},
+		"server error":            {authlete.Response{Status: 500, Action: authlete.ActionServerError}, nil, admin.Failed, "events wait", "SERVER_ERROR (HTTP 500)"},
+		"gateway":                 {authlete.Response{Status: 503}, nil, admin.Failed, "events wait", "no action (HTTP 503)"},
+		"nothing":                 {authlete.Response{}, errors.New("no whole answer within 10s"), admin.Failed, "events wait", "no whole answer within 10s"},
 	} {
 		f := judgeAnswer("4711", "REVOKER_ALLOWED_SERVICE_IDS", authlete.Probe{Response: c.response, Err: c.err})
-		if f.State != c.state || !strings.Contains(f.Remedy, c.remedy) || f.State != admin.OK && f.Remedy == "" {
+		if f.State != c.state || !strings.Contains(f.Remedy, c.remedy) || !strings.Contains(f.Detail, c.detail) || strings.Contains(f.Detail, "SECRET") || f.State != admin.OK && f.Remedy == "" {
 			t.Errorf("%s: %+v", name, f)
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -50,8 +51,12 @@ func checkWay(cfg config.Config, p authlete.Probe, now time.Time, list *admin.Fi
 	default:
 		list.Add(admin.OK, hostName, base.Host, "")
 	}
+	var plain tls.RecordHeaderError
 	encryption := tls.VersionName(p.TLS) + "; the certificate "
 	switch {
+	case errors.As(p.Handshaking, &plain):
+		list.Add(admin.Failed, tlsName, "what answers on this port does not speak TLS", "look at the port in AUTHLETE_BASE_URL; https:// needs one with TLS")
+		return false
 	case p.Handshaking != nil:
 		list.Add(admin.Failed, tlsName, p.Handshaking.Error(),
 			"the certificate must be for this host and from an authority that this machine trusts (SSL_CERT_FILE)")

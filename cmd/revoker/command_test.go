@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"revoker/cmd/revoker/complete"
 	"revoker/cmd/revoker/dlq"
 	"revoker/config"
 )
@@ -62,6 +63,38 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 	}
 }
 
+// The commands that connect to the configured server, and no others, have the flags of the NATS CLI. A new command has to choose.
+func TestCommandsThatConnectHaveTheFlagsOfTheNATSCommandLine(t *testing.T) {
+	t.Parallel()
+	elsewhere := []string{"dev", "version", "health"}
+	for _, cmd := range newRootCommand().Commands() {
+		server, context := cmd.PersistentFlags().ShorthandLookup("s"), cmd.PersistentFlags().Lookup("context")
+		if has := server != nil && server.Name == "server" && context != nil; has == slices.Contains(elsewhere, cmd.Name()) {
+			t.Errorf("%s has the flags: %v", cmd.Name(), has)
+		}
+	}
+}
+
+// The shell is offered the values of flags that take one of a few.
+func TestCompletionOfValues(t *testing.T) {
+	t.Parallel()
+	const reasons = "CALLER_ERROR\nINVALID_EVENT\nRETRIES_EXHAUSTED\n:4\n"
+	for args, want := range map[string]string{
+		"dlq ls --reason":     reasons,
+		"dlq replay --reason": reasons,
+		"dlq rm --reason":     reasons,
+		"publish --format":    "auto\nlines\ncsv\njson\n:4\n",
+		"status --server":     ":4\n",
+	} {
+		if got := said(t, append(append([]string{"__complete"}, strings.Fields(args)...), "")...); got != want {
+			t.Errorf("%s: %q, want %q", args, got, want)
+		}
+	}
+	if lanes, _ := complete.Lanes(nil, nil, ""); !slices.Equal(lanes, []string{"live", "bulk", "all"}) {
+		t.Errorf("the lanes are %v", lanes)
+	}
+}
+
 var update = flag.Bool("update", false, "write what the documents should say of the configuration")
 
 // The documents have what the configuration's declaration says. -update brings them up to date.
@@ -99,12 +132,13 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 	const commands = "revoker/cmd/revoker/"
 	allowed := map[string][]string{
 		commands + "bench":                   {},
-		commands + "connection":              {commands + "exit", commands + "terminal", "revoker/config", "revoker/events"},
-		commands + "dlq":                     {commands + "connection", commands + "exit", commands + "lane", commands + "terminal", "revoker/config", "revoker/events", "revoker/events/dlq"},
+		commands + "complete":                {"revoker/config", "revoker/events", "revoker/events/eventfile"},
+		commands + "connection":              {commands + "complete", commands + "exit", commands + "terminal", "revoker/config", "revoker/events"},
+		commands + "dlq":                     {commands + "complete", commands + "connection", commands + "exit", commands + "lane", commands + "terminal", "revoker/config", "revoker/events", "revoker/events/dlq"},
 		commands + "exit":                    {"revoker/config"},
-		commands + "lane":                    {commands + "exit", "revoker/config", "revoker/events"},
+		commands + "lane":                    {commands + "complete", commands + "exit", "revoker/config", "revoker/events"},
 		commands + "memory":                  {},
-		commands + "publish":                 {commands + "exit", commands + "lane", commands + "memory", commands + "terminal", "revoker/config", "revoker/events", "revoker/events/eventfile"},
+		commands + "publish":                 {commands + "complete", commands + "connection", commands + "exit", commands + "lane", commands + "memory", commands + "terminal", "revoker/config", "revoker/events", "revoker/events/eventfile"},
 		commands + "systemtest":              {},
 		commands + "terminal":                {"revoker/config"},
 		"revoker/internal/testproc":          {"revoker/events/embedded"},
@@ -139,7 +173,7 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		"github.com/go-json-experiment/json/jsontext":                     {"revoker/events/jsonobject"},
 		"github.com/kelseyhightower/envconfig":                            {"revoker/config"},
 		"github.com/cloudevents/sdk-go/v2/event":                          {"revoker/events"},
-		"github.com/spf13/cobra":                                          {"revoker/cmd/revoker", commands + "connection", commands + "dlq", commands + "publish"},
+		"github.com/spf13/cobra":                                          {"revoker/cmd/revoker", commands + "complete", commands + "connection", commands + "dlq", commands + "publish"},
 		"github.com/prometheus/client_golang/prometheus":                  {"revoker/worker", "revoker/worker/ops"},
 		"go.opentelemetry.io/otel/trace":                                  {"revoker/worker"},
 		"go.opentelemetry.io/otel/sdk/trace":                              {"revoker/cmd/revoker"},

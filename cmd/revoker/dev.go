@@ -34,7 +34,7 @@ const (
 	devExample = "  revoker dev         # see it work, with nothing but this program\n"
 )
 
-// devCommands is empty in a build with the tag nodev: the NATS server inside is a third of the program.
+// devCommands is another one in a build with the tag nodev: the NATS server inside is a third of the program.
 func devCommands() []*cobra.Command { return []*cobra.Command{newDevCommand()} }
 
 func newDevCommand() *cobra.Command {

@@ -110,13 +110,18 @@ func TestLinksOfDocumentsResolve(t *testing.T) {
 	}
 }
 
-// The README's map leads to every document.
+// The README's map leads to every document, but for the runbooks: they have a table of their own.
 func TestEveryDocumentIsOnTheMap(t *testing.T) {
 	t.Parallel()
+	const alerts = "deploy/prometheus/"
 	texts := documents(t)
 	for name := range texts {
-		if name != "README.md" && !strings.Contains(texts["README.md"], "]("+name+")") {
-			t.Errorf("README.md has no link to %s", name)
+		from, link := "README.md", name
+		if strings.HasPrefix(name, alerts+"runbooks/") {
+			from, link = alerts+from, strings.TrimPrefix(name, alerts)
+		}
+		if name != "README.md" && !strings.Contains(texts[from], "]("+link+")") {
+			t.Errorf("%s has no link to %s", from, name)
 		}
 	}
 }
@@ -139,12 +144,13 @@ func TestTheFirstVariablesAreAsDeclared(t *testing.T) {
 	}
 }
 
-// The command of deploy/prometheus/README.md gives each alert a link to its runbook, which is there.
+// The command of deploy/prometheus/README.md gives each alert a link to its runbook, which is a page of its own.
 func TestEveryAlertLinksToItsRunbook(t *testing.T) {
 	t.Parallel()
-	readme := testproc.ReadFile(t, "deploy/prometheus/README.md")
-	command := first(t, `(?ms)^    (awk -v page=.*?) > revoker\.rules\.yml$`, readme)
-	page := first(t, `page=(\S+)`, command)
+	texts := documents(t)
+	readme := texts["deploy/prometheus/README.md"]
+	command := first(t, `(?ms)^    (awk -v base=.*?) > revoker\.rules\.yml$`, readme)
+	base := first(t, `base=(\S+)`, command)
 	shell := exec.Command("sh", "-c", command)
 	shell.Dir = "../.."
 	rules, err := shell.Output()
@@ -157,13 +163,19 @@ func TestEveryAlertLinksToItsRunbook(t *testing.T) {
 	}
 	for _, block := range blocks {
 		alert, text, _ := strings.Cut(block, "\n")
-		fragment := strings.ToLower(alert)
-		if !strings.HasPrefix(page, "https://") || !strings.Contains(text, "\n          runbook_url: "+page+"#"+fragment+"\n") {
+		if !strings.HasPrefix(base, "https://") || !strings.Contains(text, "\n          runbook_url: "+base+"/"+alert+".md\n") {
 			t.Errorf("%s has no link to its runbook:\n%s", alert, text)
 		}
-		if !anchors(readme)[fragment] {
+		if runbook := texts["deploy/prometheus/runbooks/"+alert+".md"]; !strings.HasPrefix(runbook, "# "+alert+"\n\n") {
 			t.Errorf("%s has no runbook", alert)
 		}
+		severity := first(t, `severity: (\w+)`, text)
+		if row := "| [" + alert + "](runbooks/" + alert + ".md) | " + severity + " | "; !strings.Contains(readme, row) {
+			t.Errorf("deploy/prometheus/README.md has no row %q", row)
+		}
+	}
+	if n := strings.Count(readme, "](runbooks/Revoker"); n != len(blocks) {
+		t.Errorf("%d runbooks for %d alerts", n, len(blocks))
 	}
 }
 

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"math"
+	"strconv"
 	"time"
 
 	"revoker/cmd/revoker/terminal"
@@ -85,7 +87,7 @@ func (r watchRates) text(s admin.Status) string {
 	}
 	text := ""
 	if r.Published != nil {
-		text = fmt.Sprintf("published %.0f/s, settled %.0f/s, ", *r.Published, *r.Settled)
+		text = fmt.Sprintf("published %s, settled %s, ", perSecond(*r.Published), perSecond(*r.Settled))
 	}
 	switch {
 	case s.Left() == 0:
@@ -95,9 +97,17 @@ func (r watchRates) text(s admin.Status) string {
 	case r.ETA != nil:
 		return text + "nothing left in " + terminal.Seconds(int(r.ETA.Sub(s.Time).Seconds()+0.5))
 	case *r.Shrinking < 0:
-		return text + fmt.Sprintf("growing by %.0f/s", -*r.Shrinking)
+		return text + "growing by " + perSecond(-*r.Shrinking)
 	}
 	return text + "not shrinking"
+}
+
+// perSecond is a rate for people. A low one has a decimal: one event in three seconds is not none.
+func perSecond(rate float64) string {
+	if rate < 10 {
+		return strconv.FormatFloat(math.Round(rate*10)/10, 'f', -1, 64) + "/s"
+	}
+	return fmt.Sprintf("%.0f/s", rate)
 }
 
 // series is what is plotted: the events left, and those settled a second (or by how much fewer are left).

@@ -36,6 +36,8 @@ func TestRates(t *testing.T) {
 		"one status":          {after(0, 10, 10), after(0, 10, 10), "rates are known after the next refresh"},
 		"lagging consumer":    {after(0, 1000, 1000), after(10, 1100, 1050), "published 5/s, settled 0/s, growing by 10/s"},
 		"an hour and a half":  {after(0, 54_010, 1000), after(10, 54_000, 1000), "published 0/s, settled 1/s, nothing left in 15h0m"},
+		"low":                 {after(0, 10, 1000), after(10, 9, 1003), "published 0.3/s, settled 0.4/s, nothing left in 1m30s"},
+		"low and growing":     {after(0, 10, 1000), after(20, 11, 1001), "published 0.1/s, settled 0/s, growing by 0.1/s"},
 		"several days, rough": {after(0, 300_001, 1000), after(1, 300_000, 1000), "published 0/s, settled 1/s, nothing left in 3d11h"},
 	} {
 		if got := ratesBetween(c.first, c.last).text(c.last); got != c.want {
@@ -62,6 +64,27 @@ func TestHistoryForgetsWhatIsOldAndWhatIsAnotherStreams(t *testing.T) {
 	h.add(after(1000, 3, 3)) // the stream was made anew
 	if len(h.statuses) != 1 {
 		t.Errorf("%d statuses", len(h.statuses))
+	}
+}
+
+// No two lines of an axis have the same number, however low the values are, and none has -0.
+func TestTheAxisTellsItsLinesApart(t *testing.T) {
+	t.Parallel()
+	for _, values := range [][]float64{{0, 0, 0}, {0, 1, 0}, {0, 0.3, 0.1, 0.3}, {0, 2, 1}, {3, 2, 5}, {1000, 0, 70}} {
+		for room := 7; room < 15; room++ {
+			seen := map[string]bool{}
+			for _, line := range plots(60, room, []plot{{"title", values}})[2:] {
+				label, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+				if seen[label] || strings.HasPrefix(label, "-") {
+					t.Errorf("%v in %d lines: %q again, or below zero:\n%s", values, room, label, strings.Join(plots(60, room, []plot{{"title", values}}), "\n"))
+					break
+				}
+				seen[label] = true
+			}
+			if len(seen) < 4 {
+				t.Errorf("%v in %d lines: only the labels %v", values, room, seen)
+			}
+		}
 	}
 }
 

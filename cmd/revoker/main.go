@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"revoker/cmd/revoker/connection"
 	"revoker/cmd/revoker/dlq"
 	"revoker/cmd/revoker/exit"
 	"revoker/cmd/revoker/publish"
@@ -41,6 +42,11 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	return exit.Code(err)
 }
 
+// connects names the commands that connect to the configured NATS server.
+var connects = map[string]bool{
+	"run": true, "publish": true, "dlq": true, "simulate": true, "status": true, "pause": true, "resume": true, "setup": true, "check": true,
+}
+
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "revoker",
@@ -52,11 +58,18 @@ Every ended session is revoked, or is on the dead-letter subject with the reason
 
 Exit codes: 0 done, 1 a problem, 2 wrong usage, 78 wrong configuration.`,
 		Example:       devExample + "  revoker run --help  # the configuration",
+		Version:       currentVersion(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetVersionTemplate(versionLine())
 	root.AddCommand(newRunCommand(), publish.NewCommand(), dlq.NewCommand(), newVersionCommand(), newSimulateCommand())
 	root.AddCommand(newStatusCommand(), newPauseCommand(), newResumeCommand(), newSetupCommand(), newCheckCommand(), newHealthCommand())
 	root.AddCommand(devCommands()...)
+	for _, cmd := range root.Commands() {
+		if connects[cmd.Name()] {
+			connection.Flags(cmd)
+		}
+	}
 	return root
 }

@@ -53,7 +53,7 @@ Mind the stream's max age: an event that waits longer is lost.`,
 	}
 	cmd.Flags().DurationVar(&d, "for", 0, "how long, 30m for example; by default until you resume")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	chosen.Declare(cmd.Flags())
+	chosen.Declare(cmd)
 	return cmd
 }
 

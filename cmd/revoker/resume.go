@@ -63,7 +63,7 @@ dead letters, until a session is revoked again.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	chosen.Declare(cmd.Flags())
+	chosen.Declare(cmd)
 	return cmd
 }
 

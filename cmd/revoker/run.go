@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"os"
 	"strings"
@@ -37,9 +36,9 @@ Environment variables configure it:
   AUTHLETE_BEARER_FILE=/run/secrets/authlete NATS_URL=nats://nats:4222 revoker run`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load()
-			if err := errors.Join(err, cfg.ValidateAPI()); err != nil {
-				return config.Invalid(err)
+			cfg, err := connection.Load(cmd, config.Config.ValidateAPI)
+			if err != nil {
+				return err
 			}
 			log := terminal.NewLogger(cmd.ErrOrStderr(), cfg)
 			memory.Tune(cfg.Concurrency)

@@ -62,7 +62,7 @@ func (s setup) run(cmd *cobra.Command) error {
 	applied := false
 	if !s.dryRun && plan.Creates()+plan.Changes() > 0 {
 		if err := s.agree(cmd, plan); err != nil {
-			return exit.Problem(err)
+			return err
 		}
 		if err := s.apply(cmd, conn, cfg, plan); err != nil {
 			return exit.Problem(err)
@@ -83,17 +83,19 @@ func (s setup) run(cmd *cobra.Command) error {
 	return exit.Problem(err)
 }
 
-// agree asks before anything that exists is changed.
+// agree asks before anything that exists is changed. Without anybody to ask, --yes is missing: that is wrong usage, as in `dlq rm`.
 func (s setup) agree(cmd *cobra.Command, plan events.Plan) error {
+	changes := terminal.Counted(plan.Changes(), "setting") + " of what exists would change"
 	switch {
 	case plan.Changes() == 0 || s.yes:
 		return nil
-	case s.json || !terminal.CanAsk(cmd.InOrStdin()):
-		return fmt.Errorf("%s of what exists would change: --yes to change without being asked, --dry-run to see the difference;"+
-			" nothing was done", terminal.Counted(plan.Changes(), "setting"))
+	case s.json:
+		return fmt.Errorf("--json asks nothing, and %s: use --yes to change without being asked, or --dry-run to see the difference; nothing was done", changes)
+	case !terminal.CanAsk(cmd.InOrStdin()):
+		return fmt.Errorf("there is no terminal to ask on, and %s: use --yes to change without being asked, or --dry-run to see the difference; nothing was done", changes)
 	}
 	question := fmt.Sprintf("Change %s of what exists?", terminal.Counted(plan.Changes(), "setting"))
-	return terminal.Confirm(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr(), question)
+	return exit.Problem(terminal.Confirm(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr(), question))
 }
 
 // apply does what was agreed to, unless it has changed since.

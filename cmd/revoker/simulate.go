@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"revoker/cmd/revoker/connection"
 	"revoker/cmd/revoker/exit"
 	"revoker/cmd/revoker/terminal"
 	"revoker/config"
@@ -31,9 +32,9 @@ It revokes no real token. Never point a real worker's AUTHLETE_BASE_URL at it.`,
 			if err := checkRate(s.rate); err != nil {
 				return err
 			}
-			cfg, err := config.Load()
+			cfg, err := connection.Load(cmd)
 			if err != nil {
-				return config.Invalid(err)
+				return err
 			}
 			return exit.Problem(s.run(cmd.Context(), cfg, terminal.NewLogger(cmd.ErrOrStderr(), cfg)))
 		},

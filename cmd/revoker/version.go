@@ -4,48 +4,109 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"sync"
 
 	"github.com/spf13/cobra"
 
 	"revoker/cmd/revoker/exit"
+	"revoker/cmd/revoker/terminal"
 )
 
-// version is set by a release build: -ldflags "-X main.version=v1.2.3".
-var version = ""
+// version and commit are set by a release build: -ldflags "-X main.version=v1.2.3 -X main.commit=0123abcd…".
+var version, commit = "", ""
 
-// currentVersion is the release's version, or else what the build knows: the module version or the commit.
-func currentVersion() string {
-	if version != "" {
-		return version
+// build is what is known about the program.
+type build struct {
+	Version      string       `json:"version"`
+	Commit       string       `json:"commit,omitempty"`
+	CommitTime   string       `json:"commitTime,omitempty"`
+	Modified     bool         `json:"modified,omitempty"` // the working tree differed from the commit
+	Go           string       `json:"go"`
+	OS           string       `json:"os"`
+	Arch         string       `json:"arch"`
+	Dependencies []dependency `json:"dependencies"`
+}
+
+type dependency struct {
+	Path    string `json:"path"`
+	Version string `json:"version"`
+	Sum     string `json:"sum,omitempty"`
+}
+
+// describeBuild puts the release's words before what the compiler noted. info may be nil.
+func describeBuild(info *debug.BuildInfo) build {
+	b := build{Version: version, Commit: commit, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, Dependencies: []dependency{}}
+	if info == nil {
+		info = &debug.BuildInfo{}
 	}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	revision, modified := "", ""
 	for _, setting := range info.Settings {
-		switch {
-		case setting.Key == "vcs.revision" && len(setting.Value) >= 12:
-			revision = "-" + setting.Value[:12]
-		case setting.Key == "vcs.modified" && setting.Value == "true":
-			modified = "-dirty"
+		switch setting.Key {
+		case "vcs.revision":
+			b.Commit = setting.Value
+		case "vcs.time":
+			b.CommitTime = setting.Value
+		case "vcs.modified":
+			b.Modified = setting.Value == "true"
 		}
 	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
+	for _, module := range info.Deps {
+		if module.Replace != nil {
+			module = module.Replace
+		}
+		b.Dependencies = append(b.Dependencies, dependency{module.Path, module.Version, module.Sum})
 	}
-	return "devel" + revision + modified
+	if b.Version == "" {
+		b.Version = info.Main.Version
+	}
+	if b.Version == "" || b.Version == "(devel)" {
+		b.Version = develVersion(b)
+	}
+	return b
+}
+
+// develVersion names a build that is no release by its commit.
+func develVersion(b build) string {
+	text := "devel"
+	if len(b.Commit) >= 12 {
+		text += "-" + b.Commit[:12]
+	}
+	if b.Modified {
+		text += "-dirty"
+	}
+	return text
+}
+
+var thisBuild = sync.OnceValue(func() build {
+	info, _ := debug.ReadBuildInfo()
+	return describeBuild(info)
+})
+
+// currentVersion is the release's version, or else what the build knows: the module version or the commit.
+func currentVersion() string { return thisBuild().Version }
+
+// versionLine is what --version prints too.
+func versionLine() string {
+	b := thisBuild()
+	return fmt.Sprintf("revoker %s (%s, %s/%s)\n", b.Version, b.Go, b.OS, b.Arch)
 }
 
 func newVersionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "version",
-		Short:   "Prints the version",
-		Example: "  revoker version",
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Prints the version",
+		Long: `Prints the version. --json adds the commit, if the build knows it, and the
+modules that the program is built from.`,
+		Example: "  revoker version\n  revoker version --json | jq -r '.dependencies[] | \"\\(.path) \\(.version)\"'",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "revoker %s (%s, %s/%s)\n", currentVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			if asJSON {
+				return exit.Problem(terminal.WriteJSON(cmd.OutOrStdout(), thisBuild()))
+			}
+			_, err := fmt.Fprint(cmd.OutOrStdout(), versionLine())
 			return exit.Problem(err)
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
 }

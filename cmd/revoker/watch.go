@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,16 +18,15 @@ import (
 	"revoker/cmd/revoker/connection"
 	"revoker/cmd/revoker/exit"
 	"revoker/cmd/revoker/terminal"
-	"revoker/config"
 	"revoker/events/admin"
 )
 
 // watchStatus shows the status every interval until the command's context is done. The first status must be readable; later
 // failures are shown, and tried again.
 func watchStatus(cmd *cobra.Command, interval time.Duration, asJSON bool) error {
-	cfg, err := config.Load()
+	cfg, err := connection.Load(cmd)
 	if err != nil {
-		return config.Invalid(err)
+		return err
 	}
 	out := cmd.OutOrStdout()
 	log := terminal.NewLogger(cmd.ErrOrStderr(), terminal.Quiet(cfg))
@@ -155,7 +157,18 @@ const (
 	leastPlot = 4  // lines, or there is none
 	mostPlot  = 10 // lines
 	plotAxis  = 12 // columns for the numbers beside it
+	leastTop  = 1  // of the axis
 )
+
+// axisLabels writes the numbers of an axis, whose top is the largest value, with as many decimals as tell two lines apart.
+func axisLabels(values []float64, height int) func(float64) string {
+	step := max(slices.Max(values), leastTop) / float64(height)
+	decimals := max(0, int(math.Ceil(-math.Log10(step))))
+	scale := math.Pow10(decimals)
+	return func(value float64) string {
+		return strconv.FormatFloat(math.Round(value*scale)/scale+0, 'f', decimals, 64) // + 0 makes -0 a 0
+	}
+}
 
 // plots draws as many of the plots as room lines hold, a blank line and a title above each.
 func plots(width, room int, list []plot) []string {
@@ -170,8 +183,9 @@ func plots(width, room int, list []plot) []string {
 		if len(p.values) < 2 {
 			continue
 		}
-		graph := asciigraph.Plot(p.values, asciigraph.Height(min(room/n-around, mostPlot)), asciigraph.Width(width-plotAxis),
-			asciigraph.LowerBound(0), asciigraph.UpperBound(1), asciigraph.Precision(0))
+		height := min(room/n-around, mostPlot)
+		graph := asciigraph.Plot(p.values, asciigraph.Height(height), asciigraph.Width(width-plotAxis),
+			asciigraph.LowerBound(0), asciigraph.UpperBound(leastTop), asciigraph.YAxisValueFormatter(axisLabels(p.values, height)))
 		lines = append(lines, strings.Split(graph, "\n")...)
 	}
 	return lines

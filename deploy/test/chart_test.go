@@ -33,7 +33,7 @@ import (
 
 const (
 	chartFolder = "../helm/revoker"
-	runbooks    = "https://git.example.com/identity/revoker/deploy/prometheus/README.md"
+	runbooks    = "https://git.example.com/identity/revoker/deploy/prometheus/runbooks"
 )
 
 type values = map[string]any

@@ -327,7 +327,7 @@ func TestRulesAndDashboardAreTheSame(t *testing.T) {
 		if !strings.Contains(text, "alert: "+rule.Alert+"\n") || !strings.Contains(strings.ReplaceAll(text, "''", "'"), rule.Annotations["description"]) {
 			t.Errorf("%+v is not there", rule)
 		}
-		if want := runbooks + "#" + strings.ToLower(rule.Alert); rule.Annotations["runbook_url"] != want {
+		if want := runbooks + "/" + rule.Alert + ".md"; rule.Annotations["runbook_url"] != want {
 			t.Errorf("the runbook of %s is at %q, want %q", rule.Alert, rule.Annotations["runbook_url"], want)
 		}
 	}

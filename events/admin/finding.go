@@ -1,7 +1,5 @@
 package admin
 
-import "github.com/nats-io/nats.go"
-
 // State is how a check ended.
 type State string
 
@@ -39,6 +37,3 @@ func (f Findings) Count(state State) (n int) {
 	}
 	return n
 }
-
-// ErrAuthorization is wrapped by the error of [events.Connect] if the server refuses the credentials.
-var ErrAuthorization = nats.ErrAuthorization

@@ -33,7 +33,7 @@ func newTokenSource(api config.API) (*tokenSource, error) {
 	}
 	s := &tokenSource{path: api.BearerFile}
 	if err := s.read(); err != nil {
-		return nil, fmt.Errorf("AUTHLETE_BEARER_FILE: %w", err)
+		return nil, fmt.Errorf("AUTHLETE_BEARER_FILE: %s: %w", s.path, err)
 	}
 	return s, nil
 }
@@ -76,7 +76,10 @@ func (s *tokenSource) read() error {
 		return err
 	}
 	token := strings.TrimSpace(string(content))
-	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if token == "" {
+		return errors.New("the file is empty; it must hold one token")
+	}
+	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return errors.New("the file must hold one token, without spaces or control characters")
 	}
 	s.header, s.modified, s.size = "Bearer "+token, info.ModTime(), info.Size()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"revoker/cmd/revoker/complete"
 	"revoker/cmd/revoker/connection"
 	"revoker/cmd/revoker/exit"
 	"revoker/config"
@@ -76,6 +77,7 @@ func (f *letterFilter) declare(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.session, "session", "",
 		"letters of this session: its mask of 12 hex digits, or its ID, which others on the machine can then see")
 	cmd.Flags().StringSliceVar(&f.sequences, "seq", nil, "letters of these sequences, as in the arguments")
+	complete.Register(cmd, "reason", complete.Reasons)
 }
 
 // selection reads the flags and arguments. Its errors name the flag and quote no session ID.

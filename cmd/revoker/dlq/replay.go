@@ -57,6 +57,6 @@ sessions are then revoked twice, which is harmless.
 		RunE: sweep.run,
 	}
 	sweep.declare(cmd)
-	to.Declare(cmd.Flags(), "without it bulk")
+	to.Declare(cmd, "without it bulk")
 	return cmd
 }

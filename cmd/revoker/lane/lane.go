@@ -8,8 +8,9 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 
+	"revoker/cmd/revoker/complete"
 	"revoker/cmd/revoker/exit"
 	"revoker/config"
 	"revoker/events"
@@ -27,8 +28,9 @@ const patience = 30 * time.Second
 type Flag struct{ text string }
 
 // Declare adds the flag. without says what is done without it.
-func (f *Flag) Declare(flags *pflag.FlagSet, without string) {
-	flags.StringVar(&f.text, name, "", "lane to publish to: live or bulk; "+without)
+func (f *Flag) Declare(cmd *cobra.Command, without string) {
+	cmd.Flags().StringVar(&f.text, name, "", "lane to publish to: live or bulk; "+without)
+	complete.Register(cmd, name, complete.Lane)
 }
 
 // Check finds wrong usage.
@@ -71,8 +73,9 @@ func (f *Flag) Choose(ctx context.Context, conn *events.Conn, cfg config.Config,
 type Several struct{ text string }
 
 // Declare adds the flag.
-func (s *Several) Declare(flags *pflag.FlagSet) {
-	flags.StringVar(&s.text, name, all, "lane: live, bulk or all")
+func (s *Several) Declare(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.text, name, all, "lane: live, bulk or all")
+	complete.Register(cmd, name, complete.Lanes)
 }
 
 // All reports whether no single lane was chosen.

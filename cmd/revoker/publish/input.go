@@ -1,6 +1,8 @@
 package publish
 
 import (
+	"compress/flate"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 
+	"revoker/cmd/revoker/exit"
 	"revoker/events"
 	"revoker/events/eventfile"
 )
@@ -86,7 +89,7 @@ func (in *inputs) check(i int, name string) (int64, error) {
 	}
 	defer file.Close()
 	if _, err := eventfile.NewReader(file, in.options); err != nil {
-		return 0, fmt.Errorf("%s %w", name, err)
+		return 0, unusable(name, err)
 	}
 	return max(info.Size(), 1), nil
 }
@@ -110,9 +113,30 @@ func (in *inputs) next() (eventfile.Row, error) {
 	}
 	row, err := in.rows.Next()
 	if err != nil && err != io.EOF {
-		err = fmt.Errorf("reading %s: %w", in.name(), err)
+		err = unreadable(in.name(), err)
 	}
 	return row, err
+}
+
+// unusable says why a file can't be begun: it can't be read, or its content is the wrong one.
+func unusable(name string, err error) error {
+	if cutOff(err) {
+		return exit.Problem(unreadable(name, err))
+	}
+	return fmt.Errorf("%s %w", name, err)
+}
+
+func unreadable(name string, err error) error {
+	if cutOff(err) {
+		return fmt.Errorf("%s is cut off or damaged, get it again: %w", name, err)
+	}
+	return fmt.Errorf("reading %s: %w", name, err)
+}
+
+// cutOff reports whether compressed data ended early, or is not what was compressed.
+func cutOff(err error) bool {
+	var corrupt flate.CorruptInputError
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.As(err, &corrupt)
 }
 
 // further goes on to the next input, if there is one.
@@ -141,7 +165,7 @@ func (in *inputs) begin() error {
 	}
 	reader, err := eventfile.NewReader(interruptible(in.ctx, from), in.options)
 	if err != nil {
-		return fmt.Errorf("%s %w", in.name(), err)
+		return unusable(in.name(), err)
 	}
 	in.rows = reader
 	return nil

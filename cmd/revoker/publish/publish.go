@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/time/rate"
 
+	"revoker/cmd/revoker/complete"
+	"revoker/cmd/revoker/connection"
 	"revoker/cmd/revoker/exit"
 	"revoker/cmd/revoker/lane"
 	"revoker/cmd/revoker/memory"
@@ -86,6 +88,9 @@ Exit codes: 0 done, 1 a problem (invalid rows, for example), 2 wrong usage,
 			if err != nil {
 				return err
 			}
+			if summary.Warning != "" {
+				fmt.Fprintf(cmd.ErrOrStderr(), "revoker: warning: %s\n", summary.Warning)
+			}
 			return exit.Problem(summary.problem())
 		},
 	}
@@ -99,9 +104,10 @@ Exit codes: 0 done, 1 a problem (invalid rows, for example), 2 wrong usage,
 	flags.StringVar(&o.rejects, "rejects", "", "file to which invalid rows are appended")
 	flags.Float64Var(&o.rate, "rate", 0, "largest number of events per second; 0 sets no limit")
 	flags.DurationVar(&o.timeout, "timeout", time.Minute, "how long to keep trying when the stream stops confirming events")
-	o.lane.Declare(flags, "without it, live for --session and bulk for the rest")
+	o.lane.Declare(cmd, "without it, live for --session and bulk for the rest")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "read and check everything, send nothing")
 	flags.BoolVar(&o.json, "json", false, "print the summary as JSON")
+	complete.Register(cmd, "format", complete.Formats)
 	return cmd
 }
 
@@ -133,9 +139,9 @@ func (o *options) run(cmd *cobra.Command, args []string) (result, error) {
 	if err := o.check(cmd, args); err != nil {
 		return result{}, err
 	}
-	cfg, err := config.Load()
+	cfg, err := connection.Load(cmd)
 	if err != nil {
-		return result{}, config.Invalid(err)
+		return result{}, err
 	}
 	if o.lane.Wanted(o.usualLane(cfg)) == config.Live && config.HasWildcard(cfg.Subject) {
 		return result{}, errWildcard

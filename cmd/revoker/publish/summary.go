@@ -34,6 +34,7 @@ type result struct {
 
 	Seconds float64   `json:"seconds"`
 	Error   string    `json:"error,omitempty"`
+	Warning string    `json:"warning,omitempty"`
 	Stopped *stopJSON `json:"stopped,omitempty"`
 
 	cause   error
@@ -49,8 +50,8 @@ type faultJSON struct {
 // stopJSON is how far it came.
 type stopJSON struct {
 	Input string `json:"input"`
-	Line  int64  `json:"line"` // up to which every row is stored, or was rejected
-	GoOn  string `json:"goOn"`
+	Line  int64  `json:"line"`           // up to which every row is stored, or was rejected
+	GoOn  string `json:"goOn,omitempty"` // of what was stopped; a dry run begins anew
 }
 
 func (p *publication) summarise(stopped error, o *options, goOn string) result {
@@ -67,13 +68,27 @@ func (p *publication) summarise(stopped error, o *options, goOn string) result {
 	for _, f := range p.faults {
 		s.Faults = append(s.Faults, faultJSON{f.input, f.line, f.reason.Error()})
 	}
+	if stopped == nil && s.Rows == s.Skipped {
+		s.Warning = nothingThere(s.Skipped)
+	}
 	if stopped != nil {
 		if s.Error = stopped.Error(); errors.Is(stopped, context.Canceled) {
 			s.Error = "interrupted"
 		}
-		s.Stopped = &stopJSON{Input: title(p.inputs.names[p.tally.reached.input]), Line: p.tally.reached.line, GoOn: goOn}
+		s.Stopped = &stopJSON{Input: title(p.inputs.names[p.tally.reached.input]), Line: p.tally.reached.line}
+		if !o.dryRun {
+			s.Stopped.GoOn = goOn
+		}
 	}
 	return s
+}
+
+// nothingThere is the warning for an input without a row to publish. An export that failed looks like that.
+func nothingThere(skipped int64) string {
+	if skipped > 0 {
+		return fmt.Sprintf("nothing to publish: --skip skipped all %d rows", skipped)
+	}
+	return "nothing to publish: the input is empty"
 }
 
 func (s result) write(out io.Writer, asJSON bool) error {
@@ -108,6 +123,8 @@ func (s result) text() string {
 	}
 	switch {
 	case s.Stopped == nil:
+	case s.DryRun:
+		fmt.Fprintf(&b, "it was checked up to line %d of %s, not to the end\n", s.Stopped.Line, s.Stopped.Input)
 	case s.Stopped.Line == 0:
 		fmt.Fprintf(&b, "nothing is done yet; go on with\n  %s\n", s.Stopped.GoOn)
 	default:

@@ -87,7 +87,7 @@ func TestCheckOfTheAPI(t *testing.T) {
 	wants(t, s.Check(1, []string{"REVOKER_ALLOWED_SERVICE_IDS=4711"}), admin.Failed, "API answer for service 4711", "REVOKER_ALLOWED_SERVICE_IDS")
 	wants(t, s.Check(1, []string{"AUTHLETE_BASE_URL=http://127.0.0.1:1"}), admin.Failed, "API host", "connection refused")
 	wants(t, s.Check(1, []string{"AUTHLETE_BASE_URL=https://nowhere.invalid"}), admin.Failed, "API host", "look at AUTHLETE_BASE_URL")
-	wants(t, s.Check(1, []string{"AUTHLETE_BASE_URL=https://" + strings.TrimPrefix(s.APIURL, "http://")}), admin.Failed, "API encryption", "SSL_CERT_FILE")
+	wants(t, s.Check(1, []string{"AUTHLETE_BASE_URL=https://" + strings.TrimPrefix(s.APIURL, "http://")}), admin.Failed, "API encryption", "does not speak TLS")
 	wants(t, s.Check(exit.CodeConfiguration, []string{"AUTHLETE_BEARER="}), admin.Failed, "configuration", "AUTHLETE_BEARER: required")
 	wants(t, s.Check(0, []string{"REVOKER_REQUEST_TIMEOUT=1m"}), admin.Warning, "timing", "REVOKER_DRAIN_TIMEOUT")
 	session := events.SessionID("SECRET-session-1")
@@ -186,8 +186,8 @@ func TestCheckOfPermissions(t *testing.T) {
 		wants(t, found, admin.Failed, name, "publishing to "+subject)
 	}
 	const looking = "permission to look at streams and consumer"
-	wants(t, s.Check(1, []string{"NATS_USER=boxless", "NATS_PASSWORD=pw"}), admin.Failed, looking, "subscribing to the inbox")
+	wants(t, s.Check(1, []string{"NATS_USER=boxless", "NATS_PASSWORD=pw"}), admin.Failed, "NATS connection", "NATS_INBOX_PREFIX")
 	wants(t, s.Check(1, []string{"NATS_USER=blind", "NATS_PASSWORD=pw"}), admin.Failed, looking, "publishing to $JS.API.STREAM.INFO.SESSIONS")
 	t.Logf("three checks took %s", time.Since(began).Round(time.Millisecond))
-	wants(t, s.Check(1, []string{"NATS_USER=worker", "NATS_PASSWORD=SECRET"}), admin.Failed, "NATS connection", "look at NATS_CREDS")
+	wants(t, s.Check(1, []string{"NATS_USER=worker", "NATS_PASSWORD=SECRET"}), admin.Failed, "NATS connection", "look at NATS_USER and NATS_PASSWORD")
 }

@@ -63,10 +63,13 @@ func TestHealth(t *testing.T) {
 		}
 	}
 	asks(1, "not connected to NATS")
+	asks(1, `"reason": "not connected to NATS"`, "--json")
 	asks(0, "alive", "--live")
 	s.StartNATS()
 	testproc.WaitFor(t, "readiness", func() bool { status, r := ready(); return status == 200 && r.Ready })
 	asks(0, "consumer        ok")
+	asks(0, `"ready": true`, "--json")
+	asks(0, `"alive": true`, "--live", "--json")
 	// The API takes no token any more.
 	request, err := http.NewRequest(http.MethodPut, s.APIURL+"/sim/token", strings.NewReader(`"another"`))
 	if err != nil {
@@ -83,7 +86,7 @@ func TestHealth(t *testing.T) {
 	if response, err := http.Get(base + "/livez"); err != nil || response.StatusCode != 200 {
 		t.Errorf("livez: %v %v", response, err)
 	}
-	asks(1, "configuration   FAILS: the answer has no action (HTTP 401, A001203): look at AUTHLETE_BEARER")
+	asks(1, "configuration   FAILS: the API rejected the token (HTTP 401, A001203): look at AUTHLETE_BEARER")
 	w.Signal(os.Interrupt)
 	if code := w.Wait(); code != 0 {
 		t.Errorf("exit code %d", code)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"revoker/cmd/revoker/exit"
 	"revoker/internal/testproc"
 	"revoker/internal/testsite"
 )
@@ -27,8 +28,8 @@ func TestSetup(t *testing.T) {
 	}
 	longer := []string{"REVOKER_ACK_WAIT=30s"}
 	s.Says(0, longer, []string{"setup", "--dry-run"}, "~  consumer revoker       ack wait  10s      30s (REVOKER_ACK_WAIT)", "~  consumer revoker-bulk  ack wait", "nothing was done")
-	s.Says(1, longer, []string{"setup"}, "2 settings of what exists would change: --yes")
-	s.Says(1, longer, []string{"setup", "--json"}, "2 settings of what exists would change: --yes")
+	s.Says(exit.CodeUsage, longer, []string{"setup"}, "2 settings of what exists would change: use --yes")
+	s.Says(exit.CodeUsage, longer, []string{"setup", "--json"}, "2 settings of what exists would change: use --yes")
 	if got := s.Info().Config.AckWait; got != 10*time.Second {
 		t.Errorf("ack wait %s without --yes", got)
 	}
@@ -58,7 +59,7 @@ func TestSetupOfAStreamThatSomebodyElseMade(t *testing.T) {
 	if _, err := s.JS.Publish(s.Deadline(), "logins", []byte("one")); err != nil {
 		t.Fatal(err)
 	}
-	s.Says(1, nil, []string{"setup"}, "2 settings of what exists would change", "nothing was done")
+	s.Says(exit.CodeUsage, nil, []string{"setup"}, "2 settings of what exists would change", "nothing was done")
 	s.Says(1, nil, []string{"setup", "--yes"}, "logins, session.ended", "1h0m0s", "! stream SESSIONS: storage is memory, not file", "REVOKER_STREAM",
 		"3 objects created, 2 settings changed", "1 setting can't be changed in place")
 	stream, err := s.JS.Stream(s.Deadline(), "SESSIONS")

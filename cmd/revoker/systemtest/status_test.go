@@ -146,7 +146,7 @@ func TestWithoutAServer(t *testing.T) {
 	t.Parallel()
 	s := testsite.New(t, testsite.Simulator{})
 	for _, args := range [][]string{{"status"}, {"status", "--watch"}, {"pause"}, {"resume"}, {"setup"}} {
-		s.Says(1, nil, args, "connecting to NATS at nats://127.0.0.1:", "no servers available")
+		s.Says(1, nil, args, "connecting to NATS at nats://127.0.0.1:", "connection refused; see whether the server runs")
 	}
 	server := s.StartNATS()
 	server.Signal(syscall.SIGSTOP)

@@ -35,6 +35,10 @@ type Conn struct {
 	acks *ackBatcher
 	log  *slog.Logger
 
+	cfg   config.NATS
+	inbox string // prefix of the subjects of answers, with its dot
+	brief bool   // for a command whose errors say what the server forbids, so that the log need not
+
 	mu         sync.Mutex
 	lastReason string // why the last attempt to connect failed, to log each reason once
 	violations violations
@@ -56,7 +60,7 @@ func (c *Conn) Log() *slog.Logger { return c.log }
 // are renewed. With wait it returns at once, even if the server cannot be reached yet; [Conn.AwaitConnected] waits for the
 // server. Without wait it fails in that case. The error quotes no secret.
 func Connect(cfg config.NATS, name string, log *slog.Logger, wait bool) (*Conn, error) {
-	c := &Conn{log: log}
+	c := &Conn{log: log, cfg: cfg, brief: !wait}
 	var reached settingsReached
 	options := append(append([]nats.Option{reached.first}, c.handlers()...),
 		nats.Name(name),
@@ -72,7 +76,7 @@ func Connect(cfg config.NATS, name string, log *slog.Logger, wait bool) (*Conn, 
 	if err != nil {
 		return nil, err
 	}
-	options = append(append(options, authentication...), reached.last)
+	options = append(append(options, authentication...), c.learnInbox, reached.last)
 
 	var context natscontext.Settings
 	if cfg.Context != "" {
@@ -85,7 +89,13 @@ func Connect(cfg config.NATS, name string, log *slog.Logger, wait bool) (*Conn, 
 		c.nc, err = nats.Connect(url, options...)
 	}
 	if err != nil {
-		return nil, reached.explain(scrub(err, cfg), shownServers(cfg))
+		return nil, reached.explain(scrub(err, cfg), cfg)
+	}
+	if !wait {
+		if err := c.checkInbox(); err != nil {
+			c.nc.Close()
+			return nil, connectError(err, cfg)
+		}
 	}
 	if err := c.openJetStream(cfg, context); err != nil {
 		c.nc.Close()
@@ -105,14 +115,14 @@ type settingsReached struct{ context, all bool }
 func (r *settingsReached) first(*nats.Options) error { r.context = true; return nil }
 func (r *settingsReached) last(*nats.Options) error  { r.all = true; return nil }
 
-func (r *settingsReached) explain(err error, servers string) error {
+func (r *settingsReached) explain(err error, cfg config.NATS) error {
 	switch {
 	case !r.context:
-		return config.Invalid(fmt.Errorf("NATS_CONTEXT: %w", err))
+		return config.Invalid(fmt.Errorf("NATS_CONTEXT or --context: %w", err))
 	case !r.all:
 		return config.Invalid(fmt.Errorf("setting up the connection to NATS: %w", err))
 	}
-	return fmt.Errorf("connecting to NATS at %s: %w", servers, err)
+	return connectError(err, cfg)
 }
 
 func (c *Conn) openJetStream(cfg config.NATS, context natscontext.Settings) (err error) {
@@ -132,35 +142,6 @@ func (c *Conn) openJetStream(cfg config.NATS, context natscontext.Settings) (err
 		c.js, err = jetstream.New(c.nc)
 	}
 	return err
-}
-
-// settings turns the variables other than the URL and the context into options; a context's own come before them.
-func settings(cfg config.NATS) ([]nats.Option, error) {
-	var options []nats.Option
-	switch {
-	case cfg.Creds != "":
-		options = append(options, nats.UserCredentials(cfg.Creds))
-	case cfg.NKey != "":
-		nkey, err := nats.NkeyOptionFromSeed(cfg.NKey)
-		if err != nil {
-			return nil, config.Invalid(errors.New("NATS_NKEY: not an NKey seed file"))
-		}
-		options = append(options, nkey)
-	case cfg.User != "":
-		options = append(options, nats.UserInfo(cfg.User, cfg.Password.Reveal()))
-	case !cfg.Token.IsZero():
-		options = append(options, nats.Token(cfg.Token.Reveal()))
-	}
-	if cfg.CA != "" {
-		options = append(options, nats.RootCAs(cfg.CA))
-	}
-	if cfg.Cert != "" {
-		options = append(options, nats.ClientCert(cfg.Cert, cfg.Key))
-	}
-	if cfg.InboxPrefix != "" {
-		options = append(options, nats.CustomInboxPrefix(cfg.InboxPrefix))
-	}
-	return options, nil
 }
 
 // overrideURL replaces a context's servers if NATS_URL is set too.

@@ -29,10 +29,15 @@ func (c *Conn) Explain(doing, part string, err error) error {
 	if errors.Is(err, nats.ErrHeadersNotSupported) && !c.nc.IsConnected() {
 		err = errUnreachable
 	}
-	if (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)) && c.ViolationHas(part) {
-		err = ErrDenied
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) {
+		switch {
+		case c.ViolationHas(c.inboxQuoted()):
+			return fmt.Errorf("%s: %w", doing, inboxError{c.inbox})
+		case c.ViolationHas(part):
+			err = ErrDenied
+		}
 	}
-	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, nats.ErrNoResponders) {
+	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, nats.ErrNoResponders) {
 		return fmt.Errorf("%s: %w: %s", doing, err, c.NoJetStream())
 	}
 	return fmt.Errorf("%s: %w", doing, err)
@@ -50,7 +55,8 @@ func (c *Conn) ExplainPublish(doing, subject string, err error) error {
 		part += `"`
 	}
 	err = c.Explain(doing, part, err)
-	if errors.Is(err, ErrDenied) {
+	var boxless inboxError
+	if errors.Is(err, ErrDenied) && !errors.As(err, &boxless) {
 		return fmt.Errorf("%w: it must be able to publish to %s", err, subject)
 	}
 	return err

@@ -26,12 +26,9 @@ func (c *Conn) LookUp(ctx context.Context, name, variable string) (jetstream.Str
 	defer cancel()
 	stream, err := c.js.Stream(ctx, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, fmt.Errorf("there is no stream %s; `revoker run` creates it, and %s names another", name, variable)
+		return nil, fmt.Errorf("there is no stream %s; `revoker setup` creates it, and %s names another", name, variable)
 	}
-	if err != nil {
-		return nil, c.ExplainAPI("looking up stream "+name, "STREAM.INFO."+name, err)
-	}
-	return stream, nil
+	return stream, c.ExplainMissing("looking up stream "+name, "STREAM.INFO."+name, err)
 }
 
 // ConsumerInfo is the state of a consumer, be it a pull or a push consumer.

@@ -40,15 +40,18 @@ func (c *Conn) handlers() []nats.Option {
 // reported handles an error that the server or the client reported beside any request.
 func (c *Conn) reported(err error) {
 	c.violations.refuse(err)
-	known := false
-	if errors.Is(err, nats.ErrPermissionViolation) {
+	violation := errors.Is(err, nats.ErrPermissionViolation)
+	quiet := false
+	if violation {
 		ignored := c.violations.ignored(err)
-		known = !c.violations.note(err) || ignored // what is not logged still explains later requests
+		quiet = !c.violations.note(err) || ignored || c.brief // what is not logged still explains later requests
 	}
 	switch {
 	case credentialsRefused(err):
 		c.unreachable(err)
-	case known:
+	case quiet:
+	case violation && c.violatesInbox(err):
+		c.log.Warn("no answer can come", "error", inboxError{c.inbox})
 	default:
 		c.log.Warn("NATS reported an error", "error", err)
 	}
@@ -62,11 +65,12 @@ func (c *Conn) unreachable(err error) {
 	fresh := reason != c.lastReason
 	c.lastReason = reason
 	c.mu.Unlock()
+	_, remedy := refusal(err, c.cfg)
 	switch {
 	case fresh && credentialsRefused(err):
-		c.log.Warn("NATS refuses the credentials; trying again", "error", err)
+		c.log.Warn("NATS refuses the credentials; trying again", "error", err, "remedy", remedy)
 	case fresh:
-		c.log.Warn("NATS can't be reached; trying again", "error", err)
+		c.log.Warn("NATS can't be reached; trying again", "error", err, "remedy", remedy)
 	}
 }
 

@@ -1,0 +1,89 @@
+package conn
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+
+	"github.com/nats-io/nats.go"
+
+	"revoker/config"
+)
+
+// ConnectError is why a connection could not be made.
+type ConnectError struct {
+	servers string
+	// What happened, and what to do about it.
+	What, Remedy string
+	err          error
+}
+
+// At is where the connection was to go, without credentials.
+func (e *ConnectError) At() string { return e.servers }
+
+// Error says it all.
+func (e *ConnectError) Error() string {
+	return fmt.Sprintf("connecting to NATS at %s: %s; %s", e.servers, e.What, e.Remedy)
+}
+
+// Unwrap returns the error of nats.go.
+
+func (e *ConnectError) Unwrap() error { return e.err }
+
+func connectError(err error, cfg config.NATS) error {
+	what, remedy := refusal(err, cfg)
+	return &ConnectError{servers: shownServers(cfg), What: what, Remedy: remedy, err: err}
+}
+
+// refusal puts an error of nats.go into an operator's words. The texts of nats.go name neither the cause (it says "no servers
+// available" where a server refused the connection) nor a variable.
+func refusal(err error, cfg config.NATS) (what, remedy string) {
+	const address = "look at the address: NATS_URL, --server or the context"
+	var unknown x509.UnknownAuthorityError
+	var timeout net.Error
+	var boxless inboxError
+	switch text := err.Error(); {
+	case errors.As(err, &boxless):
+		return boxless.what(), inboxRemedy
+	case credentialsRefused(err):
+		return refusedCredentials(err, cfg)
+	case errors.Is(err, nats.ErrNoServers), errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused", "see whether the server runs, and " + address
+	case errors.As(err, &timeout) && timeout.Timeout() && strings.HasPrefix(text, "read "):
+		return fmt.Sprintf("something took the connection and said nothing for %s, so it is not a NATS server", connectTimeout), address + ", above all at the port"
+	case errors.Is(err, nats.ErrSecureConnWanted):
+		return "the server does not offer TLS", "use nats:// instead of tls://, without NATS_CA and NATS_CERT, or enable TLS on the server"
+	case strings.Contains(text, "malformed HTTP"):
+		return "the server does not speak WebSocket on this port", "use nats://, or the port of the server's websocket block"
+	case errors.As(err, &unknown):
+		return text, "set NATS_CA to the file of the authority that issued the server's certificate"
+	case strings.Contains(text, "certificate required"), strings.Contains(text, "bad certificate"):
+		return text, "the server asks for a client certificate: look at NATS_CERT and NATS_KEY"
+	}
+	return strings.TrimPrefix(err.Error(), "nats: "), address + "; then at the server, and at the network between"
+}
+
+func refusedCredentials(err error, cfg config.NATS) (what, remedy string) {
+	what = fmt.Sprintf("the server rejected the credentials (%s)", strings.TrimPrefix(err.Error(), "nats: "))
+	switch {
+	case cfg.Creds != "":
+		return what, "look at the file in NATS_CREDS"
+	case cfg.NKey != "":
+		return what, "look at the file in NATS_NKEY"
+	case cfg.User != "":
+		return what, "look at NATS_USER and NATS_PASSWORD"
+	case !cfg.Token.IsZero():
+		return what, "look at NATS_TOKEN"
+	case strings.Contains(cfg.URL.Reveal(), "@"):
+		return what, "look at the user and the password in the server's URL"
+	case cfg.Context != "":
+		return what, "look at the context " + cfg.Context
+	case cfg.Cert != "":
+		return what, "look at NATS_CERT and NATS_KEY"
+	}
+	return "the server asks for credentials, and none are set",
+		"set NATS_CREDS, NATS_NKEY, NATS_USER with NATS_PASSWORD, or NATS_TOKEN"
+}

@@ -1,0 +1,137 @@
+package conn_test
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"revoker/config"
+	"revoker/events"
+	"revoker/events/internal/conn"
+	"revoker/events/internal/eventstest"
+)
+
+// secured is a server with TLS, whose certificate no authority issued that this machine trusts.
+func secured(t *testing.T) string {
+	t.Helper()
+	other := httptest.NewUnstartedServer(nil)
+	other.StartTLS()
+	t.Cleanup(other.Close)
+	s, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
+		TLSConfig: &tls.Config{Certificates: other.TLS.Certificates}, TLSTimeout: 5,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	if !s.ReadyForConnections(eventstest.Timeout) {
+		t.Fatal("the server is not ready")
+	}
+	t.Cleanup(func() {
+		s.Shutdown()
+		s.WaitForShutdown()
+	})
+	return s.Addr().String()
+}
+
+// silent takes connections and says nothing, as an HTTP server does.
+func silent(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.Copy(io.Discard, client) // until the client gives up
+			client.Close()
+		}
+	}()
+	t.Cleanup(func() {
+		listener.Close()
+		<-done
+	})
+	return listener.Addr().String()
+}
+
+// Each refusal is told in an operator's words, with the variable to look at, and without a secret.
+func TestWhyThereIsNoConnection(t *testing.T) {
+	t.Parallel()
+	narrow := &server.Permissions{Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX_worker.>"}}}
+	s := eventstest.Secured(t, &server.User{Username: "worker", Password: "pw"}, &server.User{Username: "narrow", Password: "pw", Permissions: narrow})
+	at := s.Addr().String()
+	url := func(u string) config.NATS { return config.NATS{URL: config.NewServerURLs(u)} }
+	wrong, token, narrowed := url("nats://"+at), url("nats://"+at), eventstest.As(s, "narrow")
+	wrong.User, wrong.Password = "worker", config.NewSecret("SECRET")
+	token.Token = config.NewSecret("SECRET")
+	for name, c := range map[string]struct {
+		cfg          config.NATS
+		what, remedy string
+	}{
+		"nobody listens":        {url("nats://127.0.0.1:1"), "connection refused", "NATS_URL"},
+		"none of several":       {url("nats://127.0.0.1:1,nats://127.0.0.1:2"), "connection refused", "NATS_URL"},
+		"a silent port":         {url("nats://" + silent(t)), "is not a NATS server", "the port"},
+		"no TLS":                {url("tls://" + at), "does not offer TLS", "nats://"},
+		"no WebSocket":          {url("ws://" + at), "does not speak WebSocket", "nats://"},
+		"an unknown authority":  {url("tls://" + secured(t)), "certificate", "NATS_CA"},
+		"no credentials":        {url("nats://" + at), "asks for credentials, and none are set", "NATS_CREDS"},
+		"another password":      {wrong, "rejected the credentials (Authorization Violation)", "NATS_USER and NATS_PASSWORD"},
+		"another token":         {token, "rejected the credentials", "NATS_TOKEN"},
+		"a password in the URL": {url("nats://worker:SECRET@" + at), "rejected the credentials", "the server's URL"},
+		"no inbox":              {narrowed, "may not subscribe to its inbox, _INBOX.>", "NATS_INBOX_PREFIX"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			log := &eventstest.Log{}
+			_, err := events.Connect(c.cfg, "test", slog.New(log), false)
+			var failed *events.ConnectError
+			if !errors.As(err, &failed) || !strings.Contains(failed.What, c.what) || !strings.Contains(failed.Remedy, c.remedy) {
+				t.Fatalf("got %v, want %q and %q", err, c.what, c.remedy)
+			}
+			if strings.Contains(err.Error(), "SECRET") || !strings.Contains(err.Error(), failed.What+"; "+failed.Remedy) {
+				t.Errorf("it says %v", err)
+			}
+			if lines := log.Lines(); count(lines, "NATS reported an error") > 0 {
+				t.Errorf("the log says it too: %v", lines)
+			}
+		})
+	}
+	narrowed.InboxPrefix = "_INBOX_worker"
+	c, err := events.Connect(narrowed, "test", slog.New(&eventstest.Log{}), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}
+
+// A worker waits for the server, and learns about its inbox only then. It does not wait for what waiting does not bring.
+func TestAWorkerWithoutAnInboxGivesUp(t *testing.T) {
+	t.Parallel()
+	s := eventstest.Secured(t, &server.User{Username: "narrow", Password: "pw", Permissions: &server.Permissions{
+		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX_worker.>"}},
+	}})
+	h := unconnected()
+	h.Cfg.NATS = eventstest.As(s, "narrow")
+	h.Conn = h.Connect(t, true)
+	_, _, err := events.Ensure(eventstest.Deadline(t), h.Conn, h.Cfg)
+	if !errors.Is(err, conn.ErrDenied) || !strings.Contains(err.Error(), "NATS_INBOX_PREFIX") || strings.Contains(err.Error(), "publish") {
+		t.Errorf("got %v", err)
+	}
+	if n := count(h.Log.Lines(), "no answer can come"); n != 1 {
+		t.Errorf("it is said %d times in\n%s", n, strings.Join(h.Log.Lines(), "\n"))
+	}
+}
