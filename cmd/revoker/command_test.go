@@ -173,7 +173,7 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		"github.com/go-json-experiment/json/jsontext":                     {"revoker/events/jsonobject"},
 		"github.com/kelseyhightower/envconfig":                            {"revoker/config"},
 		"github.com/cloudevents/sdk-go/v2/event":                          {"revoker/events"},
-		"github.com/spf13/cobra":                                          {"revoker/cmd/revoker", commands + "complete", commands + "connection", commands + "dlq", commands + "publish"},
+		"github.com/spf13/cobra":                                          {"revoker/cmd/revoker", commands + "complete", commands + "connection", commands + "dlq", commands + "lane", commands + "publish"},
 		"github.com/prometheus/client_golang/prometheus":                  {"revoker/worker", "revoker/worker/ops"},
 		"go.opentelemetry.io/otel/trace":                                  {"revoker/worker"},
 		"go.opentelemetry.io/otel/sdk/trace":                              {"revoker/cmd/revoker"},
