@@ -159,7 +159,7 @@ func (w *Worker) boundDrain(ctx, workCtx context.Context, cutOff context.CancelF
 func (w *Worker) pull(ctx context.Context, lane admission.Lane, consumer *events.Consumer) {
 	heartbeat := w.pulling[lane]
 	defer heartbeat.Rest()
-	trouble := outage{shown: &w.unserved[lane]}
+	trouble := outage{shown: &w.unserved[lane], log: w.log.With("lane", laneNames[lane])}
 	if !consumer.Ready() {
 		w.restore(ctx, lane, consumer, &trouble)
 	}
@@ -180,11 +180,11 @@ func (w *Worker) pull(ctx context.Context, lane admission.Lane, consumer *events
 		})
 		w.admission.Returned(lane, grant.N-got, grant.Generation)
 		if err != nil {
-			trouble.report(w.log, err)
+			trouble.report(err)
 			w.restore(ctx, lane, consumer, &trouble)
 			continue
 		}
-		trouble.end(w.log)
+		trouble.end()
 		if got == grant.N { // there is a backlog: the first event was not waited for
 			w.admission.Prefetch(w.pacer.pulled(arrived))
 		}
@@ -211,23 +211,24 @@ func (w *Worker) restore(ctx context.Context, lane admission.Lane, consumer *eve
 			return
 		}
 		if missing = errors.Is(err, events.ErrNoLane); missing {
-			trouble.end(w.log)
+			trouble.end()
 			continue
 		}
-		trouble.report(w.log, err)
+		trouble.report(err)
 	}
 }
 
 // outage is a time in which events are not served. It says each reason once, and when it is over.
 type outage struct {
+	log    *slog.Logger
 	shown  *atomic.Pointer[string] // the reason, for others to read
 	reason string
 	wait   time.Duration
 }
 
-func (o *outage) report(log *slog.Logger, err error) {
+func (o *outage) report(err error) {
 	if text := err.Error(); text != o.reason {
-		log.Warn("events are not served; trying again", "error", err)
+		o.log.Warn("events are not served; trying again", "error", err)
 		o.reason = text
 		o.shown.Store(&text)
 	}
@@ -239,11 +240,11 @@ func (o *outage) pause() time.Duration {
 	return o.wait
 }
 
-func (o *outage) end(log *slog.Logger) {
+func (o *outage) end() {
 	if o.reason != "" {
-		log.Info("events are served again")
+		o.log.Info("events are served again")
 		o.shown.Store(nil)
-		*o = outage{shown: o.shown}
+		*o = outage{shown: o.shown, log: o.log}
 	}
 }
 

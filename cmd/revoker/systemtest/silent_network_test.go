@@ -30,14 +30,14 @@ func TestASilentNetworkIsSurvived(t *testing.T) {
 			if noticed {
 				testproc.WaitFor(t, "end of the connection", func() bool { return said("disconnected from NATS") == 1 })
 			} else {
-				testproc.WaitFor(t, "word of unserved events", func() bool { return said("events are not served") == 1 })
+				testproc.WaitFor(t, "word of unserved events", func() bool { return said("events are not served") > 0 })
 			}
 			if n := s.Calls(); n >= events {
 				t.Fatalf("%d calls were made in the silence", n)
 			}
 			toNATS.heal()
 			s.WaitDone()
-			testproc.WaitFor(t, "word of the end", func() bool { return said("events are served again") == 1 })
+			testproc.WaitFor(t, "word of the end", func() bool { return said("events are served again") > 0 })
 			w.Signal(syscall.SIGTERM)
 			if code := w.Wait(); code != 0 {
 				t.Errorf("exit code %d", code)
@@ -54,7 +54,7 @@ func TestASilentNetworkIsSurvived(t *testing.T) {
 			if noticed {
 				want = 1
 			}
-			if said("disconnected from NATS") != want || said("reconnected to NATS") != want || said("events are not served") > 3 {
+			if said("disconnected from NATS") != want || said("reconnected to NATS") != want || said("events are not served") > 6 {
 				t.Errorf("the log does not say once what happened:\n%s", w.Stderr.Tail())
 			}
 		})

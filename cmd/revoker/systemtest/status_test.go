@@ -54,7 +54,7 @@ func TestStatusAsksTheWorkers(t *testing.T) {
 	s.StartWorker("AUTHLETE_BEARER=another-token", "REVOKER_CONCURRENCY=5")
 	testproc.WaitFor(t, "an open breaker", func() bool {
 		text, _ := s.Say(nil, "status")
-		return strings.Contains(text, "workers                       2") || strings.Contains(text, "workers            2") && strings.Contains(text, "AUTHLETE_BEARER")
+		return strings.Contains(strings.Join(strings.Fields(text), " "), " workers 2 ") && strings.Contains(text, "AUTHLETE_BEARER")
 	})
 }
 
