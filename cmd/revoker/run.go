@@ -79,6 +79,7 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch)
 		return exit.Problem(err)
 	}
 	defer health.Close()
+	health.Preflight(api)
 	observers := []func(worker.Settlement){}
 	if health != nil {
 		observers = append(observers, worker.NewMetrics(registry).Observe, health.Observe)

@@ -71,7 +71,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	gauge(slots, float64(f.slots))
 	gauge(inFlight, float64(f.state.InFlight))
 	gauge(inHand, float64(f.state.InHand))
-	gauge(misconfigured, oneIf(f.misconfig))
+	gauge(misconfigured, oneIf(f.misconfig || f.token.refused != ""))
 	count := func(d *prometheus.Desc, value int64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
 	}
