@@ -153,7 +153,8 @@ func (b *tab) signIn() {
 	b.t.Helper()
 	b.click("#sign")
 	b.audit("sign-in")
-	b.run(chromedp.SendKeys("#sign-in-form [name=token]", consoleToken+"\r", chromedp.ByQuery), chromedp.WaitNotVisible("#sign-in", chromedp.ByQuery))
+	b.run(chromedp.SendKeys("#sign-in-form [name=name]", "Ada Lovelace", chromedp.ByQuery),
+		chromedp.SendKeys("#sign-in-form [name=token]", consoleToken+"\r", chromedp.ByQuery), chromedp.WaitNotVisible("#sign-in", chromedp.ByQuery))
 	b.waitText("#sign", "Sign out")
 }
 

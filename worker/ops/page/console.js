@@ -84,6 +84,7 @@ function showState() {
   set('dead', dead ? count(dead.total) : '?', dead ? reasons(dead.reasons) : 'can\u2019t be read');
   $('sign').hidden = !state.canAct;
   $('sign').textContent = state.signedIn ? 'Sign out' : 'Sign in';
+  $('sign').title = state.operator ? 'signed in as ' + state.operator : '';
   $('pause').hidden = !state.signedIn;
   $('pause').textContent = fleet.paused ? 'Resume' : 'Pause';
   showActions();
@@ -154,8 +155,8 @@ $('sign-in-form').onsubmit = async e => {
   e.preventDefault();
   const form = e.target;
   try {
-    await post('console/sign-in', {token: form.token.value});
-    form.reset();
+    await post('console/sign-in', {name: form.name.value, token: form.token.value});
+    form.token.value = '';
     $('sign-in').close();
     state.signedIn = true;
     showState();
