@@ -118,7 +118,8 @@ func (r *StatusReader) ReadQueue(ctx context.Context) (Status, error) {
 		s.unknown("dead letters", r.conn.ExplainMissing("looking up stream "+r.cfg.DeadLetterStream, "STREAM.INFO."+r.cfg.DeadLetterStream, err))
 		return s, nil
 	}
-	s.DeadLetters = &DeadLetterCount{Total: int(letters.CachedInfo().State.Msgs)}
+	state := letters.CachedInfo().State
+	s.DeadLetters = &DeadLetterCount{Total: int(state.Msgs), Oldest: oldestOf(state)}
 	return s, nil
 }
 

@@ -42,10 +42,11 @@ var (
 	maxAge        = describe("revoker_stream_max_age_seconds", "Age at which the stream drops events, 0 for never.")
 	paused        = describe("revoker_consumer_paused", "Whether the consumer is paused, for all workers.")
 	letterDepth   = describe("revoker_dead_letter_stream_events", "Dead letters in their stream.")
+	oldestLetter  = describe("revoker_oldest_dead_letter_age_seconds", "Age of the oldest dead letter in its stream, 0 if there is none.")
 
 	descriptions = []*prometheus.Desc{
 		buildInfo, connected, slots, inFlight, inHand, breaker, misconfigured, opinions, bypassed, serviceHeld,
-		backlog, ackPending, maxAckPending, oldest, maxAge, paused, letterDepth,
+		backlog, ackPending, maxAckPending, oldest, maxAge, paused, letterDepth, oldestLetter,
 	}
 )
 
@@ -100,6 +101,11 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	if s.DeadLetters != nil {
 		gauge(letterDepth, float64(s.DeadLetters.Total))
+		age := 0.0
+		if oldest := s.DeadLetters.Oldest; oldest != nil {
+			age = max(f.now.Sub(*oldest).Seconds(), 0)
+		}
+		gauge(oldestLetter, age)
 	}
 }
 

@@ -225,7 +225,7 @@ func (c *console) letter(w http.ResponseWriter, r *http.Request) {
 	l, err := store.Get(ctx, sequence)
 	switch {
 	case errors.Is(err, dlq.ErrNoLetter):
-		answer(w, http.StatusNotFound, failure{"This dead letter is gone. Somebody replayed or discarded it, or it reached the stream's max age."})
+		answer(w, http.StatusNotFound, failure{"This dead letter is gone. Somebody replayed or discarded it, or the stream has a maximum age."})
 		return
 	case err != nil:
 		answer(w, http.StatusBadGateway, failure{err.Error()})

@@ -127,7 +127,8 @@ func TestWhatIsThereNow(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	f := sound(now)
-	f.queue.status.DeadLetters = &admin.DeadLetterCount{Total: 7}
+	buried := now.Add(-40 * 24 * time.Hour)
+	f.queue.status.DeadLetters = &admin.DeadLetterCount{Total: 7, Oldest: &buried}
 	f.state = events.WorkerState{InFlight: 3, InHand: 4, Breaker: "half-open", Reason: "SECRET", Held: []events.HeldService{{Service: "77"}}}
 	f.services, f.counts = []string{"77", "78"}, worker.Counts{OpinionsWorking: 5, OpinionsFailing: 6, OpinionsNone: 7, Bypassed: 8}
 	registry := prometheus.NewRegistry()
@@ -157,7 +158,8 @@ func TestWhatIsThereNow(t *testing.T) {
 		"revoker_breaker_state half-open": 1, "revoker_backlog_events": 0, "revoker_ack_pending_events": 799,
 		"revoker_ack_pending_limit": 1000, "revoker_oldest_event_age_seconds": 500, "revoker_stream_max_age_seconds": 1000,
 		"revoker_consumer_paused": 0, "revoker_dead_letter_stream_events": 7,
-		"revoker_service_held 77": 1, "revoker_service_held 78": 0, "revoker_bypassed_revocations_total": 8,
+		"revoker_oldest_dead_letter_age_seconds": 40 * 24 * 3600,
+		"revoker_service_held 77":                1, "revoker_service_held 78": 0, "revoker_bypassed_revocations_total": 8,
 		"revoker_opinions_total working": 5, "revoker_opinions_total failing": 6, "revoker_opinions_total none": 7,
 	} {
 		if value, there := got[name]; !there || value != want {
