@@ -237,6 +237,7 @@ func (w *Worker) Misconfigured() (reason string, misconfigured bool) {
 func (w *Worker) State() events.WorkerState {
 	breaker, reason := w.admission.State()
 	state := events.WorkerState{InFlight: w.admission.InFlight(), InHand: w.renewer.count(), Breaker: string(breaker), Reason: reason, Braked: w.admission.Braked()}
+	state.BreakerSince, state.NextProbe = w.admission.Outage()
 	for _, held := range w.admission.Held() {
 		state.Held = append(state.Held, events.HeldService{Service: held.Service, Reason: held.Reason, Since: held.Since})
 	}

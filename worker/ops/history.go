@@ -111,6 +111,21 @@ func (h *History) Since(after int64) []Second {
 	return list
 }
 
+// lately is the time over which the mean of settledPerSecond is taken, in seconds.
+const lately = 3
+
+// settledPerSecond is how many events were acknowledged or given up in a second, lately. A retry is neither.
+func (h *History) settledPerSecond() float64 {
+	h.mu.Lock()
+	second := h.now().Unix()
+	h.mu.Unlock()
+	settled := 0
+	for _, s := range h.Since(second - lately - 1) {
+		settled += s.Revoked + s.DeadLetters
+	}
+	return float64(settled) / lately
+}
+
 // Settled is one settlement as the console page shows it.
 type Settled struct {
 	Number     int     `json:"n"`

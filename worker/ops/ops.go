@@ -38,6 +38,7 @@ type Server struct {
 	cancel   context.CancelFunc
 	address  string
 	history  *History
+	waits    *waits
 	console  *console
 	hosts    *hosts
 	try      preflight
@@ -58,7 +59,7 @@ func Listen(cfg config.Config, version string, registry *prometheus.Registry, lo
 	if err != nil {
 		return nil, fmt.Errorf("health endpoints (REVOKER_OPS_ADDR): %w", err)
 	}
-	s := &Server{cfg: cfg, log: log, registry: registry, address: listener.Addr().String(), history: NewHistory(), try: preflight{log: log}}
+	s := &Server{cfg: cfg, log: log, registry: registry, address: listener.Addr().String(), history: NewHistory(), waits: newWaits(), try: preflight{log: log}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.hosts = newHosts(listener.Addr(), cfg.OpsHosts)
 	s.console = newConsole(s.ctx, cfg, version, s, log)
@@ -151,8 +152,18 @@ func (s *Server) Close() {
 func (s *Server) Observe(settlement worker.Settlement) {
 	if s != nil {
 		s.history.Observe(settlement)
+		s.waits.observe(settlement)
 		s.try.observe(settlement)
 	}
+}
+
+// Complete adds to a worker's state what the Server observed of its settlements. A nil Server adds nothing.
+func (s *Server) Complete(state events.WorkerState) events.WorkerState {
+	if s != nil {
+		waiting := s.waits.count()
+		state.Waiting, state.SettledPerSecond = &waiting, s.history.settledPerSecond()
+	}
+	return state
 }
 
 // parts returns the connection and the worker. Each is nil until it is set.
