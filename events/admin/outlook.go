@@ -164,6 +164,9 @@ func (s *Status) split() {
 			known += *w.Waiting
 		}
 	}
+	if told {
+		held = min(held, s.Unsettled-known)
+	}
 	held = min(max(held, 0), s.Unsettled) // they were not asked in the same instant
 	waiting := s.Unsettled - held
 	if told {

@@ -53,7 +53,7 @@ func TestInFlightAndWaiting(t *testing.T) {
 		"an outage: all are due":            {84, 0, []events.WorkerState{worker(0, 0, 0)}, 0, 84},
 		"waiting for an hour":               {10, 1, []events.WorkerState{worker(0, 10, 0)}, 0, 10},
 		"after a restart of the worker":     {5000, 1, []events.WorkerState{worker(0, 0, 0)}, 0, 5000},
-		"it was asked too soon":             {3, 1, []events.WorkerState{worker(64, 7, 100)}, 3, 0},
+		"it was asked too soon":             {3, 1, []events.WorkerState{worker(64, 7, 100)}, 0, 3},
 		"a worker of an earlier version":    {50, 1, []events.WorkerState{old}, 10, 40},
 		"one of two of an earlier version":  {50, 1, []events.WorkerState{worker(10, 0, 5000), old}, 20, 30},
 		"a worker that tells nonsense":      {50, 1, []events.WorkerState{worker(-10, -10, -1e300), worker(0, 1<<60, 1e300)}, 0, 50},

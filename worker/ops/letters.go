@@ -67,14 +67,16 @@ type letterRow struct {
 	HTTPStatus int       `json:"httpStatus"`
 	Session    string    `json:"session"`
 	Error      string    `json:"error"`
-	ReplayOf   string    `json:"replayOf,omitempty"`
+	// Brief is what Error says beyond reason and result code, short enough for a line of the list.
+	Brief    string `json:"brief"`
+	ReplayOf string `json:"replayOf,omitempty"`
 }
 
 // rowOf returns the same row for everybody, signed in or not.
 func rowOf(l dlq.StoredLetter, cfg config.Config) letterRow {
 	return letterRow{
 		Sequence: l.Sequence, Stored: l.Stored, Reason: publicReason(l.Reason), ResultCode: publicCode(l.ResultCode), HTTPStatus: l.HTTPStatus,
-		Session: l.SessionID.Mask(), Error: publicError(l, cfg), ReplayOf: l.ReplayOf,
+		Session: l.SessionID.Mask(), Error: publicError(l, cfg), Brief: briefError(l, cfg), ReplayOf: l.ReplayOf,
 	}
 }
 

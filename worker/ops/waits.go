@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -18,8 +17,8 @@ const (
 	waitGrain = 100 * time.Millisecond
 )
 
-// waits knows the events that this worker handed back, until they are due: how many there are, and some of them one by one. From
-// then on any worker may have them. It is safe for concurrent use.
+// waits knows the events that this worker handed back, until they are due: how many there are, and of those whose call failed, some
+// one by one. From then on any worker may have them. It is safe for concurrent use.
 type waits struct {
 	now func() time.Time
 
@@ -44,9 +43,7 @@ func (w *waits) observe(s worker.Settlement) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if s.Deliveries > 1 { // it came back
-		w.list = slices.DeleteFunc(w.list, func(old *wait) bool { return old.Sequence == s.Sequence })
-	}
+	last := w.take(s)
 	if s.Delay <= 0 {
 		return
 	}
@@ -54,6 +51,12 @@ func (w *waits) observe(s worker.Settlement) {
 	w.sweep(now)
 	due := now.Add(s.Delay)
 	w.due[due.UnixNano()/int64(waitGrain)]++
+	if s.Outcome == worker.Deferred && s.Status == 0 { // no attempt was made: what is known of the last one stays
+		if last == nil {
+			return
+		}
+		s = last.Settlement
+	}
 	if len(w.list) == maxWaits {
 		w.drop(now)
 	}
@@ -65,6 +68,17 @@ func (w *waits) observe(s worker.Settlement) {
 		w.list = w.list[:maxWaits-1]
 	}
 	w.list = slices.Insert(w.list, at, &wait{due, s})
+}
+
+// take takes an event that came back from the list. It returns nil for one that is not in it. The caller holds mu.
+func (w *waits) take(s worker.Settlement) (old *wait) {
+	if s.Deliveries > 1 {
+		if at := slices.IndexFunc(w.list, func(old *wait) bool { return old.Sequence == s.Sequence }); at >= 0 {
+			old = w.list[at]
+			w.list = slices.Delete(w.list, at, at+1)
+		}
+	}
+	return old
 }
 
 // drop forgets the events that are due: another worker may have them. The caller holds mu.
@@ -102,11 +116,10 @@ func (w *waits) count() (n int) {
 type Wait struct {
 	Sequence uint64 `json:"sequence"`
 	Session  string `json:"session"` // masked
-	// Attempt counts deliveries. Due is when the next one is, in Unix milliseconds.
+	// Attempt counts deliveries up to the call that failed last. Due is when the next one is, in Unix milliseconds.
 	Attempt int    `json:"attempt"`
 	Due     int64  `json:"due"`
-	Outcome string `json:"outcome"`
-	Detail  string `json:"detail"`
+	Detail  string `json:"detail"` // of the failure
 }
 
 // soonest lists the events that are due next. With stopped no worker takes any, so that those are listed too that are due already.
@@ -122,7 +135,7 @@ func (w *waits) soonest(stopped bool) (shown []Wait, known int) {
 	for _, next := range w.list[:min(len(w.list), waitsShown)] {
 		shown = append(shown, Wait{
 			Sequence: next.Sequence, Session: next.Session.Mask(), Attempt: next.Deliveries, Due: next.due.UnixMilli(),
-			Outcome: string(next.Outcome), Detail: cmp.Or(publicDetail(next.Settlement), "calls are paused"),
+			Detail: publicDetail(next.Settlement),
 		})
 	}
 	return shown, len(w.list)

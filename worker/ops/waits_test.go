@@ -35,17 +35,19 @@ func TestEventsThatWaitForTheirRetry(t *testing.T) {
 	w.observe(retried(2, 1, 20*time.Second))
 	w.observe(retried(3, 4, 5*time.Second))
 	w.observe(worker.Settlement{Outcome: worker.Interrupted, Sequence: 4, Deliveries: 2})
-	w.observe(worker.Settlement{Outcome: worker.Deferred, Sequence: 5, Deliveries: 1, Delay: 10 * time.Second})
+	w.observe(retried(5, 2, time.Second))
+	w.observe(worker.Settlement{Outcome: worker.Deferred, Sequence: 5, Deliveries: 3, Delay: 10 * time.Second, Detail: "calls are paused"})
+	w.observe(worker.Settlement{Outcome: worker.Deferred, Sequence: 6, Deliveries: 1, Delay: 10 * time.Second, Detail: "calls are paused"})
 	list, known := w.soonest(false)
-	if w.count() != 3 || known != 3 || len(list) != 3 || list[0].Sequence != 3 || list[1].Sequence != 5 || list[2].Sequence != 2 {
+	if w.count() != 5 || known != 3 || len(list) != 3 || list[0].Sequence != 3 || list[1].Sequence != 5 || list[2].Sequence != 2 {
 		t.Fatalf("%d wait, %d are known: %+v", w.count(), known, list)
 	}
 	if first := list[0]; first.Attempt != 4 || first.Due != 1_700_000_005_000 || first.Session != events.SessionID("SECRET-3").Mask() ||
-		first.Detail != "the logout API answered SERVER_ERROR (HTTP 500, A503101)" || strings.Contains(fmt.Sprint(list), "SECRET") {
+		list[1].Detail != first.Detail || list[1].Attempt != 2 || first.Detail != "SERVER_ERROR, HTTP 500, A503101" || strings.Contains(fmt.Sprint(list), "SECRET") {
 		t.Errorf("%+v", list)
 	}
 	at(5000)
-	if list, known := w.soonest(true); w.count() != 2 || known != 3 || list[0].Sequence != 3 {
+	if list, known := w.soonest(true); w.count() != 3 || known != 3 || list[0].Sequence != 3 {
 		t.Errorf("due while no worker takes events: %d wait, %d are known: %+v", w.count(), known, list)
 	}
 	w.observe(worker.Settlement{Outcome: worker.Revoked, Sequence: 3, Deliveries: 5})
@@ -80,6 +82,37 @@ func TestWaitsAreBounded(t *testing.T) {
 	}
 	if n := len(w.due); n > 2*maxWaits+1 {
 		t.Errorf("%d counts are kept of what is due already", n)
+	}
+}
+
+// Calls that are short leave instants with none in flight. The mean does not.
+func TestInFlightOnAverage(t *testing.T) {
+	t.Parallel()
+	h, at := newTestHistory()
+	for range 1000 {
+		h.Observe(worker.Settlement{Outcome: worker.Revoked, Took: 20 * time.Millisecond})
+	}
+	at(1)
+	s := &Server{history: h, waits: newWaits()}
+	s.cfg.Concurrency = 64
+	if got := s.Complete(events.WorkerState{}); got.InFlight != 20 || got.InHand != 20 || got.Waiting == nil {
+		t.Errorf("%+v, want 20 in flight", got)
+	}
+	if got := s.Complete(events.WorkerState{InFlight: 60, InHand: 90}); got.InFlight != 60 || got.InHand != 90 {
+		t.Errorf("%+v, want 60 in flight, for they are now", got)
+	}
+	h.Observe(worker.Settlement{Outcome: worker.Retry, Took: 10 * time.Minute})
+	at(2)
+	if got := s.Complete(events.WorkerState{}); got.InFlight != 64 {
+		t.Errorf("%+v, more than there can be", got)
+	}
+	at(3)
+	if got := s.Complete(events.WorkerState{}); got.InFlight != 0 {
+		t.Errorf("%+v, a second later", got)
+	}
+	var none *Server
+	if got := none.Complete(events.WorkerState{InHand: 3}); got.InHand != 3 || got.Waiting != nil {
+		t.Errorf("without a server: %+v", got)
 	}
 }
 

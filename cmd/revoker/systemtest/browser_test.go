@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/nats-io/nats.go"
 
+	"revoker/events/admin"
 	"revoker/internal/testproc"
 	"revoker/internal/testsite"
 	"revoker/worker/authlete/sim"
@@ -177,8 +178,22 @@ func TestThePageShowsARunAndReplaysALetter(t *testing.T) {
 	if b.eval(`document.querySelectorAll('#plot-rate canvas').length`) != 1.0 || !strings.Contains(b.text("#plot-rate-now"), "/s") {
 		t.Error("no plot")
 	}
+	b.waitText("#plot-outcomes-now", "dead letters")
+	b.eval(`(() => { const over = plots[2].plot.over, at = over.getBoundingClientRect();
+		over.dispatchEvent(new MouseEvent('mousemove', {clientX: at.left + at.width - 3, clientY: at.top + 9, bubbles: true})); })()`)
+	b.waitText("#plot-outcomes .tip", "Z · retries ")
 	b.picture("live")
 	b.audit("live")
+	for what, holds := range map[string]string{
+		"the plot's bars are wide enough to tell apart": `plots[2].points.length <= windowSeconds / 10 + 1 && plots[2].points.every(p => p.t % 10 === 0)`,
+		"the bars count what the seconds count":         `plots[2].points.reduce((sum, p) => sum + p.values[1], 0) === seconds.reduce((sum, s) => sum + s.dead, 0)`,
+		"times are UTC and say so":                      `[...document.querySelectorAll('#letters-table tbody td:nth-child(3)')].every(td => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(td.textContent)) && /Z$/.test(document.querySelector('#settled tbody td').textContent)`,
+		"an error is one line, and no repetition":       `[...document.querySelectorAll('#letters-table tbody tr')].every(tr => tr.offsetHeight < 40 && tr.lastChild.textContent === 'HTTP 400')`,
+	} {
+		if b.eval(holds) != true {
+			t.Errorf("it does not hold that %s", what)
+		}
+	}
 	if b.eval(`document.querySelector('#letters-actions').hidden`) != true {
 		t.Error("actions are offered to somebody who is not signed in")
 	}
@@ -204,6 +219,11 @@ func TestThePageShowsARunAndReplaysALetter(t *testing.T) {
 	b.waitText("#confirm-title", "Replay 39 dead letters?")
 	b.click("#confirm-yes")
 	b.waitText("#confirm-progress", "39 replayed.")
+	b.waitText("#confirm-title", "39 dead letters replayed")
+	if b.eval(`document.querySelector('#confirm-yes').offsetParent === null && !document.querySelector('#confirm').innerText.includes('?')`) != true {
+		t.Error("the dialog still asks")
+	}
+	b.audit("replayed")
 	b.click("#confirm-no")
 	testproc.WaitFor(t, "new letters of the replayed events", func() bool {
 		stream, err := s.JS.Stream(s.Deadline(), "SESSIONS_DLQ")
@@ -244,12 +264,20 @@ func TestThePageShowsHostileTextAsText(t *testing.T) {
 
 // The page says so when the breaker opens, when the fleet is paused, and when the worker is gone; and it fits a phone.
 func TestThePageTellsWhatIsWrong(t *testing.T) {
-	s := testsite.New(t, testsite.Simulator{})
+	s := testsite.New(t, testsite.Simulator{Bad: 2})
 	s.StartNATS()
 	worker, page := pageOf(s, "REVOKER_BREAKER_FAILURES=3")
 	b := openTab(t, page, 390, 844)
-	if overflow := b.eval(`document.documentElement.scrollWidth > window.innerWidth`); overflow != false {
-		t.Error("the page is wider than a phone")
+	s.Publish(10_000, 10_200)
+	b.waitText("#letters-count", "4 dead letters")
+	b.waitText("#settled tbody", "revoked")
+	for _, overflow := range []string{
+		`document.documentElement.scrollWidth > window.innerWidth`,
+		`[...document.querySelectorAll('td')].some(td => td.getBoundingClientRect().right > window.innerWidth)`,
+	} {
+		if b.eval(overflow) != false {
+			t.Errorf("the page is wider than a phone: %s", overflow)
+		}
 	}
 	b.picture("phone")
 	b.audit("phone")
@@ -257,6 +285,13 @@ func TestThePageTellsWhatIsWrong(t *testing.T) {
 	s.Publish(0, 200)
 	b.run(chromedp.WaitVisible(`#card-breaker[data-state=open]`, chromedp.ByQuery))
 	b.waitText("#breaker-note", "HTTP 503")
+	b.waitText("#breaker-times", "since 2")
+	b.waitText("#breaker-times", "next probe i")
+	b.waitText("#backlog-note", "no estimate while the circuit breaker is open")
+	b.waitText("#waits-table tbody", "HTTP 503")
+	if host, _ := os.Hostname(); !strings.Contains(b.text("#breaker-worker"), "worker "+host) || strings.Contains(b.text("#waits"), "SECRET") {
+		t.Errorf("which worker? %q; the list: %q", b.text("#breaker-worker"), b.text("#waits"))
+	}
 	b.picture("breaker-open")
 	b.audit("breaker open")
 	s.Control("DELETE", "/sim/outage", nil)
@@ -308,6 +343,86 @@ func TestThePageShowsWhatIsHeldBack(t *testing.T) {
 	b.click("#let-go")
 	testproc.WaitFor(t, "all dead letters", func() bool { return len(s.DeadLetters("CALLER_ERROR")) == 50 })
 	b.run(chromedp.WaitNotVisible("#let-go", chromedp.ByQuery))
+}
+
+// The page of one worker shows the circuit breakers of the others.
+func TestThePageListsTheWorkers(t *testing.T) {
+	s := testsite.New(t, testsite.Simulator{Latency: testproc.Timeout})
+	s.StartNATS()
+	_, page := pageOf(s, "REVOKER_CONCURRENCY=1", "REVOKER_REQUEST_TIMEOUT=5m")
+	b := openTab(t, page, 1400, 1000)
+	if b.eval(`document.querySelector('#workers').hidden`) != true {
+		t.Error("one worker alone is listed")
+	}
+	s.Publish(0, 20)
+	testproc.WaitFor(t, "a call", func() bool { return s.Calls() == 1 }) // of the worker with the page; it keeps that one busy
+	s.StartWorker("AUTHLETE_BEARER=another-token")
+	b.run(chromedp.WaitVisible("#workers", chromedp.ByQuery))
+	b.waitText("#workers-table tbody", "AUTHLETE_BEARER")
+	b.waitText("#breaker-worker", "closed in 1 of 2 workers")
+	b.waitText("#breaker", "closed")
+	if b.eval(`[...document.querySelectorAll('#workers-table tbody tr')].some(tr => tr.cells[4].textContent === 'open' && /^2.*Z$/.test(tr.cells[5].textContent))`) != true {
+		t.Errorf("since when? %s", b.text("#workers-table tbody"))
+	}
+	b.picture("workers")
+	b.audit("workers")
+}
+
+// The page says of the time that is left what the command says, whatever the course of the queue.
+func TestThePageSaysWhatTheCommandSays(t *testing.T) {
+	s := testsite.New(t, testsite.Simulator{})
+	s.StartNATS()
+	_, page := pageOf(s)
+	b := openTab(t, page, 1400, 1000)
+	for _, course := range testsite.Outlooks() {
+		var h admin.History
+		for _, status := range course.Statuses {
+			h.Add(status)
+		}
+		if got := b.eval(fmt.Sprintf("outlook(%s, %s)", encoded(t, h.Last()), encoded(t, h.Rates()))); got != course.Page {
+			t.Errorf("%s: %q, want %q", course.Name, got, course.Page)
+		}
+	}
+	const want = "CALLER_ERROR 9,855, RETRIES_EXHAUSTED 145 (of the newest 10,000)"
+	if got := b.eval(`reasons({total: 100303, counted: 10000, reasons: {RETRIES_EXHAUSTED: 145, CALLER_ERROR: 9855}})`); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// Discarding many letters takes typing how many. While letters are replayed or discarded, the browser asks before it leaves the page.
+func TestDiscardingManyTakesTypingTheCount(t *testing.T) {
+	s := testsite.New(t, testsite.Simulator{Bad: 100})
+	s.StartNATS()
+	_, page := pageOf(s, "REVOKER_CALLER_ERROR_BRAKE=0")
+	s.Publish(0, 150)
+	s.WaitDone()
+	b := openTab(t, page, 1400, 1000)
+	b.signIn()
+	b.waitText("#letters-count", "150 dead letters")
+	b.click("#letters-actions [data-act=discard][data-on=all]")
+	b.waitText("#confirm-title", "Discard 150 dead letters?")
+	disabled := `document.querySelector('#confirm-yes').disabled`
+	b.run(chromedp.WaitVisible("#confirm-count", chromedp.ByQuery), chromedp.SendKeys("#confirm-count", "15", chromedp.ByQuery))
+	if b.eval(disabled) != true {
+		t.Error("another number is enough")
+	}
+	b.audit("typing the count")
+	b.run(chromedp.SendKeys("#confirm-count", "0", chromedp.ByQuery))
+	if b.eval(disabled) != false {
+		t.Error("the number is not enough")
+	}
+	b.picture("typed")
+	leaves := `dispatchEvent(new Event('beforeunload', {cancelable: true}))`
+	if b.eval(leaves) != true || b.eval(`(() => { stopping = new AbortController(); const left = `+leaves+`; stopping = null; return left; })()`) != false {
+		t.Error("the browser asks when it need not, or not when it must")
+	}
+	b.click("#confirm-yes")
+	b.waitText("#confirm-title", "150 dead letters discarded")
+	b.click("#confirm-no")
+	b.waitText("#letters-empty", "No dead letters")
+	if n := s.Stored("SESSIONS_DLQ"); n != 0 {
+		t.Errorf("%d are left", n)
+	}
 }
 
 func encoded(t *testing.T, value any) []byte {
