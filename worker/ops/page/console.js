@@ -90,7 +90,7 @@ function showFigures(fleet, rates) {
     set('retrying', '?', `${count(fleet.unsettled)} are in work or wait`);
   } else {
     set('inflight', count(fleet.inFlight), `in the hands of ${some}`);
-    set('retrying', count(fleet.waitingForRetry), fleet.waitingForRetry ? 'they failed, and are tried again' : 'none');
+    set('retrying', count(fleet.waitingForRetry), fleet.waitingForRetry ? 'handed back, to be tried again' : 'none');
   }
   const oldest = fleet.oldest;
   set('oldest', oldest ? duration(oldest.ageSeconds) : '–', oldest ? 'not settled' : 'no event waits');
@@ -146,6 +146,7 @@ function showWaits() {
   $('waits').hidden = waits.length === 0 && more === 0;
   const listed = waits.length < waitsKnown ? `the ${count(waits.length)} due next, of ${count(waitsKnown)} whose call failed at this worker` : 'those whose call failed at this worker';
   $('waits-note').textContent = listed + (more ? `. ${count(more)} more are not listed: handed back by other workers, before this worker started, or without a call` : '');
+  $('waits-table').hidden = waits.length === 0;
   $('waits-table').tBodies[0].replaceChildren(...waits.map(w => el('tr', {},
     cell('Session', w.session || '–', 'id'), cell('Sequence', String(w.sequence), 'number'), cell('Attempts', String(w.attempt), 'number'),
     cell('Next due', w.due > state.t ? 'in ' + soon((w.due - state.t) / 1000) : 'now'), line('Last error', w.detail))));
