@@ -383,6 +383,16 @@ func TestThePageSaysWhatTheCommandSays(t *testing.T) {
 			t.Errorf("%s: %q, want %q", course.Name, got, course.Page)
 		}
 	}
+	two, seven := 2, 7
+	for want, status := range map[string]admin.Status{
+		"2/7": {Backlog: 5, Unsettled: 20, InFlight: &two, Retrying: &seven}, // the others are being acknowledged
+		"?/?": {Backlog: 5, Unsettled: 20, OpenPulls: 3},
+	} {
+		figures := `(() => { showFigures(%s, null); return $('inflight').textContent + '/' + $('retrying').textContent; })()`
+		if got := b.eval(fmt.Sprintf(figures, encoded(t, status))); got != want {
+			t.Errorf("in flight and waiting: %v, want %s", got, want)
+		}
+	}
 	const want = "CALLER_ERROR 9,855, RETRIES_EXHAUSTED 145 (of the newest 10,000)"
 	if got := b.eval(`reasons({total: 100303, counted: 10000, reasons: {RETRIES_EXHAUSTED: 145, CALLER_ERROR: 9855}})`); got != want {
 		t.Errorf("%q, want %q", got, want)
