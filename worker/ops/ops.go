@@ -157,14 +157,14 @@ func (s *Server) Observe(settlement worker.Settlement) {
 	}
 }
 
-// Complete adds to a worker's state what the Server observed of its settlements. If calls are short, an instant with none in flight
-// comes often even at full load, so that the mean of a second counts where it is more. A nil Server adds nothing.
+// Complete adds to a worker's state what the Server observed of its settlements. If calls are short, an instant with no event in hand
+// comes often even at full load. So the mean number of calls in the last second counts as in hand, if that is more. A nil Server adds
+// nothing.
 func (s *Server) Complete(state events.WorkerState) events.WorkerState {
 	if s != nil {
 		waiting := s.waits.count()
 		state.Waiting, state.SettledPerSecond = &waiting, s.history.settledPerSecond()
-		state.InFlight = max(state.InFlight, min(s.history.inFlight(), s.cfg.Concurrency))
-		state.InHand = max(state.InHand, state.InFlight)
+		state.InHand = max(state.InHand, min(s.history.inFlight(), s.cfg.Concurrency))
 	}
 	return state
 }

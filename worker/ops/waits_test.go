@@ -95,19 +95,19 @@ func TestInFlightOnAverage(t *testing.T) {
 	at(1)
 	s := &Server{history: h, waits: newWaits()}
 	s.cfg.Concurrency = 64
-	if got := s.Complete(events.WorkerState{}); got.InFlight != 20 || got.InHand != 20 || got.Waiting == nil {
-		t.Errorf("%+v, want 20 in flight", got)
+	if got := s.Complete(events.WorkerState{}); got.InFlight != 0 || got.InHand != 20 || got.Waiting == nil {
+		t.Errorf("%+v, want 20 in hand", got)
 	}
-	if got := s.Complete(events.WorkerState{InFlight: 60, InHand: 90}); got.InFlight != 60 || got.InHand != 90 {
-		t.Errorf("%+v, want 60 in flight, for they are now", got)
+	if got := s.Complete(events.WorkerState{InHand: 90}); got.InHand != 90 {
+		t.Errorf("%+v, want 90 in hand, for they are now", got)
 	}
 	h.Observe(worker.Settlement{Outcome: worker.Retry, Took: 10 * time.Minute})
 	at(2)
-	if got := s.Complete(events.WorkerState{}); got.InFlight != 64 {
+	if got := s.Complete(events.WorkerState{}); got.InHand != 64 {
 		t.Errorf("%+v, more than there can be", got)
 	}
 	at(3)
-	if got := s.Complete(events.WorkerState{}); got.InFlight != 0 {
+	if got := s.Complete(events.WorkerState{}); got.InHand != 0 {
 		t.Errorf("%+v, a second later", got)
 	}
 	var none *Server

@@ -89,7 +89,7 @@ function showFigures(fleet, rates) {
     set('inflight', '?', `only ${count(answered)} of ${some} answered`);
     set('retrying', '?', `${count(fleet.unsettled)} are in work or wait`);
   } else {
-    set('inflight', count(fleet.inFlight), `in the hands of ${some}` + (state.worker ? `; this one makes ${count(state.worker.inFlight)} of at most ${count(state.concurrency)} calls` : ''));
+    set('inflight', count(fleet.inFlight), `in the hands of ${some}` + (state.worker ? `; this one makes at most ${count(state.concurrency)} calls at a time` : ''));
     set('retrying', count(fleet.waitingForRetry), fleet.waitingForRetry ? 'handed back, to be tried again' : 'none');
   }
   const oldest = fleet.oldest;
