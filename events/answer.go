@@ -31,6 +31,14 @@ type WorkerState struct {
 	Rate float64 `json:"rate,omitempty"`
 	// Delays tell, by lane, how long the revocations of the last minute took.
 	Delays map[config.Lane]LaneDelay `json:"delays,omitempty"`
+	// BreakerSince is since when the circuit breaker has not been closed, and NextProbe when it lets the next call through. Both
+	// are nil while it is closed. NextProbe is nil too while a probe is out.
+	BreakerSince *time.Time `json:"breakerSince,omitempty"`
+	NextProbe    *time.Time `json:"nextProbe,omitempty"`
+	// Waiting is the number of events that the worker handed back and that are not due yet. It is nil if the worker does not know.
+	Waiting *int `json:"waitingForRetry,omitempty"`
+	// SettledPerSecond is how many events the worker acknowledged or gave up in a second, lately.
+	SettledPerSecond float64 `json:"settledPerSecond,omitempty"`
 	// Held are the services whose events are held back because the API refuses them or asks for time.
 	Held []HeldService `json:"held,omitempty"`
 	// Braked tells that CALLER_ERROR for many sessions in a row holds the other events back.

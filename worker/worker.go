@@ -293,6 +293,7 @@ func (w *Worker) State() events.WorkerState {
 			state.Delays[laneNames[lane]] = d
 		}
 	}
+	state.BreakerSince, state.NextProbe = w.admission.Outage()
 	for _, held := range w.admission.Held() {
 		state.Held = append(state.Held, events.HeldService{Service: held.Service, Reason: held.Reason, Since: held.Since})
 	}

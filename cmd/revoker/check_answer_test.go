@@ -9,6 +9,7 @@ import (
 
 	"revoker/config"
 	"revoker/events/admin"
+	"revoker/worker"
 	"revoker/worker/authlete"
 )
 
@@ -35,7 +36,7 @@ func TestWhatAnAnswerTells(t *testing.T) {
 		"gateway":                 {authlete.Response{Status: 503}, nil, admin.Failed, "events wait", "no action (HTTP 503)"},
 		"nothing":                 {authlete.Response{}, errors.New("no whole answer within 10s"), admin.Failed, "events wait", "no whole answer within 10s"},
 	} {
-		f := judgeAnswer("4711", "REVOKER_ALLOWED_SERVICE_IDS", authlete.Probe{Response: c.response, Err: c.err})
+		f := judgeAnswer("4711", worker.PreflightOf(authlete.Probe{Response: c.response, Err: c.err}, "REVOKER_ALLOWED_SERVICE_IDS"))
 		if f.State != c.state || !strings.Contains(f.Remedy, c.remedy) || !strings.Contains(f.Detail, c.detail) || strings.Contains(f.Detail, "SECRET") || f.State != admin.OK && f.Remedy == "" {
 			t.Errorf("%s: %+v", name, f)
 		}

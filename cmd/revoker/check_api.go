@@ -23,15 +23,15 @@ const certificateWarning = 14 * 24 * time.Hour
 // checkAPI makes a call without a session for each service.
 func checkAPI(ctx context.Context, cfg config.Config, api *authlete.Client, list *admin.Findings) {
 	for i, service := range append([]string{cfg.API.ServiceID}, cfg.API.AllowedServiceIDs...) {
-		probe := api.Probe(ctx, service)
-		if i == 0 && !checkWay(cfg, probe, time.Now(), list) {
-			return
-		}
 		variable := "AUTHLETE_SERVICE_ID"
 		if i > 0 {
 			variable = "REVOKER_ALLOWED_SERVICE_IDS"
 		}
-		*list = append(*list, judgeAnswer(service, variable, probe))
+		tried := worker.TryService(ctx, api, service, variable)
+		if i == 0 && !checkWay(cfg, tried.Probe, time.Now(), list) {
+			return
+		}
+		*list = append(*list, judgeAnswer(service, tried))
 	}
 }
 
@@ -78,14 +78,14 @@ func plainHTTP(base *url.URL) (admin.State, string, string, string) {
 	return admin.Warning, "API encryption", "the token and session IDs travel in clear", "use https:// in AUTHLETE_BASE_URL"
 }
 
-// judgeAnswer says what the answer to a call without a session tells of the token and of the service, which variable names.
-func judgeAnswer(service, variable string, p authlete.Probe) admin.Finding {
-	f := admin.Finding{Name: "API answer for service " + service, State: admin.Failed, Detail: worker.Describe(p.Response, p.Err)}
-	switch worker.Classify(p.Response, p.Err, false) {
+// judgeAnswer says what the answer to a call without a session tells of the token and of the service.
+func judgeAnswer(service string, p worker.Preflight) admin.Finding {
+	f := admin.Finding{Name: "API answer for service " + service, State: admin.Failed, Detail: p.Detail}
+	switch p.Outcome {
 	case worker.CallerError, worker.Revoked:
 		f.State, f.Detail = admin.OK, "the token is accepted: "+f.Detail+", as it should to a call without a session"
 	case worker.Misconfigured:
-		f.Remedy = "look at " + worker.Suspect(p.Response.Status, variable)
+		f.Remedy = "look at " + p.Suspect
 	default:
 		if p.Response.Status == 400 {
 			f.State, f.Remedy = admin.Warning, "it does not tell whether the token is accepted; --call SESSION_ID does"

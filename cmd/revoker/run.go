@@ -78,6 +78,7 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch)
 		return exit.Problem(err)
 	}
 	defer health.Close()
+	health.Preflight(api)
 	observers := []func(worker.Settlement){}
 	if health != nil {
 		observers = append(observers, worker.NewMetrics(registry).Observe, health.Observe)
@@ -108,7 +109,7 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch)
 		w.Trace(traces)
 	}
 	health.Serve(w)
-	events.Answer(conn, cfg, answerer(w), w.LetGo)
+	events.Answer(conn, cfg, answerer(w, health), w.LetGo)
 	w.Run(ctx)
 	if err := conn.Flush(connection.FlushTimeout); err != nil {
 		log.Warn("the last acknowledgements may be lost; their events are delivered again", "error", err)
@@ -126,11 +127,11 @@ func all(observers []func(worker.Settlement)) func(worker.Settlement) {
 }
 
 // answerer says how the worker is, for `revoker status`.
-func answerer(w *worker.Worker) func() events.WorkerState {
+func answerer(w *worker.Worker, health *ops.Server) func() events.WorkerState {
 	host, _ := os.Hostname() // it may have none
 	started := time.Now()
 	return func() events.WorkerState {
-		state := w.State()
+		state := health.Complete(w.State())
 		state.Name, state.Version, state.Started = host, currentVersion(), started
 		return state
 	}

@@ -157,7 +157,7 @@ func letterText(letters *admin.DeadLetterCount) string {
 		return "-"
 	}
 	text := fmt.Sprint(letters.Total)
-	if len(letters.Reasons) == 0 {
+	if letters.Total == 0 || len(letters.Reasons) == 0 {
 		return text
 	}
 	var reasons []string
@@ -167,6 +167,9 @@ func letterText(letters *admin.DeadLetterCount) string {
 	text += ": " + strings.Join(reasons, ", ")
 	if letters.Counted < letters.Total {
 		text += fmt.Sprintf(" (of the newest %d)", letters.Counted)
+	}
+	if letters.Oldest != nil {
+		text += fmt.Sprintf("; the oldest is %s old", terminal.Seconds(int(max(time.Since(*letters.Oldest), 0).Seconds())))
 	}
 	return text
 }
@@ -190,10 +193,17 @@ func workerText(w events.WorkerState) string {
 	if w.Limit > 0 {
 		text += fmt.Sprintf(" of %d (%s)", w.Limit, limitText(w))
 	}
-	if w.Reason != "" {
-		text += fmt.Sprintf(", breaker %s: %s", terminal.Printable(w.Breaker, ""), terminal.Printable(w.Reason, ""))
+	if w.Reason == "" {
+		return text
 	}
-	return text
+	text += ", breaker " + terminal.Printable(w.Breaker, "")
+	if w.BreakerSince != nil {
+		text += " since " + terminal.Moment(*w.BreakerSince)
+	}
+	if w.NextProbe != nil {
+		text += ", next probe in " + terminal.Seconds(int(max(time.Until(*w.NextProbe), 0).Seconds()+0.5))
+	}
+	return text + ": " + terminal.Printable(w.Reason, "")
 }
 
 // limitText says why no more calls are in flight.

@@ -53,7 +53,7 @@ func watchStatus(cmd *cobra.Command, interval time.Duration, asJSON bool) error 
 		defer fmt.Fprint(out, terminal.LeaveScreen)
 	}
 	history := &history{interval: interval}
-	history.add(status)
+	history.Add(status)
 	return exit.Problem(watchLoop(cmd.Context(), reader, history, func() error { return show(out, history) }))
 }
 
@@ -74,7 +74,7 @@ func watchLoop(ctx context.Context, reader *admin.StatusReader, history *history
 			return nil
 		}
 		if history.failure = err; err == nil {
-			history.add(status)
+			history.Add(status)
 		}
 	}
 }
@@ -83,9 +83,9 @@ func watchLoop(ctx context.Context, reader *admin.StatusReader, history *history
 func watchJSON(out io.Writer, h *history) error {
 	object, err := json.Marshal(struct {
 		admin.Status
-		watchRates
+		admin.Rates
 		Failure string `json:"failure,omitempty"`
-	}{h.last(), h.rates(), failureText(h.failure)})
+	}{h.Last(), h.Rates(), failureText(h.failure)})
 	if err != nil {
 		return err
 	}
@@ -95,9 +95,9 @@ func watchJSON(out io.Writer, h *history) error {
 
 // watchLine prints one line.
 func watchLine(out io.Writer, h *history) error {
-	s := h.last()
+	s := h.Last()
 	line := fmt.Sprintf("%s  backlog %d%s  unsettled %d  redelivered %d  dead letters %s  oldest %s  %s",
-		time.Now().Format(time.TimeOnly), s.Backlog, byLane(s, func(l admin.LaneStatus) string { return fmt.Sprint(l.Backlog) }), s.Unsettled, s.Redelivered, letterText(s.DeadLetters), oldestText(s), h.rates().text(s))
+		time.Now().Format(time.TimeOnly), s.Backlog, byLane(s, func(l admin.LaneStatus) string { return fmt.Sprint(l.Backlog) }), s.Unsettled, s.Redelivered, letterText(s.DeadLetters), oldestText(s), ratesText(h.Rates(), s))
 	if h.failure != nil {
 		line = fmt.Sprintf("%s  %s", time.Now().Format(time.TimeOnly), failureText(h.failure))
 	}
@@ -135,15 +135,15 @@ func watchScreen(out io.Writer, h *history) error {
 
 // screenLines is what the screen shows: the status, and plots as far as there is room.
 func screenLines(h *history, width, height int, now time.Time) []string {
-	s := h.last()
+	s := h.Last()
 	title := fmt.Sprintf("revoker status, %s, every %s; Ctrl-C ends it", now.Format(time.TimeOnly), h.interval)
-	lines := []string{title, h.rates().text(s), ""}
+	lines := []string{title, ratesText(h.Rates(), s), ""}
 	lines = append(lines, strings.Split(strings.TrimRight(statusText(s), "\n"), "\n")...)
 	if h.failure != nil {
 		lines = append(lines, "", failureText(h.failure))
 	}
-	left, settled := h.series()
-	list := []plot{{"events not settled, the last " + h.span(), left}, {"settled a second", settled}}
+	left, settled := h.Series()
+	list := []plot{{"events not settled, the last " + h.Span().Round(time.Second).String(), left}, {"settled a second", settled}}
 	lines = append(lines, plots(width, height-len(lines), list)...)
 	return lines[:min(len(lines), height)]
 }

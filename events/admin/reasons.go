@@ -22,6 +22,8 @@ type DeadLetterCount struct {
 	// Reasons counts the newest Counted of them.
 	Reasons map[string]int `json:"reasons"`
 	Counted int            `json:"counted"`
+	// Oldest is when the first one was stored; nil if there is none.
+	Oldest *time.Time `json:"oldest,omitempty"`
 	// FirstSequence and LastSequence are the stream's. With Total they tell whether letters came or went.
 	FirstSequence uint64 `json:"firstSequence"`
 	LastSequence  uint64 `json:"lastSequence"`
@@ -52,7 +54,7 @@ func (r *reasonCounter) read(ctx context.Context, c *events.Conn, cfg config.Con
 		return r.count, nil
 	}
 	count := &DeadLetterCount{Total: int(state.Subjects[cfg.DeadLetterSubject]), Reasons: map[string]int{},
-		FirstSequence: state.FirstSeq, LastSequence: state.LastSeq}
+		FirstSequence: state.FirstSeq, LastSequence: state.LastSeq, Oldest: oldestOf(state)}
 	store := dlq.NewLetterStore(c, cfg, stream)
 	newest := dlq.SequenceRange{First: state.FirstSeq, Last: state.LastSeq}
 	switch {
@@ -70,6 +72,15 @@ func (r *reasonCounter) read(ctx context.Context, c *events.Conn, cfg config.Con
 	}
 	r.created, r.state, r.count = info.Created, state, count
 	return count, nil
+}
+
+// oldestOf is when the first message of a stream was stored; nil if there is none.
+func oldestOf(state jetstream.StreamState) *time.Time {
+	if state.Msgs == 0 {
+		return nil
+	}
+	first := state.FirstTime.UTC()
+	return &first
 }
 
 // onlyAdded reports whether letters came since the last count, not too many, and none went.

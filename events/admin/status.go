@@ -28,7 +28,8 @@ type Status struct {
 	// Backlog is the number of events that were never delivered.
 	Backlog int `json:"backlog"`
 	// Unsettled is the number of events that were delivered and not settled. JetStream does not tell those that a worker holds
-	// from those that wait for their retry. The two are known only if every worker answered.
+	// from those that wait for their retry. InFlight and Retrying are known only if every worker answered. What is left of
+	// Unsettled is being acknowledged.
 	Unsettled int  `json:"unsettled"`
 	InFlight  *int `json:"inFlight,omitempty"`
 	Retrying  *int `json:"waitingForRetry,omitempty"`
@@ -126,7 +127,8 @@ func (r *StatusReader) ReadQueue(ctx context.Context) (Status, error) {
 		s.unknown("dead letters", r.conn.ExplainMissing("looking up stream "+r.cfg.DeadLetterStream, "STREAM.INFO."+r.cfg.DeadLetterStream, err))
 		return s, nil
 	}
-	s.DeadLetters = &DeadLetterCount{Total: int(letters.CachedInfo().State.Msgs)}
+	state := letters.CachedInfo().State
+	s.DeadLetters = &DeadLetterCount{Total: int(state.Msgs), Oldest: oldestOf(state)}
 	return s, nil
 }
 
@@ -202,20 +204,6 @@ func (r *StatusReader) oldest(ctx context.Context, subject string, sequence uint
 		return nil, err
 	}
 	return &Oldest{Sequence: found.Sequence, Published: found.Published, Age: int(max(now.Sub(found.Published), 0).Seconds())}, nil
-}
-
-// split tells what workers hold from what waits for its retry, if at least as many workers answered as wait for events.
-func (s *Status) split() {
-	if s.Unsettled > 0 && (len(s.Workers) == 0 || len(s.Workers) < s.OpenPulls) {
-		return
-	}
-	held := 0
-	for _, w := range s.Workers {
-		held += w.InHand
-	}
-	held = min(held, s.Unsettled) // they were not asked in the same instant
-	waiting := s.Unsettled - held
-	s.InFlight, s.Retrying = &held, &waiting
 }
 
 // unknown notes once why something is not known. A nil error notes nothing.

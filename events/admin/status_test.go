@@ -3,6 +3,7 @@ package admin_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -40,6 +41,46 @@ func TestStatusCountsForeignDeadLetters(t *testing.T) {
 	h.Publish(t, &nats.Msg{Subject: "dlq.session.ended", Header: nats.Header{"Revoker-Reason": {"CALLER_ERROR"}}})
 	if status, err := reader.Read(eventstest.Deadline(t)); err != nil || status.DeadLetters.Reasons["CALLER_ERROR"] != 3 {
 		t.Errorf("%v %+v", err, status.DeadLetters)
+	}
+}
+
+// The oldest letter is known to whoever reads the status and to a worker, and is another one once it is gone.
+func TestTheOldestDeadLetterIsKnown(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.Ensure(t)
+	reader := admin.NewStatusReader(h.Conn, h.Cfg)
+	oldest := func() [2]*time.Time {
+		t.Helper()
+		status, err := reader.Read(eventstest.Deadline(t))
+		queue, queueErr := reader.ReadQueue(eventstest.Deadline(t))
+		if err = errors.Join(err, queueErr); err != nil {
+			t.Fatal(err)
+		}
+		return [2]*time.Time{status.DeadLetters.Oldest, queue.DeadLetters.Oldest}
+	}
+	if got := oldest(); got[0] != nil || got[1] != nil {
+		t.Errorf("without a letter: %v", got)
+	}
+	h.Bury(t, nil, "{}")
+	h.Bury(t, nil, "{}")
+	stream, err := h.JS.Stream(eventstest.Deadline(t), "SESSIONS_DLQ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for sequence := uint64(1); sequence <= 2; sequence++ {
+		letter, err := stream.GetMsg(eventstest.Deadline(t), sequence)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, got := range oldest() {
+			if got == nil || !got.Equal(letter.Time) {
+				t.Errorf("the oldest is of %v, want %v", got, letter.Time)
+			}
+		}
+		if err := stream.DeleteMsg(eventstest.Deadline(t), sequence); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

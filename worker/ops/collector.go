@@ -45,10 +45,11 @@ var (
 	maxAge        = describe("revoker_stream_max_age_seconds", "Age at which the stream drops events, 0 for never.")
 	paused        = describe("revoker_consumer_paused", "Whether the consumer is paused, for all workers.", "lane")
 	letterDepth   = describe("revoker_dead_letter_stream_events", "Dead letters in their stream.")
+	oldestLetter  = describe("revoker_oldest_dead_letter_age_seconds", "Age of the oldest dead letter in its stream, 0 if there is none.")
 
 	descriptions = []*prometheus.Desc{
 		buildInfo, connected, slots, limit, limitCause, learnedRate, inFlight, inHand, breaker, misconfigured, opinions, bypassed, serviceHeld,
-		backlog, ackPending, maxAckPending, oldest, maxAge, paused, letterDepth,
+		backlog, ackPending, maxAckPending, oldest, maxAge, paused, letterDepth, oldestLetter,
 	}
 )
 
@@ -79,7 +80,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	gauge(learnedRate, f.state.Rate)
 	gauge(inFlight, float64(f.state.InFlight))
 	gauge(inHand, float64(f.state.InHand))
-	gauge(misconfigured, oneIf(f.misconfig))
+	gauge(misconfigured, oneIf(f.misconfig || f.token.refused != ""))
 	count := func(d *prometheus.Desc, value int64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
 	}
@@ -111,6 +112,11 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	if s.DeadLetters != nil {
 		gauge(letterDepth, float64(s.DeadLetters.Total))
+		age := 0.0
+		if oldest := s.DeadLetters.Oldest; oldest != nil {
+			age = max(f.now.Sub(*oldest).Seconds(), 0)
+		}
+		gauge(oldestLetter, age)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"os"
 	"sync"
 
 	"revoker/config"
@@ -25,6 +26,7 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 type console struct {
 	cfg     config.Config
 	version string
+	host    string // the machine's name, empty if it has none
 	server  *Server
 	gate    *gate
 	fleet   *fleet
@@ -37,8 +39,9 @@ type console struct {
 }
 
 func newConsole(ctx context.Context, cfg config.Config, version string, server *Server, log *slog.Logger) *console {
+	host, _ := os.Hostname()
 	c := &console{
-		cfg: cfg, version: version, server: server,
+		cfg: cfg, version: version, host: host, server: server,
 		gate:  newGate(cfg.ConsoleToken, log),
 		fleet: &fleet{cfg: cfg, ctx: ctx}, lookups: make(chan struct{}, visitorLookups), closing: ctx.Done(),
 	}

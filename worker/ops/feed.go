@@ -11,6 +11,7 @@ import (
 	"revoker/config"
 	"revoker/events"
 	"revoker/events/admin"
+	"revoker/worker/admission"
 )
 
 const (
@@ -31,8 +32,14 @@ type State struct {
 	Connected bool                `json:"connected"`
 	Working   bool                `json:"working"`
 	Worker    *events.WorkerState `json:"worker"`
-	// Fleet is the state of all workers together, as JetStream knows it. It is absent until the first reading.
+	// Host is this worker's, as Name is in a WorkerState.
+	Host string `json:"host"`
+	// Fleet is the state of all workers together, as JetStream and the workers know it. It is absent until the first reading.
 	Fleet *admin.Status `json:"fleet"`
+	Rates *admin.Rates  `json:"rates"`
+	// Waits are the events that this worker handed back and that are due next, and WaitsKnown how many of them it could list.
+	Waits      []Wait `json:"waits"`
+	WaitsKnown int    `json:"waitsKnown"`
 	// FleetError says why it could not be read.
 	FleetError string `json:"fleetError,omitempty"`
 	// CanAct tells whether a console token is configured, and SignedIn whether this reader gave it.
@@ -54,20 +61,22 @@ type fleet struct {
 	ctx     context.Context // ends with the server
 	running sync.WaitGroup
 
-	mu     sync.Mutex
-	reader *admin.StatusReader
-	asking bool
-	asked  time.Time
-	status *admin.Status
-	err    error
+	mu      sync.Mutex
+	reader  *admin.StatusReader
+	asking  bool
+	asked   time.Time
+	history admin.History
+	status  *admin.Status
+	rates   *admin.Rates
+	err     error
 }
 
 // latest returns the last reading. If that is old, it starts another in the background.
-func (f *fleet) latest(conn *events.Conn) (*admin.Status, error) {
+func (f *fleet) latest(conn *events.Conn) (*admin.Status, *admin.Rates, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if conn == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if f.reader == nil {
 		f.reader = admin.NewStatusReader(conn, f.cfg)
@@ -76,7 +85,7 @@ func (f *fleet) latest(conn *events.Conn) (*admin.Status, error) {
 		f.asking = true
 		f.running.Go(f.read)
 	}
-	return f.status, f.err
+	return f.status, f.rates, f.err
 }
 
 func (f *fleet) read() {
@@ -85,7 +94,9 @@ func (f *fleet) read() {
 	defer f.mu.Unlock()
 	f.asking, f.asked, f.err = false, time.Now(), err
 	if err == nil {
-		f.status = &status
+		f.history.Add(status)
+		rates := f.history.Rates()
+		f.status, f.rates = &status, &rates
 	}
 }
 
@@ -149,16 +160,18 @@ func (c *console) state(r *http.Request) State {
 	conn, worker := c.server.parts()
 	s := State{
 		Time: time.Now().UnixMilli(), Version: c.version, Stream: c.cfg.Stream, Consumer: c.cfg.Consumer, Concurrency: c.cfg.Concurrency,
-		Connected: conn != nil && conn.Connected(), Working: worker != nil, CanAct: c.gate.open(),
+		Host: c.host, Connected: conn != nil && conn.Connected(), Working: worker != nil, CanAct: c.gate.open(),
 	}
 	s.Operator, s.SignedIn = c.gate.who(r)
+	stopped := false
 	if worker != nil {
-		state := worker.State()
-		s.Worker = &state
+		state := c.server.Complete(worker.State())
+		s.Worker, stopped = &state, state.Breaker != string(admission.Closed)
 	}
 	var err error
-	if s.Fleet, err = c.fleet.latest(conn); err != nil {
+	if s.Fleet, s.Rates, err = c.fleet.latest(conn); err != nil {
 		s.FleetError = err.Error()
 	}
+	s.Waits, s.WaitsKnown = c.server.waits.soonest(stopped || s.Fleet != nil && s.Fleet.Paused)
 	return s
 }

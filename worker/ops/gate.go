@@ -1,14 +1,15 @@
 package ops
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
 	"log/slog"
 	"net/http"
-	"sync"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"revoker/config"
 )
@@ -16,44 +17,35 @@ import (
 const (
 	cookieName  = "revoker_console"
 	signedInFor = 12 * time.Hour
-	maxSignedIn = 100
+	maxName     = 64 // characters of an operator's name
 	maxBody     = 64 << 10
 	bodyTimeout = 5 * time.Second
 )
 
-// gate lets those act who know REVOKER_CONSOLE_TOKEN. In exchange for the token a browser gets a cookie. No script can read the
-// cookie, and pages of other sites can't send it.
+// gate lets those act who know REVOKER_CONSOLE_TOKEN. In exchange for the token and a name, a browser gets a cookie. No script can
+// read the cookie, and pages of other sites can't send it. Every worker that has the same token takes it, so that operators may
+// reach another worker with each request. Changing the token ends all sessions.
 type gate struct {
 	token   config.Secret
 	log     *slog.Logger
 	guesses *guesses
-
-	mu       sync.Mutex
-	sessions map[[sha256.Size]byte]signedIn // by the cookie's hash
-}
-
-type signedIn struct {
-	name  string // for the log
-	until time.Time
+	passes  *passes
 }
 
 func newGate(token config.Secret, log *slog.Logger) *gate {
-	return &gate{token: token, log: log, guesses: newGuesses(), sessions: map[[sha256.Size]byte]signedIn{}}
+	return &gate{token: token, log: log, guesses: newGuesses(), passes: newPasses(token)}
 }
 
 // open reports whether a token is configured. Without one nobody can act.
 func (g *gate) open() bool { return !g.token.IsZero() }
 
-// who returns the sender's name in the log, if the sender is signed in.
+// who returns the name that the sender gave, if the sender is signed in.
 func (g *gate) who(r *http.Request) (name string, ok bool) {
 	cookie, err := r.Cookie(cookieName)
 	if err != nil || !g.open() {
 		return "", false
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	s, ok := g.sessions[sha256.Sum256([]byte(cookie.Value))]
-	return s.name, ok && time.Now().Before(s.until)
+	return g.passes.name(cookie.Value)
 }
 
 // acting wraps a handler that changes something. Only those who are signed in reach it. The log says who did what.
@@ -76,7 +68,7 @@ func (g *gate) refuse(w http.ResponseWriter) {
 	answer(w, http.StatusUnauthorized, failure{"Sign in with the console token first."})
 }
 
-// signIn exchanges the token for the cookie. It limits the guesses of each client address.
+// signIn exchanges the token and a name for the cookie. It limits the guesses of each client address.
 func (g *gate) signIn(w http.ResponseWriter, r *http.Request) {
 	if !g.open() {
 		g.refuse(w)
@@ -96,34 +88,32 @@ func (g *gate) signIn(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusUnauthorized, failure{"That is not the console token."})
 		return
 	}
-	value := rand.Text()
-	session := signedIn{name: value[:6], until: time.Now().Add(signedInFor)}
-	g.admit(sha256.Sum256([]byte(value)), session)
+	name, ok := operatorName(request.Name, g.token)
+	if !ok {
+		answer(w, http.StatusBadRequest, failure{"Enter your name, at most 64 characters. The log records it with what you do."})
+		return
+	}
 	http.SetCookie(w, &http.Cookie{
-		Name: cookieName, Value: value, Path: "/", MaxAge: int(signedInFor.Seconds()),
+		Name: cookieName, Value: g.passes.issue(name), Path: "/", MaxAge: int(signedInFor.Seconds()),
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https",
 	})
-	g.log.Info("an operator signed in to the console", "operator", session.name, "from", r.RemoteAddr)
-	answer(w, http.StatusOK, map[string]string{"operator": session.name})
+	g.log.Info("an operator signed in to the console", "operator", name, "from", r.RemoteAddr)
+	answer(w, http.StatusOK, map[string]string{"operator": name})
 }
 
-func (g *gate) admit(key [sha256.Size]byte, s signedIn) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	now := time.Now()
-	for old, other := range g.sessions {
-		if now.After(other.until) || len(g.sessions) >= maxSignedIn {
-			delete(g.sessions, old)
-		}
+// operatorName returns a name as the log shows it. It refuses one that holds the token, which somebody typed into the wrong field.
+func operatorName(given string, token config.Secret) (name string, ok bool) {
+	name = strings.Join(strings.Fields(given), " ")
+	if !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return "", false
 	}
-	g.sessions[key] = s
+	return name, name != "" && utf8.RuneCountInString(name) <= maxName && !strings.Contains(name, token.Reveal())
 }
 
+// signOut takes the cookie from the browser. A copy of it is good until it runs out, or until the token is changed.
 func (g *gate) signOut(w http.ResponseWriter, r *http.Request) {
-	if cookie, err := r.Cookie(cookieName); err == nil {
-		g.mu.Lock()
-		delete(g.sessions, sha256.Sum256([]byte(cookie.Value)))
-		g.mu.Unlock()
+	if name, ok := g.who(r); ok {
+		g.log.Info("an operator signed out of the console", "operator", name, "from", r.RemoteAddr)
 	}
 	http.SetCookie(w, &http.Cookie{Name: cookieName, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode})
 	answer(w, http.StatusOK, struct{}{})

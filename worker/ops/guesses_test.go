@@ -14,7 +14,7 @@ import (
 
 // signInFrom guesses the token from an address and returns the answer's status.
 func signInFrom(g *gate, remote, token string) int {
-	request := httptest.NewRequest("POST", "/console/sign-in", strings.NewReader(`{"token":"`+token+`"}`))
+	request := httptest.NewRequest("POST", "/console/sign-in", strings.NewReader(`{"name":"Ada","token":"`+token+`"}`))
 	request.RemoteAddr = remote
 	recorder := httptest.NewRecorder()
 	g.signIn(recorder, request)

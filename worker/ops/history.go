@@ -35,12 +35,15 @@ type Second struct {
 	// P50 and P99 are quantiles of the call durations in milliseconds, to within a tenth. They are null without a call.
 	P50 *float64 `json:"p50"`
 	P99 *float64 `json:"p99"`
+	// inFlight is how many calls were in flight, on average.
+	inFlight float64
 }
 
 // counts are those of the current second.
 type counts struct {
 	revoked, retried, dead int
 	calls                  int
+	busy                   time.Duration // of the calls
 	took                   [durationBuckets]uint32
 }
 
@@ -72,6 +75,7 @@ func (h *History) Observe(s worker.Settlement) {
 	}
 	if s.Took > 0 {
 		c.calls++
+		c.busy += s.Took
 		c.took[bucketOf(s.Took)]++
 	}
 	h.recent[h.settled%recentSettled] = settled{now, s}
@@ -94,7 +98,7 @@ func (h *History) advance(second int64) {
 }
 
 func (c *counts) close(second int64) Second {
-	return Second{Time: second, Revoked: c.revoked, Retried: c.retried, DeadLetters: c.dead, P50: c.quantile(0.5), P99: c.quantile(0.99)}
+	return Second{Time: second, Revoked: c.revoked, Retried: c.retried, DeadLetters: c.dead, P50: c.quantile(0.5), P99: c.quantile(0.99), inFlight: c.busy.Seconds()}
 }
 
 // Since returns the complete seconds that follow after, oldest first.
@@ -109,6 +113,32 @@ func (h *History) Since(after int64) []Second {
 		}
 	}
 	return list
+}
+
+// lately is the time over which the mean of settledPerSecond is taken, in seconds.
+const lately = 3
+
+// inFlight is how many calls were in flight in the last second that is over, on average.
+func (h *History) inFlight() int {
+	h.mu.Lock()
+	second := h.now().Unix() - 1
+	h.mu.Unlock()
+	for _, s := range h.Since(second - 1) {
+		return int(math.Round(s.inFlight))
+	}
+	return 0
+}
+
+// settledPerSecond is how many events were acknowledged or given up in a second, lately. A retry is neither.
+func (h *History) settledPerSecond() float64 {
+	h.mu.Lock()
+	second := h.now().Unix()
+	h.mu.Unlock()
+	settled := 0
+	for _, s := range h.Since(second - lately - 1) {
+		settled += s.Revoked + s.DeadLetters
+	}
+	return float64(settled) / lately
 }
 
 // Settled is one settlement as the console page shows it.

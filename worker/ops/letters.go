@@ -67,14 +67,16 @@ type letterRow struct {
 	HTTPStatus int       `json:"httpStatus"`
 	Session    string    `json:"session"`
 	Error      string    `json:"error"`
-	ReplayOf   string    `json:"replayOf,omitempty"`
+	// Brief is what Error says beyond reason and result code, short enough for a line of the list.
+	Brief    string `json:"brief"`
+	ReplayOf string `json:"replayOf,omitempty"`
 }
 
 // rowOf returns the same row for everybody, signed in or not.
 func rowOf(l dlq.StoredLetter, cfg config.Config) letterRow {
 	return letterRow{
 		Sequence: l.Sequence, Stored: l.Stored, Reason: publicReason(l.Reason), ResultCode: publicCode(l.ResultCode), HTTPStatus: l.HTTPStatus,
-		Session: l.SessionID.Mask(), Error: publicError(l, cfg), ReplayOf: l.ReplayOf,
+		Session: l.SessionID.Mask(), Error: publicError(l, cfg), Brief: briefError(l, cfg), ReplayOf: l.ReplayOf,
 	}
 }
 
@@ -225,7 +227,7 @@ func (c *console) letter(w http.ResponseWriter, r *http.Request) {
 	l, err := store.Get(ctx, sequence)
 	switch {
 	case errors.Is(err, dlq.ErrNoLetter):
-		answer(w, http.StatusNotFound, failure{"This dead letter is gone. Somebody replayed or discarded it, or it reached the stream's max age."})
+		answer(w, http.StatusNotFound, failure{"This dead letter is gone. Somebody replayed or discarded it, or the stream has a maximum age."})
 		return
 	case err != nil:
 		answer(w, http.StatusBadGateway, failure{err.Error()})

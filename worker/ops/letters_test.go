@@ -65,7 +65,7 @@ func newDesk(t *testing.T) *desk {
 	t.Cleanup(d.server.Close)
 	d.server.Watch(conn)
 	d.visitor, d.operator = d.browser(), d.browser()
-	if status, text := d.ask(d.operator, "POST", "/console/sign-in", map[string]string{"token": consoleToken}); status != http.StatusOK {
+	if status, text := d.ask(d.operator, "POST", "/console/sign-in", map[string]string{"name": "Ada", "token": consoleToken}); status != http.StatusOK {
 		t.Fatalf("signing in: %d %s", status, text)
 	}
 	return d

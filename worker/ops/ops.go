@@ -18,6 +18,7 @@ import (
 	"revoker/events"
 	"revoker/events/admin"
 	"revoker/worker"
+	"revoker/worker/authlete"
 )
 
 const (
@@ -37,8 +38,10 @@ type Server struct {
 	cancel   context.CancelFunc
 	address  string
 	history  *History
+	waits    *waits
 	console  *console
 	hosts    *hosts
+	try      preflight
 
 	mu     sync.Mutex
 	conn   *events.Conn
@@ -56,7 +59,7 @@ func Listen(cfg config.Config, version string, registry *prometheus.Registry, lo
 	if err != nil {
 		return nil, fmt.Errorf("health endpoints (REVOKER_OPS_ADDR): %w", err)
 	}
-	s := &Server{cfg: cfg, log: log, registry: registry, address: listener.Addr().String(), history: NewHistory()}
+	s := &Server{cfg: cfg, log: log, registry: registry, address: listener.Addr().String(), history: NewHistory(), waits: newWaits(), try: preflight{log: log}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.hosts = newHosts(listener.Addr(), cfg.OpsHosts)
 	s.console = newConsole(s.ctx, cfg, version, s, log)
@@ -97,6 +100,20 @@ func profiles() http.Handler {
 	return mux
 }
 
+// Preflight asks the API whether it accepts the token for the configured service, until it said so. Readiness waits for the first
+// answer. A nil Server asks nothing.
+func (s *Server) Preflight(api *authlete.Client) {
+	if s == nil {
+		return
+	}
+	s.try.begin(len(s.cfg.API.AllowedServiceIDs) == 0)
+	s.served.Go(func() {
+		s.try.run(s.ctx, func(ctx context.Context) worker.Preflight {
+			return worker.TryService(ctx, api, s.cfg.API.ServiceID, "AUTHLETE_SERVICE_ID")
+		})
+	})
+}
+
 // Watch sets the connection that readiness depends on.
 func (s *Server) Watch(conn *events.Conn) {
 	if s == nil {
@@ -135,7 +152,21 @@ func (s *Server) Close() {
 func (s *Server) Observe(settlement worker.Settlement) {
 	if s != nil {
 		s.history.Observe(settlement)
+		s.waits.observe(settlement)
+		s.try.observe(settlement)
 	}
+}
+
+// Complete adds to a worker's state what the Server observed of its settlements. If calls are short, an instant with no event in hand
+// comes often even at full load. So the mean number of calls in the last second counts as in hand, if that is more. A nil Server adds
+// nothing.
+func (s *Server) Complete(state events.WorkerState) events.WorkerState {
+	if s != nil {
+		waiting := s.waits.count()
+		state.Waiting, state.SettledPerSecond = &waiting, s.history.settledPerSecond()
+		state.InHand = max(state.InHand, min(s.history.inFlight(), s.cfg.Concurrency))
+	}
+	return state
 }
 
 // parts returns the connection and the worker. Each is nil until it is set.

@@ -127,7 +127,8 @@ func TestWhatIsThereNow(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	f := sound(now)
-	f.queue.status.DeadLetters = &admin.DeadLetterCount{Total: 7}
+	buried := now.Add(-40 * 24 * time.Hour)
+	f.queue.status.DeadLetters = &admin.DeadLetterCount{Total: 7, Oldest: &buried}
 	f.state = events.WorkerState{Limit: 20, LimitedBy: "latency", Rate: 985, InFlight: 3, InHand: 4, Breaker: "half-open", Reason: "SECRET", Held: []events.HeldService{{Service: "77"}}}
 	f.services, f.counts = []string{"77", "78"}, worker.Counts{OpinionsWorking: 5, OpinionsFailing: 6, OpinionsNone: 7, Bypassed: 8}
 	registry := prometheus.NewRegistry()
@@ -159,7 +160,7 @@ func TestWhatIsThereNow(t *testing.T) {
 		"revoker_ack_pending_limit live": 1000, "revoker_ack_pending_limit bulk": 1000,
 		"revoker_oldest_event_age_seconds live": 500, "revoker_oldest_event_age_seconds bulk": 400, "revoker_stream_max_age_seconds": 1000,
 		"revoker_consumer_paused live": 0, "revoker_consumer_paused bulk": 0, "revoker_dead_letter_stream_events": 7,
-		"revoker_call_limit": 20, "revoker_learned_rate": 985, "revoker_call_limit_cause latency": 1, "revoker_call_limit_cause concurrency": 0,
+		"revoker_oldest_dead_letter_age_seconds": 40 * 24 * 3600, "revoker_call_limit": 20, "revoker_learned_rate": 985, "revoker_call_limit_cause latency": 1, "revoker_call_limit_cause concurrency": 0,
 		"revoker_call_limit_cause start": 0, "revoker_call_limit_cause failures": 0, "revoker_call_limit_cause breaker": 0, "revoker_call_limit_cause rate": 0,
 		"revoker_service_held 77": 1, "revoker_service_held 78": 0, "revoker_bypassed_revocations_total": 8,
 		"revoker_opinions_total working": 5, "revoker_opinions_total failing": 6, "revoker_opinions_total none": 7,

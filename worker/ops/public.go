@@ -81,6 +81,36 @@ func publicError(l dlq.StoredLetter, cfg config.Config) string {
 	return "this worker would take the event"
 }
 
+// briefError is what publicError says beyond the reason and the result code.
+func briefError(l dlq.StoredLetter, cfg config.Config) string {
+	switch {
+	case l.Reason == events.ReasonRetriesExhausted && l.HTTPStatus == 0:
+		return "no answer to the last attempt"
+	case l.Reason == events.ReasonRetriesExhausted:
+		return fmt.Sprintf("HTTP %d to the last attempt", l.HTTPStatus)
+	case l.Reason == events.ReasonCallerError:
+		return fmt.Sprintf("HTTP %d", l.HTTPStatus)
+	}
+	return publicError(l, cfg)
+}
+
+// briefAnswer is publicAnswer for one line.
+func briefAnswer(action authlete.Action, status int, code string) string {
+	said := "no action"
+	switch action {
+	case "":
+	case authlete.ActionOK, authlete.ActionServerError, authlete.ActionCallerError:
+		said = string(action)
+	default:
+		said = "an unknown action"
+	}
+	said += fmt.Sprintf(", HTTP %d", status)
+	if code = publicCode(code); code != "" {
+		said += ", " + code
+	}
+	return said
+}
+
 // ownService reports whether an event may name the service. An event that names none belongs to AUTHLETE_SERVICE_ID.
 func ownService(id string, cfg config.Config) bool {
 	return id == "" || id == cfg.API.ServiceID || slices.Contains(cfg.API.AllowedServiceIDs, id)
@@ -124,11 +154,11 @@ func publicOrigin(o dlq.Origin, cfg config.Config) dlq.Origin {
 	return o
 }
 
-// publicDetail says what went wrong with one settlement. If no answer came, or if the letter could not be stored, the text is
+// publicDetail says in one line what went wrong with one settlement. If no answer came, or if the letter could not be stored, the text is
 // revoker's own.
 func publicDetail(s worker.Settlement) string {
 	if s.Status == 0 || s.LetterFailed || s.Detail == "" {
 		return s.Detail
 	}
-	return publicAnswer(s.Action, s.Status, s.ResultCode)
+	return briefAnswer(s.Action, s.Status, s.ResultCode)
 }

@@ -39,7 +39,8 @@ type facts struct {
 	setUp     bool // streams and consumer exist, and the worker runs
 
 	state     events.WorkerState
-	misconfig bool   // the configuration keeps every call from being made; state.Reason says why
+	misconfig bool // the configuration keeps every call from being made; state.Reason says why
+	token     acceptance
 	unserved  string // why pulls are not served
 	queue     reading
 	slots     int
@@ -52,7 +53,7 @@ func (s *Server) facts() facts {
 	s.mu.Lock()
 	conn, w, q := s.conn, s.worker, s.queue
 	s.mu.Unlock()
-	f := facts{now: time.Now(), connected: conn != nil && conn.Connected(), setUp: w != nil, slots: s.cfg.Concurrency, services: s.cfg.API.AllowedServiceIDs}
+	f := facts{now: time.Now(), connected: conn != nil && conn.Connected(), setUp: w != nil, slots: s.cfg.Concurrency, services: s.cfg.API.AllowedServiceIDs, token: s.try.acceptance()}
 	if w != nil {
 		f.state, f.unserved, f.queue, f.counts = w.State(), w.Unserved(), q.latest(), w.Counts()
 		if reason, misconfigured := w.Misconfigured(); misconfigured {
@@ -111,8 +112,13 @@ func judge(f facts) Readiness {
 	if !f.connected {
 		nats = "not connected to NATS"
 	}
-	if f.misconfig {
+	switch {
+	case f.misconfig:
 		configuration = f.state.Reason
+	case f.token.refused != "":
+		configuration = f.token.refused
+	case f.token.pending:
+		configuration = "the logout API has not said yet whether it accepts the token"
 	}
 	r.Conditions = []Condition{
 		{Name: "nats", OK: nats == "", Reason: nats},
@@ -134,6 +140,9 @@ func warnings(f facts) []Warning {
 	}
 	if f.setUp && f.state.Breaker != string(admission.Closed) && !f.misconfig {
 		warn("circuit breaker", "%s: %s", f.state.Breaker, f.state.Reason)
+	}
+	if f.token.unclear != "" {
+		warn("token", "the logout API has not said whether it accepts the token: %s", f.token.unclear)
 	}
 	for _, held := range f.state.Held {
 		warn("held service", "events of service %s have been held back since %s: %s", held.Service, held.Since.UTC().Format(time.RFC3339), held.Reason)

@@ -153,7 +153,8 @@ func (b *tab) signIn() {
 	b.t.Helper()
 	b.click("#sign")
 	b.audit("sign-in")
-	b.run(chromedp.SendKeys("#sign-in-form [name=token]", consoleToken+"\r", chromedp.ByQuery), chromedp.WaitNotVisible("#sign-in", chromedp.ByQuery))
+	b.run(chromedp.SendKeys("#sign-in-form [name=name]", "Ada Lovelace", chromedp.ByQuery),
+		chromedp.SendKeys("#sign-in-form [name=token]", consoleToken+"\r", chromedp.ByQuery), chromedp.WaitNotVisible("#sign-in", chromedp.ByQuery))
 	b.waitText("#sign", "Sign out")
 }
 
@@ -176,8 +177,22 @@ func TestThePageShowsARunAndReplaysALetter(t *testing.T) {
 	if b.eval(`document.querySelectorAll('#plot-rate canvas').length`) != 1.0 || !strings.Contains(b.text("#plot-rate-now"), "/s") {
 		t.Error("no plot")
 	}
+	b.waitText("#plot-outcomes-now", "dead letters")
+	b.eval(`(() => { const over = plots[2].plot.over, at = over.getBoundingClientRect();
+		over.dispatchEvent(new MouseEvent('mousemove', {clientX: at.left + at.width - 3, clientY: at.top + 9, bubbles: true})); })()`)
+	b.waitText("#plot-outcomes .tip", "Z · retries ")
 	b.picture("live")
 	b.audit("live")
+	for what, holds := range map[string]string{
+		"the plot's bars are wide enough to tell apart": `plots[2].points.length <= windowSeconds / 10 + 1 && plots[2].points.every(p => p.t % 10 === 0)`,
+		"the bars count what the seconds count":         `plots[2].points.reduce((sum, p) => sum + p.values[1], 0) === seconds.reduce((sum, s) => sum + s.dead, 0)`,
+		"times are UTC and say so":                      `[...document.querySelectorAll('#letters-table tbody td:nth-child(3)')].every(td => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(td.textContent)) && /Z$/.test(document.querySelector('#settled tbody td').textContent)`,
+		"an error is one line, and no repetition":       `[...document.querySelectorAll('#letters-table tbody tr')].every(tr => tr.offsetHeight < 40 && tr.lastChild.textContent === 'HTTP 400')`,
+	} {
+		if b.eval(holds) != true {
+			t.Errorf("it does not hold that %s", what)
+		}
+	}
 	if b.eval(`document.querySelector('#letters-actions').hidden`) != true {
 		t.Error("actions are offered to somebody who is not signed in")
 	}
@@ -203,6 +218,11 @@ func TestThePageShowsARunAndReplaysALetter(t *testing.T) {
 	b.waitText("#confirm-title", "Replay 39 dead letters?")
 	b.click("#confirm-yes")
 	b.waitText("#confirm-progress", "39 replayed.")
+	b.waitText("#confirm-title", "39 dead letters replayed")
+	if b.eval(`document.querySelector('#confirm-yes').offsetParent === null && !document.querySelector('#confirm').innerText.includes('?')`) != true {
+		t.Error("the dialog still asks")
+	}
+	b.audit("replayed")
 	b.click("#confirm-no")
 	testproc.WaitFor(t, "new letters of the replayed events", func() bool {
 		stream, err := s.JS.Stream(s.Deadline(), "SESSIONS_DLQ")
@@ -243,12 +263,20 @@ func TestThePageShowsHostileTextAsText(t *testing.T) {
 
 // The page says so when the breaker opens, when the fleet is paused, and when the worker is gone; and it fits a phone.
 func TestThePageTellsWhatIsWrong(t *testing.T) {
-	s := testsite.New(t, testsite.Simulator{})
+	s := testsite.New(t, testsite.Simulator{Bad: 2})
 	s.StartNATS()
 	worker, page := pageOf(s, "REVOKER_BREAKER_FAILURES=3")
 	b := openTab(t, page, 390, 844)
-	if overflow := b.eval(`document.documentElement.scrollWidth > window.innerWidth`); overflow != false {
-		t.Error("the page is wider than a phone")
+	s.Publish(10_000, 10_200)
+	b.waitText("#letters-count", "4 dead letters")
+	b.waitText("#settled tbody", "revoked")
+	for _, overflow := range []string{
+		`document.documentElement.scrollWidth > window.innerWidth`,
+		`[...document.querySelectorAll('td')].some(td => td.getBoundingClientRect().right > window.innerWidth)`,
+	} {
+		if b.eval(overflow) != false {
+			t.Errorf("the page is wider than a phone: %s", overflow)
+		}
 	}
 	b.picture("phone")
 	b.audit("phone")
@@ -256,6 +284,13 @@ func TestThePageTellsWhatIsWrong(t *testing.T) {
 	s.Publish(0, 200)
 	b.run(chromedp.WaitVisible(`#card-breaker[data-state=open]`, chromedp.ByQuery))
 	b.waitText("#breaker-note", "HTTP 503")
+	b.waitText("#breaker-times", "since 2")
+	b.waitText("#breaker-times", "next probe i")
+	b.waitText("#backlog-note", "no estimate while the circuit breaker is open")
+	b.waitText("#waits-table tbody", "HTTP 503")
+	if host, _ := os.Hostname(); !strings.Contains(b.text("#breaker-worker"), "worker "+host) || strings.Contains(b.text("#waits"), "SECRET") {
+		t.Errorf("which worker? %q; the list: %q", b.text("#breaker-worker"), b.text("#waits"))
+	}
 	b.picture("breaker-open")
 	b.audit("breaker open")
 	s.Control("DELETE", "/sim/outage", nil)

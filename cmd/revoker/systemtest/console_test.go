@@ -83,7 +83,7 @@ func (b *browser) do(method, path string, body any, headers ...string) (int, str
 
 func (b *browser) signIn() {
 	b.t.Helper()
-	if status, text := b.do("POST", "/console/sign-in", map[string]string{"token": consoleToken}); status != http.StatusOK {
+	if status, text := b.do("POST", "/console/sign-in", map[string]string{"name": "Ada Lovelace", "token": consoleToken}); status != http.StatusOK {
 		b.t.Fatalf("signing in: %d %s", status, text)
 	}
 }
@@ -176,7 +176,7 @@ func TestTheConsoleActsOnDeadLetters(t *testing.T) {
 	}
 	testproc.WaitFor(t, "new letters", func() bool { return b.list(map[string]any{}).Total == 9 })
 	log := worker.Stderr.String()
-	if !strings.Contains(log, "an operator acted on dead letters") || strings.Contains(log, "SECRET") {
+	if !regexp.MustCompile(`"msg":"an operator acted on dead letters","operator":"Ada Lovelace"`).MatchString(log) || strings.Contains(log, "SECRET") {
 		t.Errorf("the log:\n%s", log)
 	}
 }
@@ -259,6 +259,29 @@ func TestTheConsoleShowsWhatIsHeldBack(t *testing.T) {
 	testproc.WaitFor(t, "all dead letters", func() bool { return len(s.DeadLetters("CALLER_ERROR")) == 50 })
 	if text := b.first(); strings.Contains(text, `"braked":true`) || strings.Contains(text, "SECRET") {
 		t.Errorf("afterwards: %s", text)
+	}
+}
+
+// A cookie of one worker is good at another with the same token, as behind a Service, and at none with another token.
+func TestSigningInHoldsAtEveryWorker(t *testing.T) {
+	t.Parallel()
+	s := testsite.New(t, testsite.Simulator{})
+	s.StartNATS()
+	_, first := pageOf(s)
+	second, secondPage := pageOf(s)
+	_, changed := pageOf(s, "REVOKER_CONSOLE_TOKEN=SECRET-changed-token")
+	b := newBrowser(t, first)
+	b.signIn()
+	b.page = secondPage // the same host, so it sends the cookie
+	if status, text := b.do("POST", "/console/pause", map[string]int{"seconds": 600}); status != http.StatusOK || !s.Info().Paused {
+		t.Errorf("at the other worker: %d %s", status, text)
+	}
+	if log := second.Stderr.String(); !strings.Contains(log, `"msg":"an operator paused the consumer","operator":"Ada Lovelace"`) {
+		t.Errorf("its log does not say who:\n%s", log)
+	}
+	b.page = changed
+	if status, _ := b.do("POST", "/console/resume", nil); status != http.StatusUnauthorized || !s.Info().Paused {
+		t.Errorf("at a worker with another token: %d", status)
 	}
 }
 

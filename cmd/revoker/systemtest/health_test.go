@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -92,4 +93,35 @@ func TestHealth(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	asks(1, "connection refused", "--live")
+}
+
+// A worker with a wrong token never becomes ready, although no event comes: so a rolling update keeps the good ones. It is ready
+// once the token is right. One whose API is away is ready, with a warning. Neither opens its circuit breaker.
+func TestReadinessAsksTheAPIBeforeAnyEvent(t *testing.T) {
+	t.Parallel()
+	s := testsite.New(t, testsite.Simulator{})
+	s.StartNATS()
+	token := filepath.Join(t.TempDir(), "token")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(token, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("SECRET-wrong-token")
+	refused := s.StartWorker("AUTHLETE_BEARER=", "AUTHLETE_BEARER_FILE="+token)
+	away := s.StartWorker("AUTHLETE_BASE_URL=http://127.0.0.1:1")
+	says := func(p *testproc.Process, code int, words string) func() bool {
+		return func() bool {
+			out, got := s.Say([]string{"REVOKER_OPS_ADDR=" + strings.TrimPrefix(pageAddress(t, p), "http://")}, "health")
+			return got == code && strings.Contains(out, words)
+		}
+	}
+	testproc.WaitFor(t, "a refusal", says(refused, 1, "AUTHLETE_BEARER"))
+	testproc.WaitFor(t, "readiness without the API", says(away, 0, "token           warning: the logout API has not said"))
+	write(testsite.Token)
+	testproc.WaitFor(t, "readiness with the right token", says(refused, 0, "configuration   ok"))
+	if log := refused.Stderr.String() + away.Stderr.String(); strings.Contains(log, "circuit breaker") || strings.Contains(log, "SECRET") {
+		t.Errorf("the log:\n%s", log)
+	}
 }

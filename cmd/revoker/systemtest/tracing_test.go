@@ -85,9 +85,11 @@ func (c *collector) receive(w http.ResponseWriter, r *http.Request) {
 func (c *collector) answer(w http.ResponseWriter, r *http.Request) {
 	var body struct{ SessionID string }
 	_ = json.NewDecoder(r.Body).Decode(&body)
-	c.mu.Lock()
-	c.calls = append(c.calls, r.Header.Clone())
-	c.mu.Unlock()
+	if body.SessionID != "" { // a worker's own call at its start has none
+		c.mu.Lock()
+		c.calls = append(c.calls, r.Header.Clone())
+		c.mu.Unlock()
+	}
 	if strings.HasSuffix(body.SessionID, "bad") {
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = io.WriteString(w, `{"action":"CALLER_ERROR","resultCode":"A503201","resultMessage":"[A503201] `+body.SessionID+`"}`)

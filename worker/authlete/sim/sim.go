@@ -124,13 +124,16 @@ func (s *Server) Session(id string) Session { return s.ledger.copyOf(id) }
 // Sessions tells what happened to every session that was called, or issued tokens.
 func (s *Server) Sessions() map[string]Session { return s.ledger.all() }
 
-// Calls is how many requests the API got, refused ones and those without an answer included.
+// Calls is how many requests the API got, refused ones and those without an answer included. It leaves out calls without a
+// session ID, by which a worker only asks whether its token is accepted.
 func (s *Server) Calls() int { return int(s.calls.Load()) }
 
 // logout serves the API: what its front refuses, then the scripted, ruled or ordinary answer.
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
-	s.calls.Add(1)
 	service, id, refused := s.front(r)
+	if refused != CallerError {
+		s.calls.Add(1)
+	}
 	if refused != "" {
 		s.write(w, r, Answer{Kind: refused}, 0)
 		return

@@ -64,51 +64,107 @@ function showState() {
   else if (state.fleetError) notice('The state of the streams can\u2019t be read: ' + state.fleetError, 'warning');
   else notice('');
 
+  showBreaker(worker, fleet && fleet.workers || []);
+  showWorkers(fleet && fleet.workers || []);
+  showWaits();
+  $('let-go').hidden = !(state.signedIn && worker && worker.braked);
+  showHeld(worker && worker.held || []);
+
+  if (!fleet) return;
+  showFigures(fleet, state.rates);
+  $('sign').hidden = !state.canAct;
+  $('sign').textContent = state.signedIn ? 'Sign out' : 'Sign in';
+  $('sign').title = state.operator ? 'signed in as ' + state.operator : '';
+  $('pause').hidden = !state.signedIn;
+  $('pause').textContent = fleet.paused ? 'Resume' : 'Pause';
+  showActions();
+}
+
+// showFigures shows what revoker status shows, from the same figures.
+function showFigures(fleet, rates) {
+  const answered = fleet.workers ? fleet.workers.length : 0, workers = Math.max(answered, fleet.openPulls);
+  const some = `${count(workers)} worker${workers === 1 ? '' : 's'}`;
+  set('backlog', count(fleet.backlog), outlook(fleet, rates));
+  if (fleet.waitingForRetry === undefined) {
+    set('inflight', '?', `only ${count(answered)} of ${some} answered`);
+    set('retrying', '?', `${count(fleet.unsettled)} are in work or wait`);
+  } else {
+    set('inflight', count(fleet.inFlight), `in the hands of ${some}` + (state.worker ? `; this one makes at most ${count(state.concurrency)} calls at a time` : ''));
+    set('retrying', count(fleet.waitingForRetry), fleet.waitingForRetry ? 'handed back, to be tried again' : 'none');
+  }
+  const oldest = fleet.oldest;
+  set('oldest', oldest ? duration(oldest.ageSeconds) : '–', oldest ? 'not settled' : 'no event waits');
+  const dead = fleet.deadLetters;
+  set('dead', dead ? count(dead.total) : '?', dead ? reasons(dead) : 'can\u2019t be read');
+}
+
+// outlook says what can be said of the time until no event is left, as revoker status does.
+function outlook(fleet, rates) {
+  if (!rates) return '';
+  switch (rates.outlook) {
+    case 'shrinking': return `nothing left in ${duration((Date.parse(rates.eta) - Date.parse(fleet.time)) / 1000)}`;
+    case 'growing': return `growing by ${count(Math.round(-rates.shrinkingPerSecond))}/s`;
+    case 'breaker open': return 'no estimate while the circuit breaker is open';
+    case 'not known': return 'rates are known in a moment';
+  }
+  return rates.outlook;
+}
+
+// showBreaker shows this worker's circuit breaker, and in how many others it is not closed.
+function showBreaker(worker, workers) {
   const breaker = worker ? worker.breaker : '…';
   $('card-breaker').dataset.state = breaker;
   const notes = {closed: 'the logout API works', 'half-open': 'probing the API: ' + (worker && worker.reason), open: (worker && worker.reason) || ''};
   set('breaker', worker ? breaker : 'not started yet', notes[breaker] || '');
+  const times = worker ? [since(worker.breakerSince), nextProbe(worker, 'next probe ')].filter(Boolean) : [];
+  $('breaker-times').hidden = times.length === 0;
+  $('breaker-times').textContent = times.join(', ');
+  const troubled = workers.filter(w => w.breaker !== 'closed').length;
+  $('breaker-worker').textContent = `worker ${state.host}` + (workers.length > 1 ? `; closed in ${count(workers.length - troubled)} of ${count(workers.length)} workers` : '');
+}
 
-  $('let-go').hidden = !(state.signedIn && worker && worker.braked);
-  showHeld(worker && worker.held || []);
+function since(t) { return t ? `since ${time(t)} (${duration(Math.max((state.t - Date.parse(t)) / 1000, 0))})` : ''; }
 
-  set('inflight', worker ? count(worker.inFlight) : '…', `of ${count(state.concurrency)} in this worker`);
-  if (!fleet) return;
-  set('backlog', count(fleet.backlog), eta(fleet));
-  const workers = Math.max(fleet.workers ? fleet.workers.length : 0, fleet.openPulls);
-  set('retrying', fleet.waitingForRetry === undefined ? count(fleet.unsettled) : count(fleet.waitingForRetry),
-    fleet.waitingForRetry === undefined ? 'in work or waiting' : `of ${workers} worker${workers === 1 ? '' : 's'}`);
-  const oldest = fleet.oldest;
-  set('oldest', oldest ? duration(oldest.ageSeconds) : '–', oldest ? 'not settled' : 'no event waits');
-  const dead = fleet.deadLetters;
-  set('dead', dead ? count(dead.total) : '?', dead ? reasons(dead.reasons) : 'can\u2019t be read');
-  $('sign').hidden = !state.canAct;
-  $('sign').textContent = state.signedIn ? 'Sign out' : 'Sign in';
-  $('pause').hidden = !state.signedIn;
-  $('pause').textContent = fleet.paused ? 'Resume' : 'Pause';
-  showActions();
+function nextProbe(worker, before) {
+  if (worker.nextProbe) return before + 'in ' + soon((Date.parse(worker.nextProbe) - state.t) / 1000);
+  return worker.breaker === 'half-open' ? before + 'is out' : '';
+}
+
+// showWorkers lists the workers that answered, if there is more than this one.
+function showWorkers(workers) {
+  $('workers').hidden = workers.length < 2;
+  $('workers-table').tBodies[0].replaceChildren(...workers.map(w => el('tr', {},
+    cell('Worker', w.name + ', up ' + duration((state.t - Date.parse(w.started)) / 1000)), cell('Version', w.version), cell('In flight', count(w.inHand), 'number'),
+    cell('Waiting', w.waitingForRetry === undefined ? '?' : count(w.waitingForRetry), 'number'), cell('Breaker', el('span', {className: 'tag breaker-' + w.breaker}, w.breaker)),
+    cell('Since', w.breakerSince ? time(w.breakerSince) : '–'), cell('Next probe', nextProbe(w, '') || '–'), line('Reason', w.reason || '–'))));
+}
+
+// showWaits lists the events whose call failed at this worker. Only the worker that made the call knows how it went.
+function showWaits() {
+  const {waits, waitsKnown, fleet} = state;
+  const more = Math.max((fleet && fleet.waitingForRetry || 0) - waitsKnown, 0);
+  $('waits').hidden = waits.length === 0 && more === 0;
+  const listed = waits.length < waitsKnown ? `the ${count(waits.length)} due next, of ${count(waitsKnown)} whose call failed at this worker` : 'those whose call failed at this worker';
+  $('waits-note').textContent = listed + (more ? `. ${count(more)} more are not listed: handed back by other workers, before this worker started, or without a call` : '');
+  $('waits-table').hidden = waits.length === 0;
+  $('waits-table').tBodies[0].replaceChildren(...waits.map(w => el('tr', {},
+    cell('Session', w.session || '–', 'id'), cell('Sequence', String(w.sequence), 'number'), cell('Attempts', String(w.attempt), 'number'),
+    cell('Next due', w.due > state.t ? 'in ' + soon((w.due - state.t) / 1000) : 'now'), line('Last error', w.detail))));
 }
 
 // showHeld lists the services whose events this worker holds back.
 function showHeld(services) {
   $('held').hidden = services.length === 0;
   $('held-table').tBodies[0].replaceChildren(...services.map(s =>
-    el('tr', {}, el('td', {className: 'id'}, s.service), el('td', {}, time(s.since)), el('td', {className: 'text'}, s.reason))));
+    el('tr', {}, cell('Service', s.service, 'id'), cell('Since', time(s.since)), cell('Reason', s.reason, 'text'))));
 }
 
-function reasons(byReason) {
-  const list = Object.entries(byReason || {}).sort((a, b) => b[1] - a[1]);
-  return list.map(([reason, n]) => `${count(n)} ${reason.toLowerCase().replaceAll('_', ' ')}`).join(', ');
-}
-
-// eta estimates the time left from this worker's rate over the last half minute, times the number of workers.
-function eta(fleet) {
-  if (fleet.backlog === 0) return 'no event waits';
-  const last = seconds.slice(-30);
-  const rate = last.reduce((sum, s) => sum + s.revoked + s.dead, 0) / Math.max(last.length, 1);
-  const workers = Math.max(fleet.workers ? fleet.workers.length : 1, 1);
-  if (rate < 0.1) return 'not moving';
-  return `about ${duration(fleet.backlog / (rate * workers))} left`;
+// reasons says why there are dead letters, and of how many that is known.
+function reasons(dead) {
+  const list = Object.entries(dead.reasons || {}).sort((a, b) => b[1] - a[1]).map(([reason, n]) => `${reason} ${count(n)}`);
+  if (!dead.total || !list.length) return '';
+  const some = dead.counted < dead.total ? ` (of the newest ${count(dead.counted)})` : '';
+  return list.join(', ') + some + (dead.oldest ? `; the oldest is ${duration(Math.max((state.t - Date.parse(dead.oldest)) / 1000, 0))} old` : '');
 }
 
 const outcomes = {caller_error: 'dead letter', invalid: 'dead letter', retries_exhausted: 'dead letter'};
@@ -121,11 +177,11 @@ function showSettled(list) {
   const body = $('settled').tBodies[0];
   for (const s of list.slice().reverse()) {
     body.prepend(el('tr', {},
-      el('td', {}, new Date(s.t).toLocaleTimeString([], {hour12: false})),
-      el('td', {}, el('span', {className: 'tag ' + s.outcome}, outcomes[s.outcome] || s.outcome)),
-      el('td', {className: 'id'}, s.session || '–'),
-      el('td', {className: 'number'}, s.ms ? short(s.ms) + ' ms' : '–'),
-      el('td', {className: 'text wide-only'}, s.detail || (s.deliveries > 1 ? `at delivery ${s.deliveries}` : ''))));
+      cell('Time', clock(s.t)),
+      cell('Outcome', el('span', {className: 'tag ' + s.outcome}, outcomes[s.outcome] || s.outcome)),
+      cell('Session', s.session || '–', 'id'),
+      cell('Call', s.ms ? short(s.ms) + ' ms' : '–', 'number'),
+      line('What', s.detail || (s.deliveries > 1 ? `at delivery ${s.deliveries}` : '–'))));
   }
   while (body.rows.length > 50) body.deleteRow(-1);
 }
@@ -154,8 +210,8 @@ $('sign-in-form').onsubmit = async e => {
   e.preventDefault();
   const form = e.target;
   try {
-    await post('console/sign-in', {token: form.token.value});
-    form.reset();
+    await post('console/sign-in', {name: form.name.value, token: form.token.value});
+    form.token.value = '';
     $('sign-in').close();
     state.signedIn = true;
     showState();

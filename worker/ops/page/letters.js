@@ -11,7 +11,24 @@ function el(tag, properties, ...children) {
 }
 
 const count = n => Number(n).toLocaleString();
-const time = t => new Date(t).toLocaleString([], {hour12: false});
+// Times are UTC and say so, as in the commands: 2026-01-02T03:04:05Z.
+const time = t => new Date(t).toISOString().slice(0, 19) + 'Z';
+const clock = t => time(t).slice(11);
+
+// cell is one of a table. Its label is shown where the table is too wide for its columns.
+function cell(label, content, className) {
+  const td = el('td', {className: (className || '') + (content === '–' ? ' none' : '')}, content);
+  td.dataset.label = label;
+  return td;
+}
+
+// line is a cell whose text is cut at the end of its line. All of it shows up under the pointer.
+function line(label, text) {
+  return cell(label, text === '–' ? text : el('span', {className: 'line', title: text}, text), 'text');
+}
+
+// soon is a duration that is about to end.
+const soon = s => s < 10 ? Math.max(s, 0).toFixed(1) + ' s' : duration(s);
 
 function duration(s) {
   if (s < 60) return Math.round(s) + ' s';
@@ -107,8 +124,10 @@ function row(l, checked) {
   box.onchange = showActions;
   const open = el('button', {type: 'button', className: 'open', onclick: e => { e.stopPropagation(); showDetail(l.sequence); }}, String(l.sequence));
   open.setAttribute('aria-label', `Show dead letter ${l.sequence}`);
-  const tr = el('tr', {className: 'pick'}, el('td', {onclick: e => e.stopPropagation()}, box), el('td', {}, open), el('td', {}, time(l.stored)), el('td', {}, l.reason || '–'),
-    el('td', {}, l.resultCode || '–'), el('td', {className: 'id'}, l.session || '–'), el('td', {className: 'text wide-only'}, l.error));
+  const choice = cell('Choose', box);
+  choice.onclick = e => e.stopPropagation();
+  const tr = el('tr', {className: 'pick'}, choice, cell('Sequence', open), cell('Stored', time(l.stored)), cell('Reason', l.reason || '–'),
+    cell('Code', l.resultCode || '–'), cell('Session', l.session || '–', 'id'), line('Error', l.brief));
   tr.onclick = () => showDetail(l.sequence);
   return tr;
 }
@@ -171,14 +190,17 @@ function facts(l) {
 const verbs = {replay: ['Replay', 'replayed', 'The event of each is published again. Then the dead letter is deleted.'],
   discard: ['Discard', 'discarded', 'Each is deleted for good. revoker will not revoke its session.']};
 
+const typedFrom = 100; // letters: who discards more must type how many
+
 // confirmAct counts the chosen letters, shows the count, and acts once the operator confirms.
 async function confirmAct(act, selection, all, expected) {
   const [verb, done, meaning] = verbs[act];
   const dialog = $('confirm');
   $('confirm-title').textContent = `${verb} dead letters?`;
   $('confirm-body').replaceChildren(el('p', {}, 'Counting…'));
-  $('confirm-progress').hidden = true;
+  for (const id of ['confirm-progress', 'confirm-typed', 'confirm-open']) $(id).hidden = true;
   const yes = $('confirm-yes');
+  yes.hidden = false;
   yes.disabled = true;
   yes.textContent = verb;
   yes.className = act === 'discard' ? 'danger' : '';
@@ -193,35 +215,62 @@ async function confirmAct(act, selection, all, expected) {
     if (dry.total < expected) $('confirm-body').append(el('p', {className: 'note'}, `${count(expected - dry.total)} of the letters you chose are gone.`));
     yes.textContent = `${verb} ${count(dry.total)}`;
     yes.disabled = dry.total === 0;
+    if (act === 'discard' && dry.total > typedFrom) askCount(dry.total);
     if (dry.partial && !selection.sequences) $('confirm-body').append(el('p', {className: 'note'}, `Letters before sequence ${count(dry.first)} are not counted. They stay.`));
     yes.onclick = () => perform(act, {...selection, first: dry.first, last: dry.last, created: dry.created}, all, dry.total, done);
-    yes.focus();
+    ($('confirm-typed').hidden ? yes : $('confirm-count')).focus();
   } catch (err) {
     $('confirm-body').replaceChildren(el('p', {className: 'error'}, err.message));
   }
 }
 
+// askCount lets the operator act only once the count is typed. Separators do not matter.
+function askCount(total) {
+  $('confirm-typed-text').textContent = `To discard so many, type ${total}`;
+  $('confirm-typed').hidden = false;
+  $('confirm-yes').disabled = true;
+  $('confirm-count').value = '';
+  $('confirm-count').oninput = e => { $('confirm-yes').disabled = e.target.value.replace(/[^0-9]/g, '') !== String(total); };
+}
+
 let stopping = null;
+
+// The worker stops as soon as nobody listens to its progress, so the browser asks before it closes the page.
+addEventListener('beforeunload', e => { if (stopping) e.preventDefault(); });
 
 async function perform(act, selection, all, total, done) {
   const progress = $('confirm-progress');
-  $('confirm-yes').disabled = true;
+  $('confirm-yes').hidden = $('confirm-typed').hidden = true;
   $('confirm-no').textContent = 'Stop';
+  $('confirm-open').hidden = false;
+  $('confirm-open').textContent = `Keep this page open. It stops when you close the page, the dialog or the worker; what is ${done} by then stays ${done}.`;
   progress.hidden = false;
   progress.textContent = 'Working…';
   stopping = new AbortController();
   try {
     const response = await fetch('console/sweep', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify({action: act, selection, all}), signal: stopping.signal});
     if (!response.ok) throw new Error(await errorText(response));
-    for await (const p of lines(response.body)) progress.textContent = progressText(p, total, done);
+    let last = {};
+    for await (last of lines(response.body)) progress.textContent = progressText(last, total, done);
+    ended(last, total, done);
   } catch (err) {
-    progress.textContent = err.name === 'AbortError' ? 'Stopped. What was done stays done.' : 'Failed: ' + err.message;
+    $('confirm-title').textContent = err.name === 'AbortError' ? 'Stopped' : 'Failed';
+    progress.textContent = err.name === 'AbortError' ? 'What was done stays done.' : err.message;
   }
   stopping = null;
+  $('confirm-open').hidden = true;
+  $('confirm-body').replaceChildren();
   $('confirm-no').textContent = 'Close';
+  $('confirm-no').focus();
   if ($('detail').open) $('detail').close();
   for (const box of $('letters-table').querySelectorAll('tbody input:checked')) box.checked = false;
   loadLetters();
+}
+
+// ended tells in the dialog's title what came of it, where the question was.
+function ended(last, total, done) {
+  if (!last.over) throw new Error('the worker ended before it was done. What was done stays done.');
+  $('confirm-title').textContent = last.done === total ? `${count(total)} dead letter${total === 1 ? '' : 's'} ${done}` : `${count(last.done)} of ${count(total)} dead letters ${done}`;
 }
 
 async function* lines(body) {

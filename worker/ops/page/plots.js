@@ -1,20 +1,32 @@
 'use strict';
 // This file draws the three plots of the last 15 minutes. It draws a plot again when the window, the theme or the data change.
+// Under the pointer, or a finger, a plot shows the values of one moment.
 
 const windowSeconds = 15 * 60;
 
 class Plot {
-  constructor(id, series, unit) {
+  // unit follows each value. With bucket, values are sums over so many seconds, drawn as bars that stand on each other.
+  constructor(id, series, {unit, bucket}) {
     this.box = document.getElementById(id);
     this.output = document.getElementById(id + '-now');
     this.series = series; // {name, colour: a CSS variable, value: of a second, fill}
     this.unit = unit;
+    this.bucket = bucket || 1;
+    this.tip = this.box.appendChild(document.createElement('div'));
+    this.tip.className = 'tip';
+    this.tip.hidden = true;
     new ResizeObserver(() => this.resize()).observe(this.box);
+    for (const kind of ['touchstart', 'touchmove']) this.box.addEventListener(kind, e => this.touch(e), {passive: true});
+    this.box.addEventListener('touchend', () => this.point(-10));
   }
 
   draw(seconds) {
     this.seconds = seconds;
-    this.data = [seconds.map(s => s.t), ...this.series.map(d => seconds.map(s => d.value(s)))];
+    this.points = this.gather(seconds);
+    const values = this.series.map((_, i) => this.points.map(p => p.values[i]));
+    // What stands on another value is drawn first, and the other over it.
+    const drawn = this.bucket > 1 ? values.map((list, i) => list.map((_, at) => values.slice(i).reduce((sum, l) => sum + l[at], 0))) : values;
+    this.data = [this.points.map(p => p.t), ...drawn];
     if (this.plot) this.plot.setData(this.data, false);
     else this.create();
     const now = Math.floor(Date.now() / 1000);
@@ -23,18 +35,39 @@ class Plot {
       const most = Math.max(0, ...this.data.slice(1).flat().filter(v => v !== null));
       this.plot.setScale('y', {min: 0, max: most > 0 ? most * 1.1 : 1});
     });
-    this.describe(seconds);
+    this.describe();
   }
 
-  // describe writes the newest values as text, which a screen reader reads too.
-  describe(seconds) {
-    const last = seconds[seconds.length - 1];
-    const words = !last ? '' : this.series.map(d => {
-      const value = d.value(last);
-      return (this.series.length > 1 ? d.name + ' ' : '') + (value === null ? '–' : short(value) + this.unit);
-    }).join(' · ');
-    this.output.textContent = words;
-    this.box.setAttribute('aria-label', this.label() + (words ? ', now ' + words : ', no data yet'));
+  // gather returns what is drawn: the seconds, or sums of them. A bucket begins at a multiple of its length, so that bars stand still.
+  gather(seconds) {
+    const points = [];
+    for (const s of seconds) {
+      const t = s.t - s.t % this.bucket;
+      const values = this.series.map(d => d.value(s));
+      const last = points[points.length - 1];
+      if (last && last.t === t) last.values = last.values.map((v, i) => v + values[i]);
+      else points.push({t, values});
+    }
+    return points;
+  }
+
+  words(values) {
+    return this.series.map((d, i) => (this.series.length > 1 ? d.name + ' ' : '') + (values[i] === null || values[i] === undefined ? '–' : short(values[i]) + this.unit));
+  }
+
+  // describe writes the newest values as text, which a screen reader reads too, and with their colours it is the legend. A bucket
+  // that has just begun is not the newest.
+  describe() {
+    const whole = this.bucket > 1 ? this.points.slice(0, -1) : this.points;
+    const last = whole[whole.length - 1];
+    const words = this.words(last ? last.values : []);
+    this.output.replaceChildren(...words.map((word, i) => {
+      const entry = document.createElement('span');
+      entry.className = this.series[i].colour.slice(2);
+      entry.textContent = word;
+      return entry;
+    }));
+    this.box.setAttribute('aria-label', this.label() + (last ? ', now ' + words.join(', ') : ', no data yet'));
   }
 
   label() { return this.series.map(d => d.name).join(' and ') + ', last 15 minutes'; }
@@ -46,21 +79,38 @@ class Plot {
     document.body.append(probe);
     const resolved = name => { probe.style.color = colour(name); return getComputedStyle(probe).color; };
     const axis = {stroke: resolved('--soft'), grid: {stroke: resolved('--line'), width: 1}, ticks: {show: false}, font: '11px system-ui'};
+    const bars = this.bucket > 1 ? {paths: uPlot.paths.bars({size: [0.75, 30], align: 1}), width: 0} : {width: 1.5};
     this.plot = new uPlot({
       width: Math.max(this.box.clientWidth, 50), height: this.box.clientHeight,
-      cursor: {show: false}, legend: {show: false},
+      cursor: {y: false, drag: {x: false, y: false}, points: {show: this.bucket === 1}}, legend: {show: false},
       scales: {x: {auto: false}, y: {auto: false}},
+      tzDate: t => uPlot.tzDate(new Date(t * 1000), 'Etc/UTC'),
       axes: [
-        {...axis, size: 26, space: 70, values: (_, ticks) => ticks.map(t => new Date(t * 1000).toLocaleTimeString([], {hour: '2-digit', minute: '2-digit', hour12: false}))},
-        {...axis, size: 46, values: (_, ticks) => ticks.map(short)},
+        {...axis, size: 26, space: 70, values: (_, ticks) => ticks.map(t => time(t * 1000).slice(11, 16) + 'Z')},
+        {...axis, size: 54, values: (_, ticks) => ticks.map(v => short(v) + this.unit)},
       ],
       series: [{}, ...this.series.map(d => {
         const stroke = resolved(d.colour);
-        return {label: d.name, stroke, width: 1.5, fill: d.fill ? stroke.replace('rgb(', 'rgba(').replace(')', ', .15)') : undefined, spanGaps: false, points: {show: false}};
+        const area = stroke.replace('rgb(', 'rgba(').replace(')', ', .15)');
+        return {label: d.name, stroke, fill: this.bucket > 1 ? stroke : d.fill ? area : undefined, spanGaps: false, points: {show: false}, ...bars};
       })],
+      hooks: {setCursor: [plot => this.show(plot.cursor)]},
     }, this.data, this.box);
     probe.remove();
   }
+
+  // show puts the values under the pointer beside it.
+  show({idx, left}) {
+    const point = left >= 0 && idx !== null && idx !== undefined && this.points[idx];
+    this.tip.hidden = !point;
+    if (!point) return;
+    this.tip.textContent = time(point.t * 1000).slice(11) + ' · ' + this.words(point.values).join(' · ');
+    this.tip.classList.toggle('left', left > this.plot.over.clientWidth / 2);
+  }
+
+  touch(e) { this.point(e.touches[0].clientX - this.plot.over.getBoundingClientRect().left); }
+
+  point(left) { if (this.plot) this.plot.setCursor({left, top: left < 0 ? -10 : 10}); }
 
   resize() {
     if (this.plot && this.box.clientWidth > 0) this.plot.setSize({width: this.box.clientWidth, height: this.box.clientHeight});
@@ -87,13 +137,13 @@ function trim(value) {
 }
 
 const plots = [
-  new Plot('plot-rate', [{name: 'revoked', colour: '--green', value: s => s.revoked, fill: true}], '/s'),
+  new Plot('plot-rate', [{name: 'revoked', colour: '--green', value: s => s.revoked, fill: true}], {unit: '/s'}),
   new Plot('plot-latency', [
     {name: 'p50', colour: '--blue', value: s => s.p50},
     {name: 'p99', colour: '--amber', value: s => s.p99},
-  ], ' ms'),
+  ], {unit: ' ms'}),
   new Plot('plot-outcomes', [
-    {name: 'retries', colour: '--amber', value: s => s.retried, fill: true},
-    {name: 'dead letters', colour: '--red', value: s => s.dead, fill: true},
-  ], '/s'),
+    {name: 'retries', colour: '--amber', value: s => s.retried},
+    {name: 'dead letters', colour: '--red', value: s => s.dead},
+  ], {unit: '', bucket: 10}),
 ];
