@@ -15,6 +15,7 @@ import (
 	"revoker/cmd/revoker/dlq"
 	"revoker/cmd/revoker/exit"
 	"revoker/cmd/revoker/publish"
+	"revoker/cmd/revoker/receive"
 )
 
 func main() {
@@ -55,7 +56,7 @@ Exit codes: 0 done, 1 a problem, 2 wrong usage, 78 wrong configuration.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newRunCommand(), publish.NewCommand(), dlq.NewCommand(), newVersionCommand(), newSimulateCommand())
+	root.AddCommand(newRunCommand(), publish.NewCommand(), dlq.NewCommand(), newVersionCommand(), newSimulateCommand(), receive.NewCommand())
 	root.AddCommand(newStatusCommand(), newPauseCommand(), newResumeCommand(), newSetupCommand(), newCheckCommand(), newHealthCommand())
 	root.AddCommand(devCommands()...)
 	return root

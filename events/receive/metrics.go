@@ -1,0 +1,87 @@
+package receive
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"revoker/config"
+)
+
+// metrics count what became of signals, by source: of POST /events, of each issuer by its name, and of those whose issuer is not
+// known. So no label has anything of a request.
+type metrics struct {
+	signals    *prometheus.CounterVec
+	refusals   *prometheus.CounterVec
+	duration   prometheus.Histogram
+	overloaded prometheus.Counter
+}
+
+const (
+	sourceUnknown = "unknown"
+
+	resultAccepted    = "accepted"
+	resultRefused     = "refused"
+	resultUnavailable = "unavailable"
+)
+
+var durationBuckets = []float64{.001, .0025, .005, .01, .02, .05, .1, .25, .5, 1, 2.5, 5, 10}
+
+// newMetrics registers them, each series with its 0, so that a first increase is seen as one.
+func newMetrics(registry prometheus.Registerer, sources []string, s *Server) *metrics {
+	m := &metrics{
+		signals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "revoker_receive_signals_total", Help: "Signals, by source and by result: accepted, refused, or unavailable, which the sender must send again.",
+		}, []string{"source", "result"}),
+		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "revoker_receive_refusals_total", Help: "Signals that were refused, by source and reason.",
+		}, []string{"source", "reason"}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "revoker_receive_duration_seconds", Help: "Time from a request's header to its answer, JetStream's confirmation included.",
+			Buckets:                     durationBuckets,
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160, NativeHistogramMinResetDuration: time.Hour,
+		}),
+		overloaded: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "revoker_receive_overloaded_total", Help: "Requests that were answered 503 because too many were in work.",
+		}),
+	}
+	inWork := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "revoker_receive_requests_in_work", Help: "Requests in work.",
+	}, func() float64 { return float64(len(s.slots)) })
+	connected := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "revoker_receive_nats_connected", Help: "1 while connected to NATS.",
+	}, func() float64 {
+		if s.conn.Connected() {
+			return 1
+		}
+		return 0
+	})
+	registry.MustRegister(m.signals, m.refusals, m.duration, m.overloaded, inWork, connected)
+	for _, source := range sources {
+		for _, result := range []string{resultAccepted, resultRefused, resultUnavailable} {
+			m.signals.WithLabelValues(source, result)
+		}
+	}
+	return m
+}
+
+func (m *metrics) accept(source string, n int) {
+	m.signals.WithLabelValues(source, resultAccepted).Add(float64(n))
+}
+
+func (m *metrics) unstored(source string, n int) {
+	m.signals.WithLabelValues(source, resultUnavailable).Add(float64(n))
+}
+
+func (m *metrics) refuse(source, reason string) {
+	m.signals.WithLabelValues(source, resultRefused).Inc()
+	m.refusals.WithLabelValues(source, reason).Inc()
+}
+
+// sources are those that the server has.
+func sources(s *Server) (list []string) {
+	if s.bearer != nil {
+		list = append(list, config.ReceiveSource)
+	}
+	return list
+}
