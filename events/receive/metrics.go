@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"revoker/config"
+	"revoker/events/receive/issuer"
 )
 
 // metrics count what became of signals, by source: of POST /events, of each issuer by its name, and of those whose issuer is not
@@ -15,6 +16,8 @@ type metrics struct {
 	refusals   *prometheus.CounterVec
 	duration   prometheus.Histogram
 	overloaded prometheus.Counter
+	fetches    *prometheus.CounterVec
+	registry   prometheus.Registerer
 }
 
 const (
@@ -28,8 +31,9 @@ const (
 var durationBuckets = []float64{.001, .0025, .005, .01, .02, .05, .1, .25, .5, 1, 2.5, 5, 10}
 
 // newMetrics registers them, each series with its 0, so that a first increase is seen as one.
-func newMetrics(registry prometheus.Registerer, sources []string, s *Server) *metrics {
+func newMetrics(registry prometheus.Registerer, s *Server) *metrics {
 	m := &metrics{
+		registry: registry,
 		signals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "revoker_receive_signals_total", Help: "Signals, by source and by result: accepted, refused, or unavailable, which the sender must send again.",
 		}, []string{"source", "result"}),
@@ -44,6 +48,9 @@ func newMetrics(registry prometheus.Registerer, sources []string, s *Server) *me
 		overloaded: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "revoker_receive_overloaded_total", Help: "Requests that were answered 503 because too many were in work.",
 		}),
+		fetches: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "revoker_receive_key_fetches_total", Help: "Attempts to fetch an issuer's keys, by the issuer's name and by result: ok or failed.",
+		}, []string{"issuer", "result"}),
 	}
 	inWork := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "revoker_receive_requests_in_work", Help: "Requests in work.",
@@ -56,13 +63,42 @@ func newMetrics(registry prometheus.Registerer, sources []string, s *Server) *me
 		}
 		return 0
 	})
-	registry.MustRegister(m.signals, m.refusals, m.duration, m.overloaded, inWork, connected)
-	for _, source := range sources {
-		for _, result := range []string{resultAccepted, resultRefused, resultUnavailable} {
-			m.signals.WithLabelValues(source, result)
-		}
+	registry.MustRegister(m.signals, m.refusals, m.duration, m.overloaded, m.fetches, inWork, connected)
+	m.begin(sourceUnknown)
+	if s.bearer != nil {
+		m.begin(config.ReceiveSource)
 	}
 	return m
+}
+
+// begin gives a source's series their 0.
+func (m *metrics) begin(source string) {
+	for _, result := range []string{resultAccepted, resultRefused, resultUnavailable} {
+		m.signals.WithLabelValues(source, result)
+	}
+}
+
+// watch registers what is to be seen of an issuer, and returns what counts its fetches.
+func (m *metrics) watch(i *issuer.Issuer) func(error) {
+	m.begin(i.Name)
+	ok, failed := m.fetches.WithLabelValues(i.Name, "ok"), m.fetches.WithLabelValues(i.Name, "failed")
+	began := time.Now()
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "revoker_receive_keys_age_seconds", Help: "Time since the issuer's keys were fetched, or since the start if they never were.",
+		ConstLabels: prometheus.Labels{"issuer": i.Name},
+	}, func() float64 {
+		if age, known := i.Age(); known {
+			return age.Seconds()
+		}
+		return time.Since(began).Seconds()
+	}))
+	return func(err error) {
+		if err != nil {
+			failed.Inc()
+			return
+		}
+		ok.Inc()
+	}
 }
 
 func (m *metrics) accept(source string, n int) {
@@ -76,12 +112,4 @@ func (m *metrics) unstored(source string, n int) {
 func (m *metrics) refuse(source, reason string) {
 	m.signals.WithLabelValues(source, resultRefused).Inc()
 	m.refusals.WithLabelValues(source, reason).Inc()
-}
-
-// sources are those that the server has.
-func sources(s *Server) (list []string) {
-	if s.bearer != nil {
-		list = append(list, config.ReceiveSource)
-	}
-	return list
 }

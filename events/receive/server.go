@@ -15,6 +15,7 @@ import (
 
 	"revoker/config"
 	"revoker/events"
+	"revoker/events/receive/issuer"
 )
 
 const (
@@ -30,7 +31,8 @@ const (
 type Server struct {
 	log     *slog.Logger
 	store   *store
-	bearer  *bearer // nil turns POST /events off
+	bearer  *bearer                   // nil turns POST /events off
+	issuers map[string]*issuer.Issuer // by what they call themselves; none turns POST /backchannel-logout off
 	metrics *metrics
 	refused *refusedLog
 
@@ -49,7 +51,7 @@ type listening struct {
 }
 
 // New listens on the configured addresses. Nothing is served before Run.
-func New(cfg config.Config, conn *events.Conn, registry *prometheus.Registry, log *slog.Logger) (*Server, error) {
+func New(cfg config.Config, issuers []config.Issuer, conn *events.Conn, registry *prometheus.Registry, log *slog.Logger) (*Server, error) {
 	s := &Server{
 		log: log, conn: conn, slots: make(chan struct{}, cfg.Receive.Concurrency), drainTimeout: cfg.DrainTimeout,
 		store:   &store{publisher: events.NewSignalPublisher(conn, cfg.Stream, cfg.Subject), log: log},
@@ -59,7 +61,13 @@ func New(cfg config.Config, conn *events.Conn, registry *prometheus.Registry, lo
 	if s.bearer, err = newBearer(cfg.Receive); err != nil {
 		return nil, config.Invalid(err)
 	}
-	s.metrics = newMetrics(registry, sources(s), s)
+	s.metrics = newMetrics(registry, s)
+	s.issuers = map[string]*issuer.Issuer{}
+	for _, cfg := range issuers {
+		i := issuer.New(cfg, log)
+		i.Fetched = s.metrics.watch(i)
+		s.issuers[cfg.URL] = i
+	}
 	if s.signals, err = listen(cfg.Receive.Addr, "REVOKER_RECEIVE_ADDR", s.routes(), log); err != nil {
 		return nil, err
 	}
@@ -88,6 +96,7 @@ func listen(address, variable string, handler http.Handler, log *slog.Logger) (l
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("POST /events", s.bounded(s.events))
+	mux.Handle("POST /backchannel-logout", s.bounded(s.logout))
 	return mux
 }
 
@@ -118,6 +127,10 @@ func (s *Server) Run(ctx context.Context) error {
 			}
 		})
 	}
+	watching, stop := context.WithCancel(context.Background())
+	for _, i := range s.issuers {
+		serving.Go(func() { i.Run(watching) })
+	}
 	s.log.Info("receiving signals", "address", s.Address(), "health", s.OpsAddress())
 	var err error
 	select {
@@ -126,6 +139,7 @@ func (s *Server) Run(ctx context.Context) error {
 		err = fmt.Errorf("receiving signals: %w", err)
 	}
 	s.drain()
+	stop()
 	serving.Wait()
 	return err
 }

@@ -56,6 +56,10 @@ with 0. Exit code 78 means that the configuration is wrong.`,
 
 // Run is the whole life of a receiver. listening, if not nil, is told where it takes signals.
 func Run(ctx context.Context, cfg config.Config, log *slog.Logger, listening func(address string)) error {
+	issuers, err := cfg.Receive.ReadIssuers()
+	if err != nil {
+		return config.Invalid(err)
+	}
 	conn, err := events.Connect(cfg.NATS, "revoker receive", log, true)
 	if err != nil {
 		return exit.Problem(err)
@@ -63,7 +67,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger, listening fun
 	defer conn.Close()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	server, err := receive.New(cfg, conn, registry, log)
+	server, err := receive.New(cfg, issuers, conn, registry, log)
 	if err != nil {
 		return exit.Problem(err)
 	}
