@@ -195,4 +195,3 @@ func write(t *testing.T, content string) string {
 	}
 	return path
 }
-
