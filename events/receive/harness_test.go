@@ -32,6 +32,7 @@ type site struct {
 	server *Server
 	issuer *testissuer.Issuer
 	client *http.Client
+	stop   func() // the server, as SIGTERM does
 }
 
 // newSite starts everything. Changes are made to the configuration before.
@@ -44,22 +45,31 @@ func newSite(t *testing.T, change func(*config.Config)) *site {
 	if change != nil {
 		change(&s.Cfg)
 	}
-	s.serve([]config.Issuer{{Name: "login", URL: s.issuer.URL, ClientIDs: []string{"other", testissuer.ClientID}, ServiceID: "77"}})
+	s.serve(s.issuers())
 	return s
+}
+
+func (s *site) issuers() []config.Issuer {
+	return []config.Issuer{{Name: "login", URL: s.issuer.URL, ClientIDs: []string{"other", testissuer.ClientID}, ServiceID: "77"}}
+}
+
+func (s *site) create(cfg config.Config, issuers ...config.Issuer) (*Server, error) {
+	return New(cfg, issuers, s.Conn, prometheus.NewRegistry(), slog.New(s.Log))
 }
 
 func (s *site) serve(issuers []config.Issuer) {
 	s.t.Helper()
 	var err error
-	if s.server, err = New(s.Cfg, issuers, s.Conn, prometheus.NewRegistry(), slog.New(s.Log)); err != nil {
+	if s.server, err = s.create(s.Cfg, issuers...); err != nil {
 		s.t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.server.Run(ctx) }()
+	var ctx context.Context
+	ctx, s.stop = context.WithCancel(context.Background())
+	stop, ended, server := s.stop, make(chan error, 1), s.server
+	go func() { ended <- server.Run(ctx) }()
 	s.t.Cleanup(func() {
 		s.client.CloseIdleConnections()
-		cancel()
+		stop()
 		if err := <-ended; err != nil {
 			s.t.Error(err)
 		}
@@ -83,8 +93,9 @@ func (s *site) post(path, body string, lines ...string) reply {
 		s.t.Fatal(err)
 	}
 	for _, line := range lines {
-		name, value, _ := strings.Cut(line, ": ")
-		request.Header.Set(name, value)
+		if name, value, found := strings.Cut(line, ": "); found {
+			request.Header.Set(name, value)
+		}
 	}
 	return s.do(request)
 }
@@ -132,7 +143,7 @@ func (s *site) stored() (messages []*jetstream.RawStreamMsg) {
 		s.t.Fatal(err)
 	}
 	state := stream.CachedInfo().State
-	for sequence := state.FirstSeq; sequence <= state.LastSeq; sequence++ {
+	for sequence := max(state.FirstSeq, 1); sequence <= state.LastSeq; sequence++ {
 		msg, err := stream.GetMsg(eventstest.Deadline(s.t), sequence)
 		if err != nil {
 			s.t.Fatal(err)
@@ -154,19 +165,21 @@ func (s *site) storedAre(want ...string) {
 	}
 }
 
-// metric is the value of a series; -1 for none.
+// ops asks the listener for operators.
+func (s *site) ops(path string) (status int, body string) {
+	s.t.Helper()
+	request, err := http.NewRequestWithContext(eventstest.Deadline(s.t), http.MethodGet, "http://"+s.server.OpsAddress()+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r := s.do(request)
+	return r.status, r.body
+}
+
 func (s *site) scrape() string {
 	s.t.Helper()
-	response, err := s.client.Get("http://" + s.server.OpsAddress() + "/metrics")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return string(body)
+	_, body := s.ops("/metrics")
+	return body
 }
 
 // counts waits for a series to have a value.

@@ -19,7 +19,7 @@ const (
 	// verifyTimeout bounds the wait for an issuer's keys.
 	verifyTimeout = 6 * time.Second
 	// unknownKeysRetry is what Retry-After says if the keys can't be known at the moment. The next fetch is due by then.
-	unknownKeysRetry = 10 * time.Second
+	unknownKeysRetry = 12 * time.Second
 )
 
 // logout is POST /backchannel-logout: https://openid.net/specs/openid-connect-backchannel-1_0.html#BCRequest

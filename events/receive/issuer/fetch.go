@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 const (
@@ -26,30 +28,31 @@ func newClient() *http.Client {
 }
 
 // fetch asks the provider for its keys, and for its metadata where that is not known or old. The caller has paid for the first
-// request. It returns nil where nothing new is known.
+// request. What it returns is nil where nothing new is known, and may be of use despite an error.
 func (i *Issuer) fetch(ctx context.Context, old *Known) (*Known, error) {
 	known := &Known{}
 	if old != nil {
 		*known = *old
 	}
-	if old == nil || i.now().Sub(old.discovered) > discoverEvery {
+	if i.now().Sub(known.discovered) > discoverEvery {
 		if err := i.discover(ctx, known); err != nil {
 			return nil, err
 		}
 		if !i.budget.AllowN(i.now(), 1) {
-			return nil, ErrBudget
+			return known, ErrBudget // the next fetch goes on from here
 		}
 	}
 	at := i.now() // before the request: a key may be withdrawn meanwhile
 	body, err := i.get(ctx, "its keys", known.keysURL)
+	var keys []jose.JSONWebKey
 	if err == nil {
-		known.Keys, err = parseKeys(body)
+		keys, err = parseKeys(body)
 	}
 	if err != nil {
-		i.forgetMetadata(old) // the keys may have moved
-		return nil, err
+		known.discovered = time.Time{} // the keys may have moved; those that are known stay in use
+		return known, err
 	}
-	known.At = at
+	known.Keys, known.At = keys, at
 	return known, nil
 }
 
@@ -64,15 +67,6 @@ func (i *Issuer) discover(ctx context.Context, known *Known) error {
 	}
 	known.Algorithms, known.Sessions, known.keysURL, known.discovered = m.Algorithms, m.Sessions, m.KeysURL, i.now()
 	return nil
-}
-
-// forgetMetadata makes the next fetch begin with discovery. The keys stay in use.
-func (i *Issuer) forgetMetadata(old *Known) {
-	if old != nil {
-		stale := *old
-		stale.discovered = time.Time{}
-		i.known.Store(&stale)
-	}
 }
 
 // get makes one request. Its error quotes nothing of the answer.

@@ -21,10 +21,10 @@ import (
 )
 
 const (
-	// Of requests to the provider, whatever asks for them: three at once, then one in ten seconds. So there are at most 10 in any
-	// minute, and a key that is new is known 10 s later at the latest, also while forged key IDs use the budget up.
-	fetchBurst    = 3
-	fetchInterval = 10 * time.Second
+	// Of requests to the provider, whatever asks for them: four at once, then one in twelve seconds. So there are at most 10 in any
+	// minute, and a key that is new is known 12 s later at the latest, also while forged key IDs use the budget up.
+	fetchBurst    = 4
+	fetchInterval = 12 * time.Second
 
 	refreshInterval = 5 * time.Minute // for keys; the time for which a key that the provider withdrew is still accepted
 	discoverEvery   = time.Hour       // for the metadata
@@ -71,7 +71,7 @@ type Known struct {
 	Keys []jose.JSONWebKey
 	// Sessions tells whether the provider says that its logout tokens have a sid.
 	Sessions bool
-	// At is when the keys were fetched.
+	// At is when the keys were fetched; zero if only the metadata was.
 	At time.Time
 
 	keysURL    string
@@ -128,7 +128,7 @@ func (i *Issuer) Known() (*Known, error) {
 // Age is how long ago the keys were fetched; false if they never were.
 func (i *Issuer) Age() (time.Duration, bool) {
 	known := i.known.Load()
-	if known == nil {
+	if known == nil || known.At.IsZero() {
 		return 0, false
 	}
 	return i.now().Sub(known.At), true

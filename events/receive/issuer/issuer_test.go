@@ -76,6 +76,7 @@ func TestANewKeyIsAcceptedAtOnceAndAnOldOneSoonNoMore(t *testing.T) {
 	w.provider.Use(testissuer.NewKey(t, "key-2"))
 	w.verifies(old, "ok") // nothing tells that it is old
 	w.verifies(w.provider.Token("b"), "ok")
+	w.verifies(old, "key")
 	w.verifies(old, "later") // the budget is used up, and the issuer may have the key again
 	w.sleep(fetchInterval)
 	w.verifies(old, "key")
@@ -149,6 +150,20 @@ func TestAnIssuerThatIsAwayIsSurvived(t *testing.T) {
 	w.provider.Away(false)
 	w.sleep(fetchInterval)
 	w.verifies(fresh(), "ok")
+}
+
+// What the budget allowed is not asked for again, or the keys would never be known.
+func TestAFetchThatTheBudgetCutsOffIsGoneOnWith(t *testing.T) {
+	t.Parallel()
+	w := watch(t, testissuer.New(t))
+	w.provider.Away(true)
+	for range fetchBurst - 1 {
+		w.verifies(w.provider.Token("a"), "later")
+	}
+	w.provider.Away(false)
+	w.verifies(w.provider.Token("a"), "later")
+	w.sleep(fetchInterval)
+	w.verifies(w.provider.Token("a"), "ok")
 }
 
 // The keys move, and the metadata with them.
