@@ -107,7 +107,7 @@ func TestEmptyValuesCountAsUnset(t *testing.T) {
 	}
 	setEnvironment(t, empty)
 	want := config.Default()
-	want.OpsAddr = ""
+	want.OpsAddr, want.Receive.OpsAddr = "", ""
 	loadEquals(t, want)
 }
 
