@@ -88,7 +88,8 @@ func (s *Server) verify(ctx context.Context, text string) (*issuer.Issuer, logou
 	if from == nil {
 		return nil, logouttoken.Logout{}, &logouttoken.Refusal{Reason: logouttoken.ReasonIssuer, Text: "the logout token's iss is not a configured issuer"}
 	}
-	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+	// A provider that does not wait for the answer any more may not send again, so its token is worth the work all the same.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), verifyTimeout)
 	defer cancel()
 	logout, err := from.Verify(ctx, token)
 	return from, logout, err
