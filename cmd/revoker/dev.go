@@ -9,16 +9,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"revoker/cmd/revoker/exit"
-	"revoker/cmd/revoker/receive"
 	"revoker/cmd/revoker/terminal"
 	"revoker/config"
 	"revoker/events"
@@ -123,7 +120,12 @@ func (o devOptions) run(ctx context.Context, out, errOut io.Writer) error {
 	})
 	signals, received, err := devReceiver(ctx, cfg, log)
 	if err == nil {
-		err = work(ctx, cfg, log, watch{settled: board.settled, listening: func(address string) { o.introduce(out, cfg, address, signals) }})
+		worker := watch{settled: board.settled, listening: func(address string) { o.introduce(out, cfg, address, signals) }}
+		err = work(ctx, cfg, log, worker)
+		if taken(err, "REVOKER_OPS_ADDR") {
+			cfg.OpsAddr = freeAddress
+			err = work(ctx, cfg, log, worker)
+		}
 	}
 	cancel()
 	samples.Wait()
@@ -142,9 +144,6 @@ func devConfig(cfg config.Config, natsURL, apiURL string) config.Config {
 	if os.Getenv("REVOKER_LOG_LEVEL") == "" {
 		cfg.LogLevel = slog.LevelWarn
 	}
-	if _, set := os.LookupEnv("REVOKER_OPS_ADDR"); !set && taken(cfg.OpsAddr) {
-		cfg.OpsAddr = "127.0.0.1:0" // nobody asked for this very one
-	}
 	if cfg.ConsoleToken.IsZero() {
 		cfg.ConsoleToken = config.NewSecret(rand.Text())
 	}
@@ -153,33 +152,6 @@ func devConfig(cfg config.Config, natsURL, apiURL string) config.Config {
 	}
 	cfg.Receive.Token, cfg.Receive.TokenFile = config.NewSecret(rand.Text()), "" // not one of a real installation: it is printed
 	return cfg
-}
-
-// devReceiver runs what `revoker receive` is until ctx ends. It returns where that takes signals, and what waits for its end.
-func devReceiver(ctx context.Context, cfg config.Config, log *slog.Logger) (address string, wait func() error, err error) {
-	listening, ended := make(chan string, 1), make(chan error, 1)
-	go func() {
-		ended <- receive.Run(ctx, cfg, log, func(address string) { listening <- address })
-	}()
-	select {
-	case address := <-listening:
-		return address, func() error { return <-ended }, nil
-	case err := <-ended:
-		if _, set := os.LookupEnv("REVOKER_RECEIVE_ADDR"); !set && errors.Is(err, syscall.EADDRINUSE) && cfg.Receive.Addr != freeAddress {
-			cfg.Receive.Addr = freeAddress // nobody asked for the other
-			return devReceiver(ctx, cfg, log)
-		}
-		return "", func() error { return nil }, err
-	}
-}
-
-func taken(address string) bool {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return true
-	}
-	listener.Close()
-	return false
 }
 
 func (o devOptions) introduce(out io.Writer, cfg config.Config, address, signals string) {

@@ -71,7 +71,7 @@ func TestDevShowsTheJob(t *testing.T) {
 // The curl command that dev prints ends a session.
 func TestDevTakesSignalsOverHTTP(t *testing.T) {
 	t.Parallel()
-	p, _ := startDev(t, []string{"REVOKER_RECEIVE_ADDR=127.0.0.1:0", "REVOKER_RECEIVE_TOKEN=SECRET-of-a-real-installation"}, "--port", "0", "--rate", "0")
+	p, _ := startDev(t, []string{"REVOKER_RECEIVE_TOKEN=SECRET-of-a-real-installation"}, "--port", "0", "--rate", "0")
 	testproc.WaitFor(t, "the introduction", func() bool { return strings.Contains(p.Stdout.String(), "Ctrl-C stops.") })
 	command := regexp.MustCompile(`curl -d '(.*)' -H '(.*): (.*)' (\S+)`).FindStringSubmatch(p.Stdout.String())
 	if command == nil {
