@@ -32,6 +32,12 @@ type bearer struct {
 	checked  time.Time
 }
 
+// CheckToken says why the token can't be used.
+func CheckToken(cfg config.Receive) error {
+	_, err := newBearer(cfg)
+	return err
+}
+
 // newBearer returns nil if no token is configured.
 func newBearer(cfg config.Receive) (*bearer, error) {
 	switch {

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"revoker/events/admin"
 	"revoker/internal/testissuer"
 	"revoker/internal/testproc"
 	"revoker/internal/testsite"
@@ -26,11 +27,7 @@ func startReceiver(s *testsite.Site, address, issuers string, more ...string) *t
 		"REVOKER_LOG_LEVEL=debug",
 	}, more...)
 	if issuers != "" {
-		path := filepath.Join(s.T.TempDir(), "issuers.json")
-		if err := os.WriteFile(path, []byte(issuers), 0o600); err != nil {
-			s.T.Fatal(err)
-		}
-		env = append(env, "REVOKER_RECEIVE_ISSUERS_FILE="+path)
+		env = append(env, "REVOKER_RECEIVE_ISSUERS_FILE="+issuersFile(s.T, issuers))
 	}
 	p := testproc.Start(s.T, env, testproc.Binary(s.T, "revoker"), "receive")
 	testproc.WaitFor(s.T, "receiver", func() bool {
@@ -216,4 +213,56 @@ func TestReceiveWithAWrongConfiguration(t *testing.T) {
 			t.Errorf("%v: exit code %d, %s", env, code, p.Stderr.String())
 		}
 	}
+}
+
+// `check --receive` tries what the receiver needs, as the publisher, and each issuer.
+func TestCheckingTheReceiver(t *testing.T) {
+	t.Parallel()
+	s := newAccountsSite(t, testsite.Simulator{})
+	startOneServer(s)
+	s.Says(0, identity("operator"), []string{"setup"})
+	good, plain, away := testissuer.New(t), testissuer.New(t), testissuer.New(t)
+	plain.Describe("backchannel_logout_session_supported", nil)
+	away.Away(true)
+	env := append(identity("publisher"), "REVOKER_RECEIVE_ISSUERS_FILE="+issuersFile(t, fmt.Sprintf(
+		`[{"name":"good","issuer":%q,"clientIds":["app"]},{"name":"plain","issuer":%q,"clientIds":["app"]},{"name":"away","issuer":%q,"clientIds":["app"]}]`,
+		good.URL, plain.URL, away.URL)))
+	findings := s.Check(1, env, "--receive")
+	for name, want := range map[string]struct {
+		state  admin.State
+		detail string
+	}{
+		"configuration":         {admin.OK, "every variable"},
+		"keys of issuer good":   {admin.OK, "1 key, for RS256, ES256, EdDSA"},
+		"keys of issuer plain":  {admin.Warning, "does not say that its logout tokens have a sid"},
+		"keys of issuer away":   {admin.Failed, "answered 502"},
+		"NATS connection":       {admin.OK, "connected"},
+		"permission to publish": {admin.OK, "session.ended is stored by SESSIONS"},
+	} {
+		if f := findings[name]; f.State != want.state || !strings.Contains(f.Detail, want.detail) || (f.State == admin.OK) != (f.Remedy == "") {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+	if s.Count() != 0 {
+		t.Error("it stored something")
+	}
+	if f := s.Check(1, append(env, "REVOKER_STREAM=OTHER"), "--receive")["permission to publish"]; f.State != admin.Failed {
+		t.Errorf("another stream: %+v", f)
+	}
+	if f := s.Check(1, append(env, "REVOKER_SUBJECT=other"), "--receive")["permission to publish"]; f.State != admin.Failed || !strings.Contains(f.Detail, "other") {
+		t.Errorf("no permission: %+v", f)
+	}
+	s.Check(78, identity("publisher"), "--receive")
+	if f := s.Check(1, append(identity("worker"), env[len(env)-1]))["keys of issuer away"]; f.State != admin.Failed {
+		t.Errorf("a worker's check: %+v", f)
+	}
+}
+
+func issuersFile(t testing.TB, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "issuers.json")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

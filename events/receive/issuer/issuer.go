@@ -92,7 +92,7 @@ func New(cfg config.Issuer, log *slog.Logger) *Issuer {
 func (i *Issuer) Run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	defer i.close()
+	defer i.Close()
 	for {
 		select {
 		case <-ctx.Done():
@@ -107,7 +107,8 @@ func (i *Issuer) Run(ctx context.Context) {
 	}
 }
 
-func (i *Issuer) close() {
+// Close ends the fetches. Run does it by itself.
+func (i *Issuer) Close() {
 	i.mu.Lock()
 	i.closed = true
 	i.mu.Unlock()

@@ -37,7 +37,7 @@ func watch(t *testing.T, provider *testissuer.Issuer) *watched {
 	w.Issuer = New(config.Issuer{Name: "login", URL: provider.URL, ClientIDs: []string{testissuer.ClientID}}, slog.New(slog.DiscardHandler))
 	began := time.Now()
 	w.now = func() time.Time { return began.Add(time.Duration(w.ahead.Load())) }
-	t.Cleanup(w.close)
+	t.Cleanup(w.Close)
 	return w
 }
 
