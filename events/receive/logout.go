@@ -38,7 +38,7 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 	var refused *logouttoken.Refusal
 	switch {
 	case errors.As(err, &refused):
-		s.refuse(sourceOf(from), string(refused.Reason))
+		s.refuse(sourceOf(from), refused.Reason)
 		answer(w, http.StatusBadRequest, refusal{Error: codeInvalid, Description: refused.Text})
 		return
 	case err != nil:

@@ -7,6 +7,7 @@ import (
 
 	"revoker/config"
 	"revoker/events/receive/issuer"
+	"revoker/events/receive/logouttoken"
 )
 
 // metrics count what became of signals, by source: of POST /events, of each issuer by its name, and of those whose issuer is not
@@ -64,23 +65,26 @@ func newMetrics(registry prometheus.Registerer, s *Server) *metrics {
 		return 0
 	})
 	registry.MustRegister(m.signals, m.refusals, m.duration, m.overloaded, m.fetches, inWork, connected)
-	m.begin(sourceUnknown)
+	m.begin(sourceUnknown, reasonBody, logouttoken.ReasonMalformed, logouttoken.ReasonIssuer)
 	if s.bearer != nil {
-		m.begin(config.ReceiveSource)
+		m.begin(config.ReceiveSource, reasonBearer, reasonBody, reasonEvent)
 	}
 	return m
 }
 
 // begin gives a source's series their 0.
-func (m *metrics) begin(source string) {
+func (m *metrics) begin(source string, reasons ...logouttoken.Reason) {
 	for _, result := range []string{resultAccepted, resultRefused, resultUnavailable} {
 		m.signals.WithLabelValues(source, result)
+	}
+	for _, reason := range reasons {
+		m.refusals.WithLabelValues(source, string(reason))
 	}
 }
 
 // watch registers what is to be seen of an issuer, and returns what counts its fetches.
 func (m *metrics) watch(i *issuer.Issuer) func(error) {
-	m.begin(i.Name)
+	m.begin(i.Name, logouttoken.Reasons...)
 	ok, failed := m.fetches.WithLabelValues(i.Name, "ok"), m.fetches.WithLabelValues(i.Name, "failed")
 	began := time.Now()
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -109,7 +113,7 @@ func (m *metrics) unstored(source string, n int) {
 	m.signals.WithLabelValues(source, resultUnavailable).Add(float64(n))
 }
 
-func (m *metrics) refuse(source, reason string) {
+func (m *metrics) refuse(source string, reason logouttoken.Reason) {
 	m.signals.WithLabelValues(source, resultRefused).Inc()
-	m.refusals.WithLabelValues(source, reason).Inc()
+	m.refusals.WithLabelValues(source, string(reason)).Inc()
 }

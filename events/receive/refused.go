@@ -4,13 +4,15 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"revoker/events/receive/logouttoken"
 )
 
 // Reasons for which a request is refused, beside those of logouttoken.
 const (
-	reasonBearer = "bearer_token"
-	reasonBody   = "body"
-	reasonEvent  = "event"
+	reasonBearer logouttoken.Reason = "bearer_token"
+	reasonBody   logouttoken.Reason = "body"
+	reasonEvent  logouttoken.Reason = "event"
 )
 
 // refusedEvery is how often a reason is logged at most, so that a flood of forged signals does not fill a disk.
@@ -24,7 +26,10 @@ type refusedLog struct {
 	last map[refusedKey]*refusedCount
 }
 
-type refusedKey struct{ source, reason string }
+type refusedKey struct {
+	source string
+	reason logouttoken.Reason
+}
 
 type refusedCount struct {
 	logged time.Time
@@ -36,7 +41,7 @@ func newRefusedLog(log *slog.Logger) *refusedLog {
 }
 
 // note logs one refusal. Both words are of fixed sets, so nothing of the request can come into the log.
-func (l *refusedLog) note(source, reason string, now time.Time) {
+func (l *refusedLog) note(source string, reason logouttoken.Reason, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	key := refusedKey{source, reason}
@@ -54,7 +59,7 @@ func (l *refusedLog) note(source, reason string, now time.Time) {
 }
 
 // refuse counts and logs.
-func (s *Server) refuse(source, reason string) {
+func (s *Server) refuse(source string, reason logouttoken.Reason) {
 	s.metrics.refuse(source, reason)
 	s.refused.note(source, reason, time.Now())
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -265,4 +266,31 @@ func issuersFile(t testing.TB, content string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// The receiver's metrics are in the table of its page and on the dashboard, and what rules and dashboard name is there.
+func TestMetricsOfAReceiver(t *testing.T) {
+	t.Parallel()
+	s := testsite.New(t, testsite.Simulator{})
+	s.StartNATS()
+	issuer := testissuer.New(t)
+	ops := fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(t))
+	startReceiver(s, "127.0.0.1:0", fmt.Sprintf(`[{"name":"login","issuer":%q,"clientIds":["app"]}]`, issuer.URL), "REVOKER_RECEIVE_OPS_ADDR="+ops)
+	exposition := scrape(t, "http://"+ops)
+	const page = "events/receive/README.md"
+	if table := metricsTable(exposition); !strings.Contains(testproc.ReadFile(t, page), table) {
+		t.Errorf("%s should have this table:\n%s", page, table)
+	}
+	dashboard, rules := testproc.ReadFile(t, "deploy/grafana/revoker.json"), testproc.ReadFile(t, "deploy/prometheus/revoker.rules.yml")
+	own := regexp.MustCompile(`\brevoker_receive_[a-z_]+`)
+	for _, name := range own.FindAllString(dashboard+rules, -1) {
+		if !strings.Contains(exposition, "\n# TYPE "+strings.TrimSuffix(name, "_bucket")+" ") {
+			t.Errorf("%s is named, and is not there", name)
+		}
+	}
+	for _, match := range regexp.MustCompile(`(?m)^# TYPE (revoker_receive_\w+) `).FindAllStringSubmatch(exposition, -1) {
+		if !strings.Contains(dashboard, match[1]) {
+			t.Errorf("no panel shows %s", match[1])
+		}
+	}
 }
