@@ -64,7 +64,7 @@ type Receive struct {
 	Token       Secret `envconfig:"REVOKER_RECEIVE_TOKEN" desc:"Bearer token that senders of POST /events must have; at least 16 characters. Without it and REVOKER_RECEIVE_TOKEN_FILE that endpoint is off."`
 	TokenFile   string `envconfig:"REVOKER_RECEIVE_TOKEN_FILE" desc:"File that holds the token; read again when it changes. It may hold several, one a line, all of which are accepted, for the time in which senders change theirs."`
 	IssuersFile string `envconfig:"REVOKER_RECEIVE_ISSUERS_FILE" desc:"JSON file of the OpenID providers whose logout tokens POST /backchannel-logout accepts; events/receive/README.md describes it. Without it that endpoint is off."`
-	Concurrency int    `envconfig:"REVOKER_RECEIVE_CONCURRENCY" default:"256" min:"1" max:"16384" unit:"requests" desc:"Largest number of requests in work; more are answered 503."`
+	Concurrency int    `envconfig:"REVOKER_RECEIVE_CONCURRENCY" default:"256" min:"1" max:"16384" unit:"requests" desc:"Largest number of requests in work, for each of both endpoints; more are answered 503."`
 }
 
 // NATS is how to reach the NATS server. The names are those of the NATS CLI.

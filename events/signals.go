@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"revoker/events/internal/conn"
 )
 
 // ErrNotConnected says that nothing was sent, because there is no connection to NATS.
@@ -34,8 +36,8 @@ func NewSignalPublisher(conn *Conn, stream, subject string) *SignalPublisher {
 }
 
 // Publish stores the signals, all at a time, and returns once the stream has confirmed each. duplicates counts those that it had
-// already. After an error some may be stored, and some may be stored later: each has the message ID of its session, so the
-// stream stores none of them twice if the sender tries again within its duplicate window.
+// already. After an error some may be stored, and some may be stored later: each has the message ID of its session, so the stream
+// stores none of them twice if the sender tries again within its duplicate window. [ErrTooLarge] says that one is never stored.
 func (p *SignalPublisher) Publish(ctx context.Context, signals ...Signal) (duplicates int, err error) {
 	if !p.conn.Connected() {
 		return 0, ErrNotConnected // or the client would keep them, and send them when nobody expects it
@@ -74,6 +76,9 @@ func (p *SignalPublisher) one(ctx context.Context, signal Signal) (duplicate boo
 		var api *jetstream.APIError
 		if errors.As(err, &api) && api.ErrorCode == ErrorWrongStream {
 			return false, fmt.Errorf("publishing to %s: stream %s does not store it; look at REVOKER_STREAM and REVOKER_SUBJECT: %w", p.subject, p.stream, err)
+		}
+		if conn.TooLarge(err) {
+			return false, ErrTooLarge
 		}
 		return false, notStored(p.conn, p.subject, err)
 	}

@@ -15,9 +15,11 @@ import (
 const (
 	maxEventsBody = 2 << 20 // bytes
 	maxBatch      = 1000    // events
+	// maxEvent is far below what a NATS server takes in one message by default, 1 MiB. A larger one would be refused when others of its
+	// batch are stored already.
+	maxEvent = 64 << 10 // bytes
 
-	batchType      = "application/cloudevents-batch+json"
-	structuredType = "application/cloudevents+json"
+	batchType = "application/cloudevents-batch+json"
 
 	maxTrace = 512 // bytes of a traceparent or tracestate
 )
@@ -63,7 +65,12 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		signals[i] = s.signal(r, config.ReceiveSource, event)
 	}
 	duplicates, err := s.store.put(r.Context(), signals...)
-	if err != nil {
+	switch {
+	case errors.Is(err, events.ErrTooLarge):
+		s.refuse(config.ReceiveSource, reasonEvent)
+		answer(w, http.StatusRequestEntityTooLarge, refusal{Error: codeInvalid, Description: err.Error()})
+		return
+	case err != nil:
 		s.metrics.unstored(config.ReceiveSource, len(signals))
 		unstored(w)
 		return
@@ -93,12 +100,23 @@ func decode(header http.Header, body []byte) ([]events.Event, error) {
 	if mediaType, _, _ := mime.ParseMediaType(header.Get("Content-Type")); mediaType == batchType {
 		return decodeBatch(body)
 	}
-	event, err := events.Decode(map[string][]string(header), body)
+	event, err := decodeEvent(header, body)
 	if err != nil {
 		return nil, &badEvent{0, err}
 	}
 	return []events.Event{event}, nil
 }
+
+func decodeEvent(header http.Header, body []byte) (events.Event, error) {
+	event, err := events.Decode(map[string][]string(header), body)
+	if err == nil && len(event.ServiceID)+len(event.Reason) > maxEvent {
+		err = fmt.Errorf("serviceId and reason have more than %d bytes", maxEvent)
+	}
+	return event, err
+}
+
+// structured is the header of an event in a batch.
+var structured = http.Header{"Content-Type": {"application/cloudevents+json"}}
 
 func decodeBatch(body []byte) ([]events.Event, error) {
 	var batch []json.RawMessage
@@ -112,7 +130,7 @@ func decodeBatch(body []byte) ([]events.Event, error) {
 	}
 	list := make([]events.Event, len(batch))
 	for i, raw := range batch {
-		event, err := events.Decode(map[string][]string{"Content-Type": {structuredType}}, raw)
+		event, err := decodeEvent(structured, raw)
 		if err != nil {
 			return nil, &badEvent{i, err}
 		}

@@ -149,6 +149,7 @@ func TestWrongEventsAreRefused(t *testing.T) {
 		"no session ID":        {`{}`, "", 400, index(0), "the payload has no sessionId"},
 		"a long session ID":    {`{"sessionId":"` + strings.Repeat("S", 1025) + `"}`, "", 400, index(0), "at most 1024"},
 		"another type":         {strings.Replace(cloudEvent("a"), "session.ended", "SECRET", 1), "Content-Type: application/cloudevents+json", 400, index(0), "not of type session.ended"},
+		"a long reason":        {`{"sessionId":"a","reason":"` + strings.Repeat("S", maxEvent+1) + `"}`, "", 400, index(0), "more than 65536 bytes"},
 		"a large body":         {strings.Repeat(" ", maxEventsBody) + `{"sessionId":"a"}`, "", 413, nil, "too large"},
 		"the third of a batch": {"[" + cloudEvent("a") + "," + cloudEvent("b") + "," + strings.Replace(cloudEvent("c"), "1.0", "0.3", 1) + "]", batch, 400, index(2), "not of version 1.0"},
 		"an empty batch":       {"[]", batch, 400, nil, "empty"},
@@ -182,6 +183,21 @@ func TestABatchThatIsNotStoredWholeIsSentAgain(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	s.has(3)
+}
+
+// A stream that never takes an event must not make its sender try for ever.
+func TestAnEventThatTheStreamNeverTakesIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	if _, err := s.JS.UpdateStream(eventstest.Deadline(t), jetstream.StreamConfig{Name: s.Cfg.Stream, Subjects: []string{s.Cfg.Subject}, MaxMsgSize: 400}); err != nil {
+		t.Fatal(err)
+	}
+	if r := s.events(`{"sessionId":"a","reason":"` + strings.Repeat("S", 400) + `"}`); r.status != http.StatusRequestEntityTooLarge {
+		t.Errorf("%+v", r)
+	}
+	if r := s.events(`{"sessionId":"a"}`); r.status != http.StatusAccepted {
+		t.Errorf("%+v", r)
+	}
 }
 
 func (s *site) limitMessages(most int64) {

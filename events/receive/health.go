@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -67,5 +68,19 @@ func (s *Server) readiness() Readiness {
 	if why := s.store.why(); why != "" && nats == "" {
 		r.Warnings = append(r.Warnings, Warning{"stream", "the last signal was not stored: " + why})
 	}
+	for _, name := range s.unknownKeys() {
+		r.Warnings = append(r.Warnings, Warning{"issuer " + name, "its keys are not known, so its logout tokens are answered 503"})
+	}
 	return r
+}
+
+// unknownKeys are the names of the issuers whose tokens can't be judged.
+func (s *Server) unknownKeys() (names []string) {
+	for _, i := range s.issuers {
+		if _, err := i.Known(); err != nil {
+			names = append(names, i.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }

@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -111,6 +112,9 @@ func TestTheKeysOfAnIssuerThatIsAwayAreWaitedFor(t *testing.T) {
 		t.Errorf("the other issuer suffers: %+v", r)
 	}
 	s.counts(`revoker_receive_signals_total{result="unavailable",source="away"}`, "1")
+	if status, body := s.ops("/readyz"); status != http.StatusOK || !strings.Contains(body, `"name":"issuer away"`) || strings.Contains(body, "issuer login") {
+		t.Errorf("%d %s", status, body)
+	}
 	away.Away(false)
 	testproc.WaitFor(t, "the keys", func() bool { return s.logout(away.Token("c")).status == http.StatusOK })
 	s.has(2)
@@ -137,4 +141,35 @@ func TestAKeyRotationIsFollowed(t *testing.T) {
 			t.Errorf("%d: %+v", n, r)
 		}
 	}
+}
+
+// A provider that does not wait for the answer may never send again. Its token is verified and stored all the same.
+func TestASenderThatHangsUpDoesNotLoseItsSignal(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	slow := testissuer.New(t)
+	release := slow.Hold()
+	s.serve(append(s.issuers(), config.Issuer{Name: "slow", URL: slow.URL, ClientIDs: []string{testissuer.ClientID}}))
+	ctx, hangUp := context.WithCancel(t.Context())
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.server.Address()+"/backchannel-logout",
+		strings.NewReader("logout_token="+slow.Token("a")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	ended := make(chan error, 1)
+	go func() {
+		response, err := s.client.Do(request)
+		if err == nil {
+			response.Body.Close()
+		}
+		ended <- err
+	}()
+	testproc.WaitFor(t, "the request in work", func() bool { return len(s.server.logoutSlots) == 1 })
+	hangUp()
+	if err := <-ended; err == nil {
+		t.Error("it got an answer")
+	}
+	release()
+	testproc.WaitFor(t, "the event", func() bool { return len(s.stored()) == 1 })
 }

@@ -55,7 +55,7 @@ func newMetrics(registry prometheus.Registerer, s *Server) *metrics {
 	}
 	inWork := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "revoker_receive_requests_in_work", Help: "Requests in work.",
-	}, func() float64 { return float64(len(s.slots)) })
+	}, func() float64 { return float64(len(s.eventSlots) + len(s.logoutSlots)) })
 	connected := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "revoker_receive_nats_connected", Help: "1 while connected to NATS.",
 	}, func() float64 {

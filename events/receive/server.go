@@ -36,9 +36,10 @@ type Server struct {
 	metrics *metrics
 	refused *refusedLog
 
-	slots    chan struct{} // one for each request in work
-	draining atomic.Bool
-	conn     *events.Conn
+	// One for each request in work. Each endpoint has its own, so that anonymous senders of one can't keep the other's out.
+	eventSlots, logoutSlots chan struct{}
+	draining                atomic.Bool
+	conn                    *events.Conn
 
 	signals, ops listening
 	drainTimeout time.Duration
@@ -53,9 +54,10 @@ type listening struct {
 // New listens on the configured addresses. Nothing is served before Run.
 func New(cfg config.Config, issuers []config.Issuer, conn *events.Conn, registry *prometheus.Registry, log *slog.Logger) (*Server, error) {
 	s := &Server{
-		log: log, conn: conn, slots: make(chan struct{}, cfg.Receive.Concurrency), drainTimeout: cfg.DrainTimeout,
-		store:   &store{publisher: events.NewSignalPublisher(conn, cfg.Stream, cfg.Subject), log: log},
-		refused: newRefusedLog(log),
+		log: log, conn: conn, drainTimeout: cfg.DrainTimeout,
+		store:      &store{publisher: events.NewSignalPublisher(conn, cfg.Stream, cfg.Subject), log: log},
+		refused:    newRefusedLog(log),
+		eventSlots: make(chan struct{}, cfg.Receive.Concurrency), logoutSlots: make(chan struct{}, cfg.Receive.Concurrency),
 	}
 	var err error
 	if s.bearer, err = newBearer(cfg.Receive); err != nil {
@@ -95,8 +97,8 @@ func listen(address, variable string, handler http.Handler, log *slog.Logger) (l
 // routes is everything that senders reach.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("POST /events", s.bounded(s.events))
-	mux.Handle("POST /backchannel-logout", s.bounded(s.logout))
+	mux.Handle("POST /events", s.bounded(s.eventSlots, s.events))
+	mux.Handle("POST /backchannel-logout", s.bounded(s.logoutSlots, s.logout))
 	return mux
 }
 
@@ -159,20 +161,20 @@ func (s *Server) drain() {
 	}
 }
 
-// bounded answers 503 while all slots are taken, so that a flood of senders costs neither memory nor the connection to NATS.
-func (s *Server) bounded(handle http.HandlerFunc) http.Handler {
+// bounded answers 503 while all of an endpoint's slots are taken, so that a flood of senders costs neither memory nor the connection to NATS.
+func (s *Server) bounded(slots chan struct{}, handle http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		w.Header().Set("Cache-Control", "no-store")
 		select {
-		case s.slots <- struct{}{}:
+		case slots <- struct{}{}:
 		default:
 			s.metrics.overloaded.Inc()
 			unavailable(w, time.Second, "too many requests are in work")
 			return
 		}
 		defer func() {
-			<-s.slots
+			<-slots
 			s.metrics.duration.Observe(time.Since(began).Seconds())
 		}()
 		handle(w, r)

@@ -2,6 +2,7 @@ package receive
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -33,6 +34,9 @@ func (s *store) put(ctx context.Context, signals ...events.Signal) (duplicates i
 		return duplicates, nil
 	}
 	reason := err.Error()
+	if errors.Is(err, events.ErrTooLarge) {
+		return 0, err // nothing is wrong with the stream
+	}
 	if last := s.failing.Swap(&reason); last == nil || *last != reason {
 		s.log.Error("signals can't be stored; their senders are told to try again", "error", err)
 	}

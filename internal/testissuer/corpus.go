@@ -162,4 +162,3 @@ func RSAKey(t testing.TB, id string) Key {
 	}
 	return Key{private, id, jose.RS256}
 }
-

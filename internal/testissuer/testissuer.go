@@ -38,6 +38,7 @@ type Issuer struct {
 	keys     any // the JWK Set, if it is not of key alone
 	away     bool
 	paths    map[string]int
+	held     chan struct{} // requests wait until it is closed
 }
 
 // Key is a private key with what its tokens' header says of it.
@@ -79,8 +80,14 @@ func New(t testing.TB) *Issuer {
 // ServeHTTP answers requests for metadata and keys.
 func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
-	defer i.mu.Unlock()
 	i.paths[r.URL.Path]++
+	held := i.held
+	i.mu.Unlock()
+	if held != nil {
+		<-held
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	var body any
 	switch {
 	case i.away:
@@ -146,6 +153,20 @@ func (i *Issuer) Away(away bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.away = away
+}
+
+// Hold makes requests wait until release is called, which must be.
+func (i *Issuer) Hold() (release func()) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	held := make(chan struct{})
+	i.held = held
+	return func() {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.held = nil
+		close(held)
+	}
 }
 
 // Claims are those of a good logout token, with the changes given; nil removes a claim.
