@@ -33,14 +33,7 @@ type accepted struct {
 // events is POST /events: one event as the worker reads it, or a batch of CloudEvents. A batch is all or nothing: each event is
 // decoded before the first is published.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
-	switch {
-	case s.bearer == nil:
-		answer(w, http.StatusNotFound, refusal{Error: codeOff, Description: "this endpoint is off: REVOKER_RECEIVE_TOKEN is not set"})
-		return
-	case !s.bearer.allows(r, time.Now()):
-		s.refuse(config.ReceiveSource, reasonBearer)
-		w.Header().Set("WWW-Authenticate", "Bearer")
-		answer(w, http.StatusUnauthorized, refusal{Error: codeToken, Description: "the bearer token is missing or not the configured one"})
+	if !s.admits(w, r) {
 		return
 	}
 	body, err := readBody(w, r, maxEventsBody)
@@ -52,31 +45,45 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	list, err := decode(r.Header, body)
 	if err != nil {
 		s.refuse(config.ReceiveSource, reasonEvent)
-		var bad *badEvent
-		refused := refusal{Error: codeInvalid, Description: err.Error()}
-		if errors.As(err, &bad) {
-			refused.Index = &bad.index
-		}
-		answer(w, http.StatusBadRequest, refused)
+		answer(w, http.StatusBadRequest, refusal{Error: codeInvalid, Description: err.Error(), Index: indexOf(err)})
 		return
 	}
 	signals := make([]events.Signal, len(list))
 	for i, event := range list {
 		signals[i] = s.signal(r, config.ReceiveSource, event)
 	}
+	s.accept(w, r, signals)
+}
+
+// admits answers a sender that may not post events.
+func (s *Server) admits(w http.ResponseWriter, r *http.Request) bool {
+	switch {
+	case s.bearer == nil:
+		answer(w, http.StatusNotFound, refusal{Error: codeOff, Description: "this endpoint is off: REVOKER_RECEIVE_TOKEN is not set"})
+	case !s.bearer.allows(r, time.Now()):
+		s.refuse(config.ReceiveSource, reasonBearer)
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		answer(w, http.StatusUnauthorized, refusal{Error: codeToken, Description: "the bearer token is missing or not the configured one"})
+	default:
+		return true
+	}
+	return false
+}
+
+// accept stores the events of a request, and answers.
+func (s *Server) accept(w http.ResponseWriter, r *http.Request, signals []events.Signal) {
 	duplicates, err := s.store.put(r.Context(), signals...)
 	switch {
 	case errors.Is(err, events.ErrTooLarge):
 		s.refuse(config.ReceiveSource, reasonEvent)
 		answer(w, http.StatusRequestEntityTooLarge, refusal{Error: codeInvalid, Description: err.Error()})
-		return
 	case err != nil:
 		s.metrics.unstored(config.ReceiveSource, len(signals))
 		unstored(w)
-		return
+	default:
+		s.metrics.accept(config.ReceiveSource, len(signals))
+		answer(w, http.StatusAccepted, accepted{Accepted: len(signals), Duplicates: duplicates})
 	}
-	s.metrics.accept(config.ReceiveSource, len(signals))
-	answer(w, http.StatusAccepted, accepted{Accepted: len(signals), Duplicates: duplicates})
 }
 
 func bodyStatus(err error) int {
@@ -93,6 +100,14 @@ type badEvent struct {
 }
 
 func (e *badEvent) Error() string { return e.err.Error() }
+
+func indexOf(err error) *int {
+	var bad *badEvent
+	if errors.As(err, &bad) {
+		return &bad.index
+	}
+	return nil
+}
 
 // decode reads a body as the worker would, whose decoder knows binary and structured CloudEvents by the same headers: HTTP and NATS
 // carry them in the same way. So nothing is accepted that the worker would refuse.

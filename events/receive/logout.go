@@ -46,6 +46,11 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 		unavailable(w, unknownKeysRetry, "the issuer's keys are not known at the moment")
 		return
 	}
+	s.end(w, r, from, logout)
+}
+
+// end stores the event of a verified token, and answers.
+func (s *Server) end(w http.ResponseWriter, r *http.Request, from *issuer.Issuer, logout logouttoken.Logout) {
 	signal := s.signal(r, from.Name, events.Event{
 		SessionID: logout.Session, ServiceID: from.ServiceID, EndedAt: logout.IssuedAt, Reason: logoutReason,
 	})
