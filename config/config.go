@@ -55,6 +55,18 @@ type Config struct {
 	OpsPprof     bool          `envconfig:"REVOKER_OPS_PPROF" default:"false" desc:"Serves Go's profiles at /debug/pprof/ too, to whoever reaches REVOKER_OPS_ADDR."`
 	LogLevel     slog.Level    `envconfig:"REVOKER_LOG_LEVEL" default:"info" desc:"debug, info, warn or error."`
 	LogFormat    string        `envconfig:"REVOKER_LOG_FORMAT" default:"json" desc:"json or text."`
+
+	Receive Receive
+}
+
+// Receive is how `revoker receive` takes signals in over HTTP. No other command reads it.
+type Receive struct {
+	Addr        string `envconfig:"REVOKER_RECEIVE_ADDR" default:"127.0.0.1:8090" desc:"Address where revoker receive takes POST /events and POST /backchannel-logout, and serves nothing else."`
+	OpsAddr     string `envconfig:"REVOKER_RECEIVE_OPS_ADDR" default:"127.0.0.1:8091" empty:"kept" desc:"Address of /livez, /readyz and /metrics of revoker receive; an empty value turns them off."`
+	Token       Secret `envconfig:"REVOKER_RECEIVE_TOKEN" desc:"Bearer token that senders of POST /events must have; at least 16 characters. Without it and REVOKER_RECEIVE_TOKEN_FILE that endpoint is off."`
+	TokenFile   string `envconfig:"REVOKER_RECEIVE_TOKEN_FILE" desc:"File that holds the token; read again when it changes. It may hold several, one a line, all of which are accepted, for the time in which senders change theirs."`
+	IssuersFile string `envconfig:"REVOKER_RECEIVE_ISSUERS_FILE" desc:"JSON file of the OpenID providers whose logout tokens POST /backchannel-logout accepts; events/receive/README.md describes it. Without it that endpoint is off."`
+	Concurrency int    `envconfig:"REVOKER_RECEIVE_CONCURRENCY" default:"256" min:"1" max:"16384" unit:"requests" desc:"Largest number of requests in work, for each of both endpoints; more are answered 503."`
 }
 
 // NATS is how to reach the NATS server. The names are those of the NATS CLI.

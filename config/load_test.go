@@ -109,7 +109,7 @@ func TestEmptyValuesCountAsUnset(t *testing.T) {
 	}
 	setEnvironment(t, empty)
 	want := config.Default()
-	want.OpsAddr, want.BulkSubject = "", ""
+	want.OpsAddr, want.BulkSubject, want.Receive.OpsAddr = "", "", ""
 	loadEquals(t, want)
 }
 

@@ -32,7 +32,8 @@ var ranges = map[string]struct {
 	"REVOKER_BREAKER_MAX_PROBE_INTERVAL": {
 		low: "10ms", high: "1h", below: "9999us", above: "1h1ns", companions: map[string]string{"REVOKER_BREAKER_PROBE_INTERVAL": "10ms"},
 	},
-	"REVOKER_DRAIN_TIMEOUT": {low: "0s", high: "1h", below: "-1ns", above: "1h1ns"},
+	"REVOKER_RECEIVE_CONCURRENCY": {low: "1", high: "16384", below: "0", above: "16385"},
+	"REVOKER_DRAIN_TIMEOUT":       {low: "0s", high: "1h", below: "-1ns", above: "1h1ns"},
 }
 
 func TestBoundsAreAccepted(t *testing.T) {

@@ -39,6 +39,10 @@ Plain subscribers of that subject see the message, with a header Revoker-Check.
 server can write: its disk may be full. If the account may not delete the letter,
 check says which one is left. Plain subscribers see it too, with the same header.
 
+--receive checks what ` + "`revoker receive`" + ` needs instead: its variables, the permission to
+publish, and the keys of each issuer. Plain subscribers of REVOKER_SUBJECT see an
+empty message, with the same header.
+
 --call makes one real call, which ends that session. With - it reads the session ID
 from standard input, where other users of the machine can't see it.
 
@@ -46,12 +50,14 @@ Exit codes: 0 nothing failed, warnings or not, 1 a check failed, 2 wrong usage,
 78 wrong configuration.`,
 		Example: `  revoker check
   revoker check --json | jq '.findings[] | select(.state != "ok")'
-  revoker check --call - < session-id.txt`,
+  revoker check --call - < session-id.txt
+  revoker check --receive`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
 	}
 	cmd.Flags().StringVar(&c.session, "call", "", "make one real logout call, for this session ID")
 	cmd.Flags().BoolVar(&c.store, "dead-letter", false, "store one dead letter, and delete it")
+	cmd.Flags().BoolVar(&c.receive, "receive", false, "check what revoker receive needs, instead")
 	cmd.Flags().BoolVar(&c.json, "json", false, "print JSON")
 	return cmd
 }
@@ -59,6 +65,7 @@ Exit codes: 0 nothing failed, warnings or not, 1 a check failed, 2 wrong usage,
 type check struct {
 	session string
 	store   bool
+	receive bool
 	json    bool
 }
 
@@ -80,7 +87,7 @@ func (c check) run(cmd *cobra.Command) error {
 	if wrong != nil && !errors.Is(wrong, config.ErrInvalid) {
 		return wrong
 	}
-	findings, invalid := checkAll(cmd.Context(), cfg, wrong, session, c.store)
+	findings, invalid := c.check(cmd.Context(), cfg, wrong, session)
 	write := writeFindings
 	if c.json {
 		write = writeFindingsJSON
@@ -98,8 +105,15 @@ func (c check) run(cmd *cobra.Command) error {
 	return nil
 }
 
-// checkAll goes on after a failure with all that does not need what failed. wrong is what is wrong with the configuration for every
+// check goes on after a failure with all that does not need what failed. wrong is what is wrong with the configuration for every
 // command. invalid tells that the configuration is wrong.
+func (c check) check(ctx context.Context, cfg config.Config, wrong error, session events.SessionID) (list admin.Findings, invalid bool) {
+	if c.receive {
+		return checkReceiver(ctx, cfg, wrong)
+	}
+	return checkAll(ctx, cfg, wrong, session, c.store)
+}
+
 func checkAll(ctx context.Context, cfg config.Config, wrong error, session events.SessionID, store bool) (list admin.Findings, invalid bool) {
 	if wrong != nil {
 		list.Add(admin.Failed, "configuration", oneLine(wrong), "`revoker run --help` describes the variables")
@@ -113,7 +127,8 @@ func checkAll(ctx context.Context, cfg config.Config, wrong error, session event
 		list.Add(admin.OK, "configuration", "every variable can be used", "")
 	}
 	checkTiming(cfg, &list)
-	invalid = checkNATS(ctx, cfg, store, &list)
+	issuers := checkIssuers(ctx, cfg.Receive, &list)
+	invalid = checkNATS(ctx, cfg, store, &list) || issuers
 	if apiErr != nil {
 		list.Add(admin.Skipped, "logout API", "the configuration is wrong", "")
 		return list, true

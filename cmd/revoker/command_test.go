@@ -38,6 +38,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"pause", "now"}, 2, "unknown command"},
 		{[]string{"setup", "--nonsense"}, 2, "unknown flag"},
 		{[]string{"check", "--call", ""}, 2, "--call: "},
+		{[]string{"receive", "--help"}, 0, "POST /backchannel-logout"},
+		{[]string{"receive", "now"}, 2, "unknown command"},
 		{[]string{"nonsense"}, 2, "unknown command"},
 		{[]string{"run", "--nonsense"}, 2, "unknown flag"},
 		{[]string{"run", "argument"}, 2, "unknown command"},
@@ -139,9 +141,11 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		commands + "lane":                    {commands + "complete", commands + "exit", "revoker/config", "revoker/events"},
 		commands + "memory":                  {},
 		commands + "publish":                 {commands + "complete", commands + "connection", commands + "exit", commands + "lane", commands + "memory", commands + "terminal", "revoker/config", "revoker/events", "revoker/events/eventfile"},
+		commands + "receive":                 {commands + "connection", commands + "exit", commands + "memory", commands + "terminal", "revoker/config", "revoker/events", "revoker/events/receive"},
 		commands + "systemtest":              {},
 		commands + "terminal":                {"revoker/config"},
 		"revoker/internal/testproc":          {"revoker/events/embedded"},
+		"revoker/internal/testissuer":        {},
 		"revoker/internal/testsite":          {"revoker/internal/testproc", "revoker/events", "revoker/events/admin", "revoker/worker/authlete/sim"},
 		"revoker/config":                     {},
 		"revoker/events/internal/conn":       {"revoker/config"},
@@ -152,6 +156,9 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		"revoker/events/jsonobject":          {},
 		"revoker/events/eventfile":           {"revoker/events"},
 		"revoker/events/embedded":            {},
+		"revoker/events/receive":             {"revoker/config", "revoker/events", "revoker/events/receive/issuer", "revoker/events/receive/logouttoken"},
+		"revoker/events/receive/issuer":      {"revoker/config", "revoker/events/receive/logouttoken"},
+		"revoker/events/receive/logouttoken": {"revoker/events", "revoker/events/jsonobject"},
 		"revoker/worker/authlete":            {"revoker/config", "revoker/events/jsonobject"},
 		"revoker/worker/authlete/sim":        {},
 		"revoker/worker":                     {"revoker/config", "revoker/events", "revoker/worker/admission", "revoker/worker/authlete"},
@@ -165,20 +172,22 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		"github.com/nats-io/nats.go":                 append([]string{commands + "dlq", "revoker/internal/testsite", "revoker/worker"}, eventsRooms...), // for message headers
 		"github.com/nats-io/nats.go/jetstream":       append([]string{"revoker/internal/testsite"}, eventsRooms...),
 		"github.com/synadia-io/orbit.go/natscontext": {"revoker/events/internal/conn"},
-		"testing":                                                         {"revoker/internal/testproc", "revoker/internal/testsite", "revoker/events/internal/eventstest"},
+		"testing":                                                         {"revoker/internal/testissuer", "revoker/internal/testproc", "revoker/internal/testsite", "revoker/events/internal/eventstest"},
 		"revoker/internal/testproc":                                       {"revoker/internal/testsite", "revoker/events/internal/eventstest"}, // and tests
+		"revoker/internal/testissuer":                                     {},                                                                  // tests alone
 		"revoker/internal/testsite":                                       {},                                                                  // tests alone
 		"revoker/events/internal/eventstest":                              {},                                                                  // tests alone
 		"github.com/nats-io/nats-server/v2/server":                        {"revoker/events/embedded", "revoker/events/internal/eventstest"},
 		"github.com/go-json-experiment/json/jsontext":                     {"revoker/events/jsonobject"},
 		"github.com/kelseyhightower/envconfig":                            {"revoker/config"},
 		"github.com/cloudevents/sdk-go/v2/event":                          {"revoker/events"},
-		"github.com/spf13/cobra":                                          {"revoker/cmd/revoker", commands + "complete", commands + "connection", commands + "dlq", commands + "lane", commands + "publish"},
-		"github.com/prometheus/client_golang/prometheus":                  {"revoker/worker", "revoker/worker/ops"},
+		"github.com/spf13/cobra":                                          {"revoker/cmd/revoker", commands + "complete", commands + "connection", commands + "dlq", commands + "lane", commands + "publish", commands + "receive"},
+		"github.com/go-jose/go-jose/v4":                                   {"revoker/events/receive/issuer", "revoker/events/receive/logouttoken", "revoker/internal/testissuer"},
+		"github.com/prometheus/client_golang/prometheus":                  {"revoker/worker", "revoker/worker/ops", "revoker/events/receive", commands + "receive"},
 		"go.opentelemetry.io/otel/trace":                                  {"revoker/worker"},
 		"go.opentelemetry.io/otel/sdk/trace":                              {"revoker/cmd/revoker"},
 		"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp": {"revoker/cmd/revoker"},
-		"net/http": {"revoker/internal/testsite", "revoker/worker", "revoker/worker/authlete", "revoker/worker/authlete/sim", "revoker/worker/ops"},
+		"net/http": {"revoker/events/receive", "revoker/events/receive/issuer", "revoker/internal/testissuer", "revoker/internal/testsite", "revoker/worker", "revoker/worker/authlete", "revoker/worker/authlete/sim", "revoker/worker/ops"},
 	}
 	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "revoker/...").Output()
 	if err != nil {

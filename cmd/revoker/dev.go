@@ -5,10 +5,10 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"sync"
 	"time"
@@ -29,6 +29,8 @@ const (
 	devToken   = "dev-token"
 	devService = "1234567890"
 
+	freeAddress = "127.0.0.1:0"
+
 	leftTimeout = 5 * time.Second // to count the events that are left
 
 	devExample = "  revoker dev         # see it work, with nothing but this program\n"
@@ -43,8 +45,9 @@ func newDevCommand() *cobra.Command {
 		Use:   "dev",
 		Short: "Shows revoker at work on this machine, with nothing else installed",
 		Long: `Starts a NATS server with JetStream and a simulated logout API on 127.0.0.1. It runs
-the worker between them, as ` + "`revoker run`" + ` does. It publishes sample events; some need
-retries, and some end as dead letters. It prints a line for each settled event. A
+the worker between them, as ` + "`revoker run`" + ` does, and takes signals over HTTP, as
+` + "`revoker receive`" + ` does. It publishes sample events; some need
+retries, and some end as dead letters. It prints a line for each settled event.
 session appears as the first 12 hex digits of the SHA-256 of its ID.
 
 It uses the REVOKER_ and OTEL_ variables, but not the NATS_ and AUTHLETE_ ones: no
@@ -115,9 +118,18 @@ func (o devOptions) run(ctx context.Context, out, errOut io.Writer) error {
 		defer conn.Close()
 		publishSamples(ctx, events.NewPublisher(conn, cfg.Subject), api, o.rate, log)
 	})
-	err = work(ctx, cfg, log, watch{settled: board.settled, listening: func(address string) { o.introduce(out, cfg, address) }})
+	signals, received, err := devReceiver(ctx, cfg, log)
+	if err == nil {
+		worker := watch{settled: board.settled, listening: func(address string) { o.introduce(out, cfg, address, signals) }}
+		err = work(ctx, cfg, log, worker)
+		if taken(err, "REVOKER_OPS_ADDR") {
+			cfg.OpsAddr = freeAddress
+			err = work(ctx, cfg, log, worker)
+		}
+	}
 	cancel()
 	samples.Wait()
+	err = errors.Join(err, received())
 	board.summarise(cfg, log)
 	return err
 }
@@ -132,25 +144,17 @@ func devConfig(cfg config.Config, natsURL, apiURL string) config.Config {
 	if os.Getenv("REVOKER_LOG_LEVEL") == "" {
 		cfg.LogLevel = slog.LevelWarn
 	}
-	if _, set := os.LookupEnv("REVOKER_OPS_ADDR"); !set && taken(cfg.OpsAddr) {
-		cfg.OpsAddr = "127.0.0.1:0" // nobody asked for this very one
-	}
 	if cfg.ConsoleToken.IsZero() {
 		cfg.ConsoleToken = config.NewSecret(rand.Text())
 	}
+	if _, set := os.LookupEnv("REVOKER_RECEIVE_OPS_ADDR"); !set {
+		cfg.Receive.OpsAddr = "" // the page has what matters here
+	}
+	cfg.Receive.Token, cfg.Receive.TokenFile = config.NewSecret(rand.Text()), "" // not one of a real installation: it is printed
 	return cfg
 }
 
-func taken(address string) bool {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return true
-	}
-	listener.Close()
-	return false
-}
-
-func (o devOptions) introduce(out io.Writer, cfg config.Config, address string) {
+func (o devOptions) introduce(out io.Writer, cfg config.Config, address, signals string) {
 	page := "off"
 	if address != "" {
 		page = fmt.Sprintf("http://%s  token %s", address, cfg.ConsoleToken.Reveal())
@@ -160,14 +164,17 @@ func (o devOptions) introduce(out io.Writer, cfg config.Config, address string) 
   NATS  %s  stream %s, subject %s
   API   %s  simulated
   Page  %s
+  HTTP  http://%s  takes signals, as revoker receive does
 
-Publish an event of your own from another terminal:
+Publish an event of your own from another terminal, over HTTP or by NATS:
 
+  curl -d '{"sessionId":"abc"}' -H 'Authorization: Bearer %s' http://%s/events
   nats --server %s pub %s '{"sessionId":"abc"}'
 
 It shows as session %s. Ctrl-C stops.
 
-`, currentVersion(), cfg.NATS.URL, cfg.Stream, cfg.Subject, cfg.API.BaseURL, page, cfg.NATS.URL, cfg.Subject, events.SessionID("abc").Mask())
+`, currentVersion(), cfg.NATS.URL, cfg.Stream, cfg.Subject, cfg.API.BaseURL, page, signals, cfg.Receive.Token.Reveal(), signals,
+		cfg.NATS.URL, cfg.Subject, events.SessionID("abc").Mask())
 }
 
 // board prints a line for each settlement and counts them.

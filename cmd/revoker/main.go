@@ -16,6 +16,7 @@ import (
 	"revoker/cmd/revoker/dlq"
 	"revoker/cmd/revoker/exit"
 	"revoker/cmd/revoker/publish"
+	"revoker/cmd/revoker/receive"
 )
 
 func main() {
@@ -45,6 +46,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 // connects names the commands that connect to the configured NATS server.
 var connects = map[string]bool{
 	"run": true, "publish": true, "dlq": true, "simulate": true, "status": true, "pause": true, "resume": true, "setup": true, "check": true,
+	"receive": true,
 }
 
 func newRootCommand() *cobra.Command {
@@ -63,7 +65,7 @@ Exit codes: 0 done, 1 a problem, 2 wrong usage, 78 wrong configuration.`,
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate(versionLine())
-	root.AddCommand(newRunCommand(), publish.NewCommand(), dlq.NewCommand(), newVersionCommand(), newSimulateCommand())
+	root.AddCommand(newRunCommand(), publish.NewCommand(), dlq.NewCommand(), newVersionCommand(), newSimulateCommand(), receive.NewCommand())
 	root.AddCommand(newStatusCommand(), newPauseCommand(), newResumeCommand(), newSetupCommand(), newCheckCommand(), newHealthCommand())
 	root.AddCommand(devCommands()...)
 	for _, cmd := range root.Commands() {

@@ -150,7 +150,7 @@ func mustRender(t *testing.T, given values) map[string]any {
 func worker(t *testing.T, objects map[string]any) *apps.Deployment {
 	t.Helper()
 	for _, object := range objects {
-		if d, ok := object.(*apps.Deployment); ok {
+		if d, ok := object.(*apps.Deployment); ok && d.Spec.Selector.MatchLabels["app.kubernetes.io/component"] == "worker" {
 			return d
 		}
 	}

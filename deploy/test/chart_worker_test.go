@@ -113,11 +113,18 @@ func checkPod(t *testing.T, object string, pod core.PodTemplateSpec) {
 	}
 }
 
-// mountedFile reports whether a Secret is mounted so that it has this file.
+// mountedFile reports whether a Secret or a ConfigMap is mounted so that it has this file.
 func mountedFile(pod core.PodSpec, path string) bool {
 	for _, mount := range pod.Containers[0].VolumeMounts {
 		for _, volume := range pod.Volumes {
-			if volume.Name == mount.Name && volume.Secret != nil && slices.ContainsFunc(volume.Secret.Items, func(item core.KeyToPath) bool {
+			var items []core.KeyToPath
+			switch {
+			case volume.Secret != nil:
+				items = volume.Secret.Items
+			case volume.ConfigMap != nil:
+				items = volume.ConfigMap.Items
+			}
+			if volume.Name == mount.Name && slices.ContainsFunc(items, func(item core.KeyToPath) bool {
 				return mount.MountPath+"/"+item.Path == path
 			}) {
 				return true

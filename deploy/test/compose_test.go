@@ -33,7 +33,7 @@ func compose(t *testing.T, env map[string]string, profiles ...string) *types.Pro
 
 func TestComposeHasWhatBelongsTogether(t *testing.T) {
 	t.Parallel()
-	want := []string{"grafana", "jaeger", "nats", "prometheus", "revoker", "setup"}
+	want := []string{"grafana", "jaeger", "nats", "prometheus", "receive", "revoker", "setup"}
 	if got := compose(t, nil).ServiceNames(); !slices.Equal(got, want) {
 		t.Errorf("services %v, want %v", got, want)
 	}
@@ -139,7 +139,7 @@ func TestComposeFitsTheRest(t *testing.T) {
 		t.Errorf("%s is not the server of the tests", nats.Image)
 	}
 	accounts := read(t, root, "deploy/nats/accounts.conf")
-	for _, name := range []string{"setup", "revoker", "demo"} {
+	for _, name := range []string{"setup", "revoker", "receive", "demo"} {
 		env := project.Services[name].Environment
 		user := *env["NATS_USER"]
 		variable := "NATS_" + strings.ToUpper(user) + "_PASSWORD"
@@ -159,8 +159,16 @@ func TestComposeFitsTheRest(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(read(t, "../compose/prometheus.yml")), &prometheus); err != nil {
 		t.Fatal(err)
 	}
-	if got := prometheus.ScrapeConfigs[0].StaticConfigs[0].Targets; !slices.Equal(got, []string{"revoker:8080"}) {
-		t.Errorf("Prometheus scrapes %v", got)
+	var targets []string
+	for _, job := range prometheus.ScrapeConfigs {
+		targets = append(targets, job.StaticConfigs[0].Targets...)
+	}
+	if !slices.Equal(targets, []string{"revoker:8080", "receive:8091"}) {
+		t.Errorf("Prometheus scrapes %v", targets)
+	}
+	receive := project.Services["receive"].Environment
+	if ops := *receive["REVOKER_RECEIVE_OPS_ADDR"]; "receive"+ops != targets[1] || *receive["REVOKER_OPS_ADDR"] != "127.0.0.1"+ops || *receive["REVOKER_RECEIVE_ADDR"] != ":8090" {
+		t.Errorf("%v", receive)
 	}
 	for _, file := range append(prometheus.RuleFiles, *project.Services["grafana"].Environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]) {
 		if !mounted(project, file) {

@@ -18,6 +18,7 @@ var update = flag.Bool("update", false, "write revoker's variables into the char
 // ownVariables are what the chart sets itself, from values of their own.
 var ownVariables = []string{
 	"AUTHLETE_BEARER", "AUTHLETE_BEARER_FILE", "REVOKER_OPS_ADDR", "REVOKER_DRAIN_TIMEOUT", "REVOKER_CONSOLE_TOKEN",
+	"REVOKER_RECEIVE_ADDR", "REVOKER_RECEIVE_OPS_ADDR", "REVOKER_RECEIVE_TOKEN", "REVOKER_RECEIVE_TOKEN_FILE", "REVOKER_RECEIVE_ISSUERS_FILE",
 	"NATS_CONTEXT", "NATS_CREDS", "NATS_NKEY", "NATS_USER", "NATS_PASSWORD", "NATS_TOKEN", "NATS_CA", "NATS_CERT", "NATS_KEY",
 }
 

@@ -31,6 +31,8 @@ var baselines = map[string]func(*baseline) error{
 	"hand-rolled": (*baseline).handRolled,
 	"http":        (*baseline).callAlone,
 	"consume":     (*baseline).consumeAlone,
+	"receive":     (*baseline).receive,
+	"verify":      (*baseline).verifyAlone,
 }
 
 // baseline is what a loop needs; it is told by the environment, as revoker is.

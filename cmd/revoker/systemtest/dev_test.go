@@ -3,6 +3,7 @@ package systemtest
 import (
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"regexp"
 	"strings"
@@ -64,6 +65,37 @@ func TestDevShowsTheJob(t *testing.T) {
 	}
 	if strings.Contains(p.Stdout.String()+p.Stderr.String(), "SECRET") {
 		t.Error("a secret of the environment is printed")
+	}
+}
+
+// The curl command that dev prints ends a session.
+func TestDevTakesSignalsOverHTTP(t *testing.T) {
+	t.Parallel()
+	p, _ := startDev(t, []string{"REVOKER_RECEIVE_TOKEN=SECRET-of-a-real-installation"}, "--port", "0", "--rate", "0")
+	testproc.WaitFor(t, "the introduction", func() bool { return strings.Contains(p.Stdout.String(), "Ctrl-C stops.") })
+	command := regexp.MustCompile(`curl -d '(.*)' -H '(.*): (.*)' (\S+)`).FindStringSubmatch(p.Stdout.String())
+	if command == nil {
+		t.Fatalf("no curl in\n%s", p.Stdout.String())
+	}
+	testproc.WaitFor(t, "success", func() bool { // the worker creates the stream
+		request, err := http.NewRequest(http.MethodPost, command[4], strings.NewReader(command[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set(command[2], command[3])
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded") // as curl -d does
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		return response.StatusCode == http.StatusAccepted
+	})
+	const want = "revoked      ba7816bf8f01  2 tokens deleted"
+	testproc.WaitFor(t, want, func() bool { return strings.Contains(p.Stdout.String(), want) })
+	p.Signal(os.Interrupt)
+	if code := p.Wait(); code != 0 || strings.Contains(p.Stdout.String()+p.Stderr.String(), "SECRET") {
+		t.Errorf("exit code %d:\n%s%s", code, p.Stdout.String(), p.Stderr.String())
 	}
 }
 

@@ -153,7 +153,7 @@ func checkReferences(t *testing.T, exposition string) {
 		}
 		names := regexp.MustCompile(`\b(revoker|process|go)_\w+`).FindAllString(string(content), -1)
 		for _, name := range names {
-			if !known[name] {
+			if !known[name] && !strings.HasPrefix(name, "revoker_receive_") { // see TestMetricsOfAReceiver
 				t.Errorf("%s names %s, which is not there", file, name)
 			}
 		}

@@ -18,11 +18,18 @@ const maxExposure = "15"
 
 func TestTheUnitIsHardened(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile(unitFile)
+	for _, name := range []string{"revoker.service", "revoker-receive.service"} {
+		checkUnit(t, name)
+	}
+}
+
+func checkUnit(t *testing.T, name string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(unitFile), name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "revoker.service")
+	file := filepath.Join(t.TempDir(), name)
 	here := strings.ReplaceAll(string(text), "/usr/local/bin/revoker", testproc.Binary(t, "revoker"))
 	if err := os.WriteFile(file, []byte(here), 0o644); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,49 @@
+package issuer
+
+import (
+	"context"
+	"errors"
+
+	"revoker/events/receive/logouttoken"
+)
+
+// Verify decides on a token that says it is this issuer's. It fetches keys where those that are known don't do: the issuer may have
+// changed them. An error other than a [*logouttoken.Refusal] means that nothing can be said about the token at the moment.
+func (i *Issuer) Verify(ctx context.Context, token *logouttoken.Token) (logouttoken.Logout, error) {
+	logout, err := i.try(token)
+	// Twice, because a fetch that runs already may have begun before the issuer changed its keys.
+	for range 2 {
+		if !newKeysMayHelp(err) {
+			return logout, err
+		}
+		joined, failed := i.Refresh(ctx)
+		if failed != nil && unknownKey(err) {
+			return logout, failed // the key may be one that the issuer has since a moment ago
+		}
+		logout, err = i.try(token)
+		if !joined {
+			break
+		}
+	}
+	return logout, err
+}
+
+func (i *Issuer) try(token *logouttoken.Token) (logouttoken.Logout, error) {
+	known, err := i.Known()
+	if err != nil {
+		return logouttoken.Logout{}, err
+	}
+	want := logouttoken.Expected{Issuer: i.URL, ClientIDs: i.ClientIDs, Algorithms: known.Algorithms}
+	return token.Verify(known.Candidates(token.KeyID(), token.Algorithm()), want, i.now())
+}
+
+// newKeysMayHelp is true for a wrong signature too: there are issuers whose keys have no ID, or the same for ever.
+func newKeysMayHelp(err error) bool {
+	var refused *logouttoken.Refusal
+	return unknownKey(err) || errors.As(err, &refused) && refused.Reason == logouttoken.ReasonSignature
+}
+
+func unknownKey(err error) bool {
+	var refused *logouttoken.Refusal
+	return errors.Is(err, ErrUnknown) || errors.As(err, &refused) && refused.Reason == logouttoken.ReasonKey
+}

@@ -1,0 +1,99 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"revoker/events/internal/conn"
+)
+
+// ErrNotConnected says that nothing was sent, because there is no connection to NATS.
+var ErrNotConnected = errors.New("not connected to NATS")
+
+// Signal is an event that a sender waits for to be stored.
+type Signal struct {
+	Event Event
+	// Source is from where it came, as [Source] reads it; empty for none.
+	Source string
+	// TraceParent and TraceState carry the sender's trace on, if it has one: https://www.w3.org/TR/trace-context/
+	TraceParent, TraceState string
+}
+
+// SignalPublisher publishes events whose senders wait. It is safe for concurrent use.
+type SignalPublisher struct {
+	conn            *Conn
+	stream, subject string
+}
+
+// NewSignalPublisher returns a publisher of events to subject, which stream must store.
+func NewSignalPublisher(conn *Conn, stream, subject string) *SignalPublisher {
+	return &SignalPublisher{conn: conn, stream: stream, subject: subject}
+}
+
+// Publish stores the signals, all at a time, and returns once the stream has confirmed each. duplicates counts those that it had
+// already. After an error some may be stored, and some may be stored later: each has the message ID of its session, so the stream
+// stores none of them twice if the sender tries again within its duplicate window. [ErrTooLarge] says that one is never stored.
+func (p *SignalPublisher) Publish(ctx context.Context, signals ...Signal) (duplicates int, err error) {
+	if !p.conn.Connected() {
+		return 0, ErrNotConnected // or the client would keep them, and send them when nobody expects it
+	}
+	if len(signals) == 1 {
+		duplicate, err := p.one(ctx, signals[0])
+		if duplicate {
+			duplicates = 1
+		}
+		return duplicates, err
+	}
+	var sending sync.WaitGroup
+	found, errs := make([]bool, len(signals)), make([]error, len(signals))
+	for i, signal := range signals {
+		sending.Go(func() { found[i], errs[i] = p.one(ctx, signal) })
+	}
+	sending.Wait()
+	for i := range signals {
+		if found[i] {
+			duplicates++
+		}
+		if err == nil {
+			err = errs[i]
+		}
+	}
+	return duplicates, err
+}
+
+func (p *SignalPublisher) one(ctx context.Context, signal Signal) (duplicate bool, err error) {
+	if err := signal.Event.SessionID.Validate(); err != nil {
+		return false, err
+	}
+	// The server refuses the event if another stream stores the subject: its confirmation would be worth nothing.
+	ack, err := p.conn.JetStream().PublishMsg(ctx, signal.message(p.subject), jetstream.WithExpectStream(p.stream))
+	if err != nil {
+		var api *jetstream.APIError
+		if errors.As(err, &api) && api.ErrorCode == ErrorWrongStream {
+			return false, fmt.Errorf("publishing to %s: stream %s does not store it; look at REVOKER_STREAM and REVOKER_SUBJECT: %w", p.subject, p.stream, err)
+		}
+		if conn.TooLarge(err) {
+			return false, ErrTooLarge
+		}
+		return false, notStored(p.conn, p.subject, err)
+	}
+	return ack.Duplicate, nil
+}
+
+func (s Signal) message(subject string) *nats.Msg {
+	header := nats.Header{jetstream.MsgIDHeader: {s.Event.MessageID()}}
+	set := func(name, value string) {
+		if value != "" {
+			header[name] = []string{value}
+		}
+	}
+	set(SourceHeader, s.Source)
+	set(headerTraceParent, s.TraceParent)
+	set(headerTraceState, s.TraceState)
+	return &nats.Msg{Subject: subject, Data: s.Event.Encode(), Header: header}
+}
