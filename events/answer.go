@@ -39,6 +39,8 @@ type WorkerState struct {
 	Waiting *int `json:"waitingForRetry,omitempty"`
 	// SettledPerSecond is how many events the worker acknowledged or gave up in a second, lately.
 	SettledPerSecond float64 `json:"settledPerSecond,omitempty"`
+	// Sources tell of the revocations of the last 15 minutes, by where the events came from.
+	Sources []SourceCount `json:"sources,omitempty"`
 	// Held are the services whose events are held back because the API refuses them or asks for time.
 	Held []HeldService `json:"held,omitempty"`
 	// Braked tells that CALLER_ERROR for many sessions in a row holds the other events back.
@@ -54,6 +56,15 @@ type LaneDelay struct {
 	// P50 and P99 are in seconds.
 	P50 float64 `json:"p50"`
 	P99 float64 `json:"p99"`
+}
+
+// SourceCount counts the revocations of one source of events, see [Source].
+type SourceCount struct {
+	// Source is a name, "none" for events that name none, or "other" for those beyond the 32 that are told apart.
+	Source string `json:"source"`
+	// Revoked counts sessions, and Empty those that had no token: if these are most, the source may send wrong IDs.
+	Revoked int `json:"revoked"`
+	Empty   int `json:"empty"`
 }
 
 // HeldService is a service that events name, and why its events are held back.

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,7 +20,7 @@ type Metrics struct {
 	duration     prometheus.Histogram
 	delay        map[bool]prometheus.Observer // by whether it is the bulk lane's
 	tokens       prometheus.Counter
-	withoutToken prometheus.Counter
+	sources      *sourceCounters
 	retries      prometheus.Counter
 	letters      map[string]prometheus.Counter
 	letterFaults prometheus.Counter
@@ -54,7 +55,7 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 		duration:     newHistogram(registry, "revoker_call_duration_seconds", "Duration of the calls of the logout API.", durationBuckets),
 		delay:        map[bool]prometheus.Observer{},
 		tokens:       counter("revoker_tokens_deleted_total", "Access and refresh token records that the API deleted."),
-		withoutToken: counter("revoker_empty_revocations_total", "Revocations that deleted no token: the session had none, or was revoked before."),
+		sources:      newSourceCounters(registry),
 		retries:      counter("revoker_retries_total", "Calls for events that had been delivered before."),
 		letterFaults: counter("revoker_dead_letter_failures_total", "Dead letters that could not be published; their events are tried again."),
 		outcomes:     map[Outcome]prometheus.Counter{},
@@ -122,9 +123,7 @@ func (m *Metrics) Observe(s Settlement) {
 	if s.Outcome == Revoked {
 		observeTraced(m.delay[s.Lane == config.Bulk], max(s.Age, 0).Seconds(), s.Trace) // the server's clock may be ahead
 		m.tokens.Add(float64(max(s.Deleted, 0)))
-		if s.Deleted == 0 {
-			m.withoutToken.Inc()
-		}
+		m.sources.observe(s.Source, s.Deleted)
 	}
 	if reason := s.Outcome.Reason(); reason != "" {
 		m.letters[reason].Inc()
@@ -158,4 +157,46 @@ func labelsOf(action authlete.Action, status int) callLabels {
 		l.status = statusClasses[class]
 	}
 	return l
+}
+
+// sourceCounters count revocations by where their events came from, with bounded labels.
+type sourceCounters struct {
+	revoked, empty *prometheus.CounterVec
+	mu             sync.Mutex
+	seen           map[string][2]prometheus.Counter
+}
+
+func newSourceCounters(registry prometheus.Registerer) *sourceCounters {
+	c := &sourceCounters{
+		revoked: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "revoker_revocations_total", Help: "Sessions that were revoked, by the source that their events name.",
+		}, []string{"source"}),
+		empty: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "revoker_empty_revocations_total", Help: "Revocations that deleted no token: the session had none, was revoked before, or its ID is not Authlete's.",
+		}, []string{"source"}),
+		seen: map[string][2]prometheus.Counter{},
+	}
+	registry.MustRegister(c.revoked, c.empty)
+	c.countersOf("")
+	return c
+}
+
+func (c *sourceCounters) observe(source string, deleted int) {
+	counters := c.countersOf(source)
+	counters[0].Inc()
+	if deleted == 0 {
+		counters[1].Inc()
+	}
+}
+
+func (c *sourceCounters) countersOf(source string) [2]prometheus.Counter {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	source = labelOf(c.seen, source)
+	counters, known := c.seen[source]
+	if !known {
+		counters = [2]prometheus.Counter{c.revoked.WithLabelValues(source), c.empty.WithLabelValues(source)}
+		c.seen[source] = counters
+	}
+	return counters
 }

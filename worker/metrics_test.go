@@ -56,15 +56,15 @@ func TestSettlementsAreCounted(t *testing.T) {
 	}{
 		"revoked": {
 			Settlement{Outcome: Revoked, Action: "OK", Status: 200, Deleted: 3, Deliveries: 1, Took: second, Age: second},
-			map[string]float64{"revoker_events_total revoked": 1, calls + "OK 2xx": 1, took: 1, age: 1, "revoker_tokens_deleted_total": 3},
+			map[string]float64{"revoker_events_total revoked": 1, "revoker_revocations_total none": 1, calls + "OK 2xx": 1, took: 1, age: 1, "revoker_tokens_deleted_total": 3},
 		},
 		"nothing to delete, second delivery": {
 			Settlement{Outcome: Revoked, Action: "OK", Status: 200, Deliveries: 2, Took: second, Age: -second},
-			map[string]float64{"revoker_events_total revoked": 1, calls + "OK 2xx": 1, took: 1, age: 1, "revoker_empty_revocations_total": 1, "revoker_retries_total": 1},
+			map[string]float64{"revoker_events_total revoked": 1, "revoker_revocations_total none": 1, calls + "OK 2xx": 1, took: 1, age: 1, "revoker_empty_revocations_total none": 1, "revoker_retries_total": 1},
 		},
 		"a bulk event": {
 			Settlement{Lane: config.Bulk, Outcome: Revoked, Action: "OK", Status: 200, Deliveries: 1, Took: second, Deleted: 1},
-			map[string]float64{"revoker_events_total revoked": 1, calls + "OK 2xx": 1, took: 1, "revoker_publish_to_revoked_seconds bulk": 1, "revoker_tokens_deleted_total": 1},
+			map[string]float64{"revoker_events_total revoked": 1, "revoker_revocations_total none": 1, calls + "OK 2xx": 1, took: 1, "revoker_publish_to_revoked_seconds bulk": 1, "revoker_tokens_deleted_total": 1},
 		},
 		"no answer": {
 			Settlement{Outcome: Retry, Deliveries: 1, Took: second},

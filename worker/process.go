@@ -270,6 +270,7 @@ func (w *Worker) settled(a *attempt, delay time.Duration) {
 	d := a.delivery
 	s := Settlement{
 		Lane:       laneNames[a.lane],
+		Source:     events.Source(d.Header()),
 		Outcome:    a.outcome,
 		Session:    a.event.SessionID,
 		Sequence:   d.Sequence,
@@ -291,6 +292,7 @@ func (w *Worker) settled(a *attempt, delay time.Duration) {
 	}
 	if s.Outcome == Revoked {
 		w.recent[a.lane].add(time.Since(epoch), s.Age)
+		w.sources.add(time.Since(epoch), s.Source, s.Deleted)
 	}
 	s.log(w.log, w.failures)
 	if w.observe != nil {

@@ -16,6 +16,7 @@ import (
 // Settlement tells how one delivery was settled.
 type Settlement struct {
 	Lane       config.Lane
+	Source     string // of the event, empty where it names none
 	Outcome    Outcome
 	Session    events.SessionID // empty where the event has none
 	Sequence   uint64           // in the event stream

@@ -53,6 +53,7 @@ type Worker struct {
 	handedBack  [2]atomic.Bool                 // an event of the lane was handed back since its bypass looked last
 	counts      counts
 	recent      [2]recent // by lane
+	sources     sources
 }
 
 // laneNames are the lanes' names for others.
@@ -293,6 +294,7 @@ func (w *Worker) State() events.WorkerState {
 			state.Delays[laneNames[lane]] = d
 		}
 	}
+	state.Sources = w.sources.list(time.Since(epoch))
 	state.BreakerSince, state.NextProbe = w.admission.Outage()
 	for _, held := range w.admission.Held() {
 		state.Held = append(state.Held, events.HeldService{Service: held.Service, Reason: held.Reason, Since: held.Since})

@@ -96,6 +96,9 @@ func statusText(s admin.Status) string {
 	for _, l := range s.Lanes {
 		row("time to revoked, "+string(l.Lane), "%s", delayText(s, l.Lane))
 	}
+	for _, text := range emptyTexts(s) {
+		row("deleted nothing", "%s", text)
+	}
 	row("dead letters", "%s", letterText(s.DeadLetters))
 	row("workers", "%s", workersText(s))
 	for _, w := range s.Workers {
@@ -238,4 +241,21 @@ func delayText(s admin.Status, lane config.Lane) string {
 		return time.Duration(seconds * float64(time.Second)).Round(time.Millisecond)
 	}
 	return fmt.Sprintf("p50 %s, p99 %s in the last minute", round(worst.P50), round(worst.P99))
+}
+
+// emptyTexts name the sources whose revocations delete nothing more often than not: their IDs may be wrong.
+func emptyTexts(s admin.Status) (list []string) {
+	counts := map[string]events.SourceCount{}
+	for _, w := range s.Workers {
+		for _, c := range w.Sources {
+			sum := counts[c.Source]
+			counts[c.Source] = events.SourceCount{Revoked: sum.Revoked + c.Revoked, Empty: sum.Empty + c.Empty}
+		}
+	}
+	for _, source := range slices.Sorted(maps.Keys(counts)) {
+		if c := counts[source]; 2*c.Empty > c.Revoked {
+			list = append(list, fmt.Sprintf("%d of the last %d revocations of source %s: are its IDs session IDs of Authlete?", c.Empty, c.Revoked, terminal.Printable(source, "")))
+		}
+	}
+	return list
 }

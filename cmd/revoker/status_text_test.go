@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,5 +40,18 @@ func TestABreakerInWords(t *testing.T) {
 		if got := workerText(state); !strings.HasSuffix(got, want) {
 			t.Errorf("%q, want %q at its end", got, want)
 		}
+	}
+}
+
+// A source whose revocations delete nothing is named, for that alone shows a wrong session ID.
+func TestEmptyRevocationsInWords(t *testing.T) {
+	t.Parallel()
+	s := admin.Status{Workers: []events.WorkerState{
+		{Sources: []events.SourceCount{{Source: "login", Revoked: 10, Empty: 6}, {Source: "none", Revoked: 100, Empty: 50}}},
+		{Sources: []events.SourceCount{{Source: "login", Revoked: 2, Empty: 1}}},
+	}}
+	want := []string{"7 of the last 12 revocations of source login: are its IDs session IDs of Authlete?"}
+	if got := emptyTexts(s); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

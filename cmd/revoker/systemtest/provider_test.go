@@ -58,7 +58,7 @@ func TestARealProvider(t *testing.T) {
 		t.Errorf("the tokens are not deleted: %+v", session)
 	}
 	testproc.WaitFor(t, "the empty revocation", func() bool {
-		n, _ := sample(scrape(t, "http://"+ops), "revoker_empty_revocations_total")
+		n, _ := sample(scrape(t, "http://"+ops), `revoker_empty_revocations_total{source="provider"}`)
 		return n == 1
 	})
 	if strings.Contains(provider.Stdout.String(), "refused") {
