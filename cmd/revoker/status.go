@@ -93,8 +93,8 @@ func statusText(s admin.Status) string {
 	}
 	row("redelivered", "%d%s", s.Redelivered, byLane(s, func(l admin.LaneStatus) string { return fmt.Sprint(l.Redelivered) }))
 	row("oldest event", "%s%s", oldestText(s), byLane(s, laneAge))
-	for _, l := range s.Lanes {
-		row("time to revoked, "+string(l.Lane), "%s", delayText(s, l.Lane))
+	if text := delaysText(s); text != "" {
+		row("time to revoked", "%s", text)
 	}
 	for _, text := range emptyTexts(s) {
 		row("deleted nothing", "%s", text)
@@ -226,21 +226,27 @@ func limitText(w events.WorkerState) string {
 	return terminal.Printable(w.LimitedBy, "")
 }
 
-// delayText is the longest p50 and p99 that a worker tells of a lane.
-func delayText(s admin.Status, lane config.Lane) string {
-	var worst events.LaneDelay
-	for _, w := range s.Workers {
-		d := w.Delays[lane]
-		worst.Revoked += d.Revoked
-		worst.P50, worst.P99 = max(worst.P50, d.P50), max(worst.P99, d.P99)
+// delaysText has the longest p50 and p99 that a worker tells, by lane.
+func delaysText(s admin.Status) string {
+	var texts []string
+	for _, l := range s.Lanes {
+		var worst events.LaneDelay
+		for _, w := range s.Workers {
+			d := w.Delays[l.Lane]
+			worst.P50, worst.P99 = max(worst.P50, d.P50), max(worst.P99, d.P99)
+		}
+		if worst.P99 > 0 {
+			texts = append(texts, fmt.Sprintf("%s p50 %s, p99 %s", l.Lane, milliseconds(worst.P50), milliseconds(worst.P99)))
+		}
 	}
-	if worst.Revoked == 0 {
-		return "none in the last minute"
+	if len(texts) == 0 {
+		return ""
 	}
-	round := func(seconds float64) time.Duration {
-		return time.Duration(seconds * float64(time.Second)).Round(time.Millisecond)
-	}
-	return fmt.Sprintf("p50 %s, p99 %s in the last minute", round(worst.P50), round(worst.P99))
+	return strings.Join(texts, "; ") + " in the last minute"
+}
+
+func milliseconds(seconds float64) time.Duration {
+	return time.Duration(seconds * float64(time.Second)).Round(time.Millisecond)
 }
 
 // emptyTexts name the sources whose revocations delete nothing more often than not: their IDs may be wrong.
