@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"revoker/cmd/revoker/connection"
+	"revoker/cmd/revoker/descriptors"
 	"revoker/cmd/revoker/exit"
 	"revoker/cmd/revoker/terminal"
 	"revoker/config"
@@ -127,6 +128,9 @@ func checkAll(ctx context.Context, cfg config.Config, wrong error, session event
 		list.Add(admin.OK, "configuration", "every variable can be used", "")
 	}
 	checkTiming(cfg, &list)
+	if _, shortage := descriptors.Fit(cfg.Concurrency); shortage != "" {
+		list.Add(admin.Warning, "file descriptors", shortage, "a worker's own limit may differ from this command's")
+	}
 	issuers := checkIssuers(ctx, cfg.Receive, &list)
 	invalid = checkNATS(ctx, cfg, store, &list) || issuers
 	if apiErr != nil {

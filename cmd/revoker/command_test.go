@@ -136,6 +136,7 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		commands + "bench":                   {},
 		commands + "complete":                {"revoker/config", "revoker/events", "revoker/events/eventfile"},
 		commands + "connection":              {commands + "complete", commands + "exit", commands + "terminal", "revoker/config", "revoker/events"},
+		commands + "descriptors":             {},
 		commands + "dlq":                     {commands + "complete", commands + "connection", commands + "exit", commands + "lane", commands + "terminal", "revoker/config", "revoker/events", "revoker/events/dlq"},
 		commands + "exit":                    {"revoker/config"},
 		commands + "lane":                    {commands + "complete", commands + "exit", "revoker/config", "revoker/events"},

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"revoker/cmd/revoker/connection"
+	"revoker/cmd/revoker/descriptors"
 	"revoker/cmd/revoker/exit"
 	"revoker/cmd/revoker/memory"
 	"revoker/cmd/revoker/terminal"
@@ -41,6 +42,11 @@ Environment variables configure it:
 				return err
 			}
 			log := terminal.NewLogger(cmd.ErrOrStderr(), cfg)
+			fits, shortage := descriptors.Fit(cfg.Concurrency)
+			if shortage != "" {
+				log.Warn("fewer calls will be in flight than configured", "reason", shortage)
+			}
+			cfg.Concurrency = fits
 			memory.Tune(cfg.Concurrency)
 			memory.Warn(log, cfg.Concurrency, os.DirFS("/"))
 			return work(cmd.Context(), cfg, log, watch{})
