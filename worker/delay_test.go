@@ -207,14 +207,14 @@ func TestPacerLetsRetriesHaveWhatNobodyElseWants(t *testing.T) {
 	t.Parallel()
 	p := testPacer(64, 0.2, 0)
 	p.observe(10 * time.Millisecond)
-	p.waiting(0, 0)
+	p.waiting(testStart, 0, 10, 0)
 	if n := duePerSecond(t, p, 20_000, time.Second)[2]; n < 6000 || n > 6800 {
 		t.Errorf("%d are due in a second, want 6,400", n)
 	}
 	p = testPacer(64, 0.2, 0)
 	p.observe(10 * time.Millisecond)
-	p.waiting(0, 0)
-	p.waiting(1, 1) // of the other lane
+	p.waiting(testStart, 0, 10, 0)
+	p.waiting(testStart, 1, 10, 1) // of the other lane
 	if n := duePerSecond(t, p, 20_000, time.Second)[2]; n > 1400 {
 		t.Errorf("%d are due in a second while new events wait, want 1,280", n)
 	}

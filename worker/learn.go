@@ -106,7 +106,11 @@ func (w *Worker) learn(a *attempt) {
 			w.pacer.retried(a.outcome == Revoked || a.outcome == CallerError)
 		}
 	}
-	w.pacer.waiting(int(a.lane), a.delivery.Pending)
+	first := uint64(0)
+	if a.delivery.Deliveries == 1 {
+		first = a.delivery.Sequence
+	}
+	w.pacer.waiting(time.Now(), int(a.lane), first, a.delivery.Pending)
 	r := admission.Result{Generation: a.generation}
 	if a.called {
 		r = w.evidence(a)

@@ -1,9 +1,9 @@
 package worker
 
 import (
+	"math"
 	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -28,10 +28,10 @@ const (
 type pacer struct {
 	slots int
 	share float64
-	rate  float64        // the largest number of events per second; 0 for no limit
-	limit time.Duration  // the longest time that is added to a delay
-	epoch time.Time      // of the buckets' numbers
-	fresh [2]atomic.Bool // new events wait, by lane; with none nobody is starved
+	rate  float64       // the largest number of events per second; 0 for no limit
+	limit time.Duration // the longest time that is added to a delay
+	epoch time.Time     // of the buckets' numbers
+	lanes [2]foresight  // once no new events are left, nobody is starved
 	// present, if not nil, is how many slots there are at present, and the rate that the API was found to allow, 0 for none.
 	present func() (slots int, rate float64)
 	calls   *pacer // measures the calls for this one too; nil if it does so itself
@@ -46,7 +46,7 @@ type pacer struct {
 
 func newPacer(slots int, share, rate float64, limit time.Duration) *pacer {
 	p := &pacer{slots: slots, share: share, rate: rate, limit: limit, epoch: time.Now(), worth: 1}
-	p.fresh[0].Store(true) // until a delivery says otherwise
+	p.lanes[0].fresh.Store(true) // until a delivery says otherwise
 	return p
 }
 
@@ -79,11 +79,9 @@ func (p *pacer) pulled(roundTrip time.Duration) (meanRoundTrip, meanCall time.Du
 	return p.meanPull, p.meanCall
 }
 
-// waiting tells how many new events of the lane wait behind the delivery that came last.
-func (p *pacer) waiting(lane int, pending uint64) {
-	if fresh := pending > 0; p.fresh[lane].Load() != fresh { // a load costs less than a store that all slots see
-		p.fresh[lane].Store(fresh)
-	}
+// waiting tells how many new events of the lane wait behind the delivery that came last, and its place in the stream.
+func (p *pacer) waiting(now time.Time, lane int, sequence, pending uint64) {
+	p.lanes[lane].saw(max(now.Sub(p.epoch), 1), sequence, pending)
 }
 
 const (
@@ -124,10 +122,10 @@ func (p *pacer) place(now time.Time, delay time.Duration) time.Duration {
 	}
 	since := max(now.Sub(p.epoch), 0)
 	p.forget(int64(since / paceBucket))
-	size := p.size(slots, rate)
+	size := p.sizes(since, slots, rate)
 	i := max(int64((since+delay)/paceBucket)-p.first, 0)
 	last := i + int64(p.limit/paceBucket)
-	for i < int64(len(p.filled)) && p.filled[i] >= size {
+	for i < int64(len(p.filled)) && p.filled[i] >= size.at(p.first+i) {
 		if i++; i > last {
 			return delay + rand.N(p.limit+1)
 		}
@@ -138,26 +136,52 @@ func (p *pacer) place(now time.Time, delay time.Duration) time.Duration {
 			p.filled = append(p.filled, 0)
 		}
 		if j == i {
-			start += time.Duration(p.filled[i] / size * float64(paceBucket))
+			start += time.Duration(p.filled[i] / size.at(p.first+i) * float64(paceBucket))
 		}
-		taken := max(min(size-p.filled[j], left), 0)
+		taken := max(min(size.at(p.first+j)-p.filled[j], left), 0)
 		p.filled[j] += taken
 		left -= taken
 	}
 	return max(delay, start-since)
 }
 
-// size is how many events a bucket may have. It is below 1 where the slots do less than one event in a bucket's time.
-func (p *pacer) size(slots int, rate float64) float64 {
+// sizes say how many events a bucket may have: a share while new events wait, and from the bucket on in which they will be done, all
+// that those leave that come later. It is below 1 where the slots do less than one event in a bucket's time.
+type sizes struct {
+	before, after float64
+	done          int64 // the first bucket that has the second size
+}
+
+func (s sizes) at(bucket int64) float64 {
+	if bucket < s.done {
+		return s.before
+	}
+	return s.after
+}
+
+func (p *pacer) sizes(since time.Duration, slots int, rate float64) sizes {
 	perSecond := float64(slots) / max(p.meanCall, minMeanCall).Seconds()
 	if rate > 0 {
 		perSecond = min(perSecond, rate)
 	}
-	share := 1.0
-	if p.fresh[0].Load() || p.fresh[1].Load() {
-		share = p.share * max(min(worthwhile*p.worth, 1), leastPart)
+	share := p.share * max(min(worthwhile*p.worth, 1), leastPart)
+	s := sizes{before: perSecond * share, done: int64(since / paceBucket)}
+	left, inflow := time.Duration(0), 0.0
+	for lane := range p.lanes {
+		in, more := p.lanes[lane].done()
+		if in < 0 {
+			left, s.done = in, math.MaxInt64
+			break
+		}
+		left, inflow = max(left, in), inflow+more
 	}
-	return max(perSecond*share*paceBucket.Seconds(), 1/maxPaceCost)
+	if left > 0 {
+		s.done = int64((since+left)/paceBucket) + 1
+	}
+	s.after = max(perSecond-inflow, s.before)
+	s.before = max(s.before*paceBucket.Seconds(), 1/maxPaceCost)
+	s.after = max(s.after*paceBucket.Seconds(), 1/maxPaceCost)
+	return s
 }
 
 // forget drops the buckets before current.

@@ -283,7 +283,11 @@ func (w *simWorker) call(e *simEvent, generation uint64) {
 		w.calling--
 		w.pacer.observe(took)
 		w.handBack.calls = w.pacer
-		w.pacer.waiting(0, pending)
+		first := uint64(0)
+		if e.deliveries == 1 {
+			first = uint64(e.session)
+		}
+		w.pacer.waiting(w.s.now, 0, first, pending)
 		w.tell(func() { w.breaker.Report(w.s.now, w.result(e, kind, generation), w.calling+1) })
 		w.settle(e, kind)
 		w.pump()
