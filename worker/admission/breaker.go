@@ -82,6 +82,7 @@ type Breaker struct {
 	trust    int
 	distrust bool      // the last opinion was bad, after good ones
 	opined   time.Time // when it came
+	good     time.Time // when the last good one came
 
 	asking    bool          // an opinion is being asked for
 	suspected bool          // half-open, but it was not open before
@@ -209,12 +210,12 @@ func (b *Breaker) Report(now time.Time, r Result, calling int) {
 		b.succeeded(false)
 		if b.brakeAt > 0 && !b.released {
 			if b.rejected[r.Session] = struct{}{}; b.braking() {
-				b.suspectSessions(r, calling)
+				b.suspectSessions(now, r, calling)
 			}
 		}
 	case Failing:
 		if b.failed[r.Session] = struct{}{}; b.doubts(now) {
-			b.suspectSessions(r, calling)
+			b.suspectSessions(now, r, calling)
 		}
 	case Refusing:
 		b.open(now, r, calling)
@@ -239,9 +240,9 @@ func (b *Breaker) succeeded(ok bool) {
 }
 
 // suspectSessions asks for an opinion on whether the API is at fault for the row of failures. The first time calls wait for
-// it: in an outage each further one would be wasted.
-func (b *Breaker) suspectSessions(r Result, calling int) {
-	if b.calling, b.reason = calling, r.Reason; b.trust == 0 {
+// it: in an outage each further one would be wasted. Not so shortly after a good opinion.
+func (b *Breaker) suspectSessions(now time.Time, r Result, calling int) {
+	if b.calling, b.reason = calling, r.Reason; b.trust == 0 && now.Sub(b.good) >= trustTime {
 		b.suspect(true)
 	}
 	b.asking = true
@@ -287,6 +288,9 @@ func (b *Breaker) Opinion(now time.Time, r Result) {
 		return
 	}
 	b.asking, b.opined = false, now
+	if r.Verdict == Working {
+		b.good = now
+	}
 	braking := b.braking()
 	switch {
 	case b.state == Closed: // asked while work went on

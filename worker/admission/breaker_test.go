@@ -90,9 +90,13 @@ func TestBreaker(t *testing.T) {
 			{0, report(Failing, "sixth"), Closed, 64}, {0, opinion(Working), Closed, 64},
 			{0, several(Failing, 20, 12), Closed, 64}, {0, opinion(Failing), Closed, 64}, {0, opinion(Failing), Open, 0}, // it asked again at once
 		},
-		"a success makes it watchful again": {
-			{0, several(Failing, 0, 3), HalfOpen, 0}, {0, opinion(Working), Closed, 64}, {0, report(Working, ""), Closed, 64},
-			{0, several(Failing, 10, 3), HalfOpen, 0},
+		"a success makes it watchful again, but so soon after a good opinion calls do not wait": {
+			{0, several(Failing, 0, 3), HalfOpen, 0}, {0, opinion(Working), Closed, 64}, {0, report(Working, "x"), Closed, 64},
+			{0, several(Failing, 0, 3), Closed, 64}, {0, opinion(Failing), Closed, 64}, {0, opinion(Failing), Open, 0},
+		},
+		"later they wait again": {
+			{0, several(Failing, 0, 3), HalfOpen, 0}, {0, opinion(Working), Closed, 64}, {5 * s, report(Working, "x"), Closed, 64},
+			{0, several(Failing, 0, 3), HalfOpen, 0},
 		},
 		"one session alone never does": {
 			{0, report(Failing, "a"), Closed, 64}, {0, report(Failing, "a"), Closed, 64}, {0, report(Failing, "a"), Closed, 64}, {0, report(Failing, "a"), Closed, 64},
