@@ -16,6 +16,7 @@ import (
 
 	"revoker/config"
 	"revoker/events"
+	"revoker/worker/admission"
 	"revoker/worker/authlete"
 )
 
@@ -24,22 +25,35 @@ import (
 type tracing struct {
 	tracer  trace.Tracer
 	cfg     config.Config
-	process []attribute.KeyValue // of each span of an event
+	lanes   [2]tracedLane
 	send    []attribute.KeyValue // of each span of a dead letter
 }
+
+// tracedLane is what the spans of a lane's events have in common.
+type tracedLane struct {
+	subject    string // may have wildcards
+	attributes []attribute.KeyValue
+}
+
+// literal reports whether all events have the one subject.
+func (l tracedLane) literal() bool { return !config.HasWildcard(l.subject) }
 
 // Trace makes the worker trace events. It comes before Run.
 func (w *Worker) Trace(provider trace.TracerProvider) {
 	system := semconv.MessagingSystemKey.String("nats")
 	t := &tracing{tracer: provider.Tracer("revoker/worker"), cfg: w.cfg}
-	t.process = []attribute.KeyValue{
-		system, semconv.MessagingOperationName("process"), semconv.MessagingOperationTypeProcess,
-		semconv.MessagingConsumerGroupName(w.cfg.Consumer),
-	}
-	if t.literal() {
-		t.process = append(t.process, semconv.MessagingDestinationName(w.cfg.Subject))
-	} else {
-		t.process = append(t.process, semconv.MessagingDestinationTemplate(w.cfg.Subject))
+	for lane, name := range laneNames {
+		cfg := w.cfg.In(name)
+		l := tracedLane{cfg.Subject, []attribute.KeyValue{
+			system, semconv.MessagingOperationName("process"), semconv.MessagingOperationTypeProcess,
+			semconv.MessagingConsumerGroupName(cfg.Consumer),
+		}}
+		if l.literal() {
+			l.attributes = append(l.attributes, semconv.MessagingDestinationName(l.subject))
+		} else {
+			l.attributes = append(l.attributes, semconv.MessagingDestinationTemplate(l.subject))
+		}
+		t.lanes[lane] = l
 	}
 	t.send = []attribute.KeyValue{
 		system, semconv.MessagingOperationName("send"), semconv.MessagingOperationTypeSend,
@@ -48,34 +62,33 @@ func (w *Worker) Trace(provider trace.TracerProvider) {
 	w.tracing = t
 }
 
-// literal reports whether all events have the one subject.
-func (t *tracing) literal() bool { return !config.HasWildcard(t.cfg.Subject) }
-
 // propagator carries the trace context on and nothing else: baggage may hold anything, and is not for the API.
 var propagator propagation.TraceContext
 
 // traced is one delivery's trace. A nil one, while tracing is off, does nothing.
 type traced struct {
 	*tracing
+	lane tracedLane
 	ctx  context.Context // that of the processing span
 	span trace.Span
 	call trace.Span // of the API call; nil before it
 }
 
 // begin starts the processing span, as a child of what the event's headers name.
-func (t *tracing) begin(d *events.Delivery) *traced {
+func (t *tracing) begin(lane admission.Lane, d *events.Delivery) *traced {
 	if t == nil {
 		return nil
 	}
 	ctx := propagator.Extract(context.Background(), messageCarrier(d.Header()))
-	ctx, span := t.tracer.Start(ctx, "process "+t.cfg.Subject, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(t.process...))
+	l := t.lanes[lane]
+	ctx, span := t.tracer.Start(ctx, "process "+l.subject, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(l.attributes...))
 	span.SetAttributes(
 		semconv.MessagingMessageBodySize(len(d.Payload())),
 		attribute.String("revoker.stream", d.Stream),
 		attribute.Int64("revoker.stream_sequence", int64(d.Sequence)),
 		attribute.Int("revoker.deliveries", d.Deliveries),
 	)
-	return &traced{tracing: t, ctx: ctx, span: span}
+	return &traced{tracing: t, lane: l, ctx: ctx, span: span}
 }
 
 // calling makes the caller's next call a span, and its headers carry the trace on.
@@ -160,7 +173,7 @@ func (t *traced) end(a *attempt) {
 	t.span.SetAttributes(attribute.String("revoker.outcome", string(a.outcome)))
 	if id := a.event.SessionID; id != "" {
 		t.span.SetAttributes(attribute.String("revoker.session", id.Mask()))
-		if !t.literal() { // the ID may be in the subject, and where it is not known it may be too
+		if !t.lane.literal() { // the ID may be in the subject, and where it is not known it may be too
 			t.span.SetAttributes(semconv.MessagingDestinationName(events.MaskIn(a.delivery.Subject(), id)))
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"revoker/events"
+	"revoker/worker/admission"
 	"revoker/worker/authlete"
 )
 
@@ -11,7 +12,7 @@ func TestTracingThatIsOffAllocatesNothing(t *testing.T) {
 	w, a, caller, delivery := &Worker{}, &attempt{outcome: Revoked}, &authlete.Caller{}, &events.Delivery{}
 	var letter events.Letter
 	if n := testing.AllocsPerRun(1000, func() {
-		traced := w.tracing.begin(delivery)
+		traced := w.tracing.begin(admission.Live, delivery)
 		traced.calling(caller)
 		traced.called(a.response, "")
 		traced.letter(&letter)(nil)
