@@ -21,12 +21,6 @@ const (
 	// maxCut bounds a reduction, and cutStrength is the part of the excess that it takes back.
 	maxCut      = 0.5
 	cutStrength = 0.6
-	// hangTime is how long no call may end while all are in use, before more are let go.
-	hangTime = 500 * time.Millisecond
-	// failedCut is left of the limit when calls time out or the API can't take them.
-	failedCut = 0.7
-	// failedPart is the part of a window's calls that may fail that way.
-	failedPart = 0.1
 	// A window has at least minSamples calls, and more where they scatter, until the mean is exact to precision. It is looked at
 	// after windowTime at the latest if it has minSamples.
 	minSamples = 8
@@ -35,19 +29,6 @@ const (
 	windowTime = 2 * time.Second
 	// binding is the part of the limit that must have been in flight for a window to say something of the limit.
 	binding = 0.8
-	// floorInterval is how often the floor is measured while the limit follows the latency, and boundRounds times that while it
-	// is at its bound. A measurement takes so many calls' time, between two bounds.
-	floorInterval = 10 * time.Second
-	boundRounds   = 6
-	floorCalls    = 5
-	minFloorTime  = 200 * time.Millisecond
-	maxFloorTime  = time.Second
-	// drained is the part of the limit that is used meanwhile, and drainPart the part of the time in which the queue drains.
-	drained   = 0.25
-	drainPart = 0.4
-	// rampStart and rampDoubling bring the calls back after an outage: 4, 8, 16, … so that 64 are back in 0.8 s.
-	rampStart    = 4
-	rampDoubling = 200 * time.Millisecond
 )
 
 // Limit is the adaptive limit on calls in flight. It learns from windows of calls that all began after its last change, so that
@@ -99,12 +80,6 @@ type window struct {
 	n           int
 	sum, square float64 // of the logarithms of durations in seconds
 	most        int     // calls in flight at a time
-}
-
-// tally counts calls since the limit was last cut for failures.
-type tally struct {
-	began            time.Time
-	answered, failed int
 }
 
 // NewLimit returns one that never exceeds bound.
@@ -231,118 +206,7 @@ func (l *Limit) set(limit float64, why Cause) {
 	}
 }
 
-// failed counts a call that was not taken, and lowers the limit if there are many. Slow failures do not lower it while others
-// are answered as fast as ever: then it is not the load that makes them fail, and more calls do no harm. A quick refusal may
-// well be the load, which the API sheds.
-func (l *Limit) failed(now time.Time, c Call) {
-	t := &l.tally
-	if now.Add(-c.Took).Before(t.began) {
-		return // acted on already
-	}
-	if t.failed++; t.failed < 2 || float64(t.failed) < failedPart*max(l.limit, float64(t.answered+t.failed)) {
-		return
-	}
-	slow := c.Ended == Overloaded && c.Took.Seconds() > 2*l.target
-	switch {
-	case l.target == 0:
-		return // nothing was answered yet, and so nothing is known; the circuit breaker is there
-	case slow && now.Before(l.excused):
-		if float64(c.InFlight) >= binding*math.Floor(l.limit) {
-			l.raise(1)
-		}
-		l.tally = tally{began: t.began}
-	default:
-		l.stopMeasuring()
-		l.before = max(l.before, l.limit)
-		l.doubled, l.streak = true, 0
-		l.set(l.limit*failedCut, ByFailure)
-		l.tally = tally{began: now}
-		l.restartWindow(now)
-	}
-}
-
 func (l *Limit) restartWindow(now time.Time) { l.window = window{began: now} }
-
-// measureFloor lets fewer calls go for a moment, so that the queue drains and the floor shows: the API may have become slower
-// for all, whatever the load. The moment is a round one of the wall clock, so that a whole fleet measures at the same time.
-// One worker alone would measure the queue of the others.
-func (l *Limit) measureFloor(now time.Time) {
-	if l.measuring > 0 {
-		if !now.Before(l.measured) && (l.window.n >= minSamples || !now.Before(l.measured.Add(maxFloorTime))) {
-			l.endMeasuring(now)
-		}
-		return
-	}
-	round, since := now.UnixNano()/int64(floorInterval), time.Duration(now.UnixNano()%int64(floorInterval))
-	if round == l.round {
-		return
-	}
-	l.round = round
-	lasts := min(max(time.Duration(floorCalls*l.took*float64(time.Second)), minFloorTime), maxFloorTime)
-	if since > lasts/3 || l.floor == 0 || !l.bounded || l.trusted && l.limit >= float64(l.bound) && round%boundRounds != 0 {
-		return
-	}
-	l.measuring, l.measured = l.limit, now.Add(lasts-since)
-	l.limit = max(l.limit*drained, 1)
-	l.window = window{began: now.Add(time.Duration(drainPart*float64(lasts)) - since)}
-}
-
-// endMeasuring ends it. If the floor has risen above the target the limit was cut for nothing, and starts anew from where it is.
-func (l *Limit) endMeasuring(now time.Time) {
-	w := l.window
-	l.stopMeasuring()
-	l.restartWindow(now)
-	if w.n == 0 {
-		return
-	}
-	took, exact := w.took(), math.Sqrt(l.scatter/float64(w.n))
-	l.trusted = took > l.floor*(1-targetPart)
-	if took > l.target {
-		l.doubled, l.streak = false, 0
-	}
-	if math.Abs(took-l.floor) <= 2*exact*l.floor {
-		took = l.floor + (took-l.floor)*floorWeight // within what chance does
-	}
-	l.floor = took
-	l.aim()
-}
-
-func (l *Limit) stopMeasuring() {
-	if l.measuring > 0 {
-		l.limit, l.measuring = l.measuring, 0
-	}
-}
-
-// Opened is for when the circuit breaker opens with so many calls in flight: half of them may be what the API bears.
-func (l *Limit) Opened(calling int) {
-	l.stopMeasuring()
-	l.before = max(l.before, l.limit)
-	l.doubled, l.streak = true, 0
-	l.set(max(min(l.limit, float64(calling))/2, rampStart), ByBreaker)
-}
-
-// Closed is for when the circuit breaker closes: the calls come back step by step.
-func (l *Limit) Closed(now time.Time) {
-	l.ramping = now
-	l.restartWindow(now)
-}
-
-// Exonerate is for when a second opinion found that the API works: the calls fail because of their sessions. What failures took
-// from the limit comes back, and for a while they take nothing. After an outage the limit doubles, since a block of failing
-// sessions leaves no answers to grow by.
-func (l *Limit) Exonerate(now time.Time) {
-	limit := 2 * l.limit
-	if l.why == ByFailure {
-		limit = max(l.before, l.limit)
-	}
-	l.set(limit, l.why)
-	l.excused = now.Add(trustTime)
-}
-
-// Short reports whether the limit is lower than latency asks for: it has only begun to grow, or failures or an outage cut it.
-func (l *Limit) Short() bool {
-	return l.limit < l.before || !l.doubled && l.limit < float64(l.bound)
-}
 
 // Now is how many calls may be in flight, and after how long to ask again although nothing changed; 0 for never.
 func (l *Limit) Now(now time.Time) (n int, again time.Duration) {
@@ -355,22 +219,6 @@ func (l *Limit) Now(now time.Time) (n int, again time.Duration) {
 		l.ramping = time.Time{}
 	}
 	return max(int(limit), 1), 0
-}
-
-// Full is for a call that could begin but for the limit. Where no call has ended for long, those in flight hang: that is no queue,
-// in which one would end after the other. They must not block all others, so the limit doubles; if the API is at fault, the
-// circuit breaker sees to it. Full returns after how long to ask again.
-func (l *Limit) Full(now time.Time) (again time.Duration) {
-	patience := max(hangTime, time.Duration(4*l.target*float64(time.Second)))
-	switch {
-	case l.fullSince.IsZero():
-		l.fullSince = now
-	case now.Sub(l.fullSince) >= patience && l.limit < float64(l.bound):
-		l.stopMeasuring()
-		l.set(2*l.limit, l.why)
-		l.fullSince = now
-	}
-	return max(patience-now.Sub(l.fullSince), time.Millisecond)
 }
 
 // Why says why the limit is where it is.

@@ -1,0 +1,69 @@
+package admission
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	// floorInterval is how often the floor is measured while the limit follows the latency, and boundRounds times that while it
+	// is at its bound. A measurement takes so many calls' time, between two bounds.
+	floorInterval = 10 * time.Second
+	boundRounds   = 6
+	floorCalls    = 5
+	minFloorTime  = 200 * time.Millisecond
+	maxFloorTime  = time.Second
+	// drained is the part of the limit that is used meanwhile, and drainPart the part of the time in which the queue drains.
+	drained   = 0.25
+	drainPart = 0.4
+)
+
+// measureFloor lets fewer calls go for a moment, so that the queue drains and the floor shows: the API may have become slower
+// for all, whatever the load. The moment is a round one of the wall clock, so that a whole fleet measures at the same time.
+// One worker alone would measure the queue of the others.
+func (l *Limit) measureFloor(now time.Time) {
+	if l.measuring > 0 {
+		if !now.Before(l.measured) && (l.window.n >= minSamples || !now.Before(l.measured.Add(maxFloorTime))) {
+			l.endMeasuring(now)
+		}
+		return
+	}
+	round, since := now.UnixNano()/int64(floorInterval), time.Duration(now.UnixNano()%int64(floorInterval))
+	if round == l.round {
+		return
+	}
+	l.round = round
+	lasts := min(max(time.Duration(floorCalls*l.took*float64(time.Second)), minFloorTime), maxFloorTime)
+	if since > lasts/3 || l.floor == 0 || !l.bounded || l.trusted && l.limit >= float64(l.bound) && round%boundRounds != 0 {
+		return
+	}
+	l.measuring, l.measured = l.limit, now.Add(lasts-since)
+	l.limit = max(l.limit*drained, 1)
+	l.window = window{began: now.Add(time.Duration(drainPart*float64(lasts)) - since)}
+}
+
+// endMeasuring ends it. If the floor has risen above the target the limit was cut for nothing, and starts anew from where it is.
+func (l *Limit) endMeasuring(now time.Time) {
+	w := l.window
+	l.stopMeasuring()
+	l.restartWindow(now)
+	if w.n == 0 {
+		return
+	}
+	took, exact := w.took(), math.Sqrt(l.scatter/float64(w.n))
+	l.trusted = took > l.floor*(1-targetPart)
+	if took > l.target {
+		l.doubled, l.streak = false, 0
+	}
+	if math.Abs(took-l.floor) <= 2*exact*l.floor {
+		took = l.floor + (took-l.floor)*floorWeight // within what chance does
+	}
+	l.floor = took
+	l.aim()
+}
+
+func (l *Limit) stopMeasuring() {
+	if l.measuring > 0 {
+		l.limit, l.measuring = l.measuring, 0
+	}
+}
