@@ -23,10 +23,10 @@ import (
 // tracing follows events by the trace context in their headers: https://www.w3.org/TR/trace-context/. The spans are named
 // by the semantic conventions for messaging and HTTP. A nil one does nothing, and costs nothing.
 type tracing struct {
-	tracer  trace.Tracer
-	cfg     config.Config
-	lanes   [2]tracedLane
-	send    []attribute.KeyValue // of each span of a dead letter
+	tracer trace.Tracer
+	cfg    config.Config
+	lanes  [2]tracedLane
+	send   []attribute.KeyValue // of each span of a dead letter
 }
 
 // tracedLane is what the spans of a lane's events have in common.
