@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"slices"
@@ -107,7 +108,10 @@ func newProtocolRun(b *testing.B, roundTrip time.Duration, http2 bool) *protocol
 	like := httptest.NewTLSServer(nil) // all servers of httptest have one certificate
 	trust(p.client, like)
 	like.Close()
-	p.client.transport.Protocols.SetHTTP2(http2)
+	if http2 {
+		p.client.transport.Protocols.SetHTTP2(true) // and the earliest sensible notice of a dead connection:
+		p.client.transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: 2 * time.Second, PingTimeout: 2 * time.Second}
+	}
 	dial := p.client.transport.DialContext
 	p.client.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		p.dialled.Add(1)
