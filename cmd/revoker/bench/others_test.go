@@ -136,14 +136,15 @@ func askOthers(s *testsite.Site) (stop func() []wait) {
 // BenchmarkSlowerAPI lets the latency of all calls rise from 20 to 100 ms, whatever the load: it is no queue, so the limit of 64 must
 // not fall for long.
 //
-//	of-slots  events/s from 30 to 35 s after it, of 64 slots / 100 ms; the target is 0.9
-//	s-to-0.9  until the first second with 0.9 of that ended; the target is 30
+//	of-slots  events/s from 30 to 40 s after it, of 64 slots / 100 ms; the target is 0.9
+//	s-to-0.9  until the first second with 0.9 of that ended; the target is 30. It depends on when the worker next measures the latency
+//	          without a queue, which it does every 10 s: add -count 3
 func BenchmarkSlowerAPI(b *testing.B) {
 	const (
 		concurrency, before, n = 64, 30_000, 80_000
 		slower                 = 100 * time.Millisecond
 		ideal                  = concurrency * int(time.Second/slower)
-		from, lasting          = 30 * time.Second, 5 * time.Second
+		from, lasting          = 30 * time.Second, 10 * time.Second
 	)
 	for b.Loop() {
 		s := testsite.New(b, testsite.Simulator{Latency: apiLatency})

@@ -21,7 +21,8 @@ const allowed = 1000
 //	%-refused   of the calls, those that the API answered 429; the target is 1
 //	least-share, most-share  the workers' shares from 20 s on, of a quarter of all; the target is 0.5 to 2
 //	s-to-0.9    from the moment at which the limit is doubled to the end of the first second with 0.9 of the new one; the target is 15.
-//	            It is +Inf if half a minute has none
+//	            It is +Inf if half a minute has none. It depends on when the worker next tries for more, which it does every 5 s: add
+//	            -count 3
 func BenchmarkRateLimit(b *testing.B) {
 	b.Run("workers=1", func(b *testing.B) {
 		const n = 30_000
