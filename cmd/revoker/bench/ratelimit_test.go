@@ -157,3 +157,19 @@ func reached(calls []sim.Call, from time.Time, perSecond int) (seconds float64) 
 	}
 	return math.Inf(1)
 }
+
+// TestReached: four calls a second, of which those before the moment do not count.
+func TestReached(t *testing.T) {
+	t.Parallel()
+	from := time.Now()
+	var calls []sim.Call
+	for _, ended := range []time.Duration{-300, -200, -100, 0, 500, 1100, 1600, 2000, 2100} {
+		calls = append(calls, sim.Call{Ended: from.Add(ended * time.Millisecond)})
+	}
+	if got := reached(calls, from, 4); got != 2.1 { // 1.1 to 2.1 s is the first second with four
+		t.Errorf("after %v s, want 2.1", got)
+	}
+	if got := reached(calls, from, 5); !math.IsInf(got, 1) {
+		t.Errorf("five calls a second after %v s, want +Inf", got)
+	}
+}
