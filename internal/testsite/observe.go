@@ -72,6 +72,9 @@ func (s *Site) Control(method, path string, body any) {
 		s.T.Fatal(err)
 	}
 	response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		s.T.Fatalf("%s %s: %s", method, path, response.Status)
+	}
 }
 
 // Sessions asks the API's process what it saw of each session.

@@ -25,6 +25,8 @@ type Simulator struct {
 	Crowd int
 	// Of so many sessions the last one answers SERVER_ERROR for ever; none if it is 0.
 	Cursed int
+	// Services are others than ServiceID that the token is good for.
+	Services []string
 }
 
 // What the simulated API takes.
@@ -79,7 +81,7 @@ func simulate(options string, in io.Reader, out io.Writer) int {
 		return 1
 	}
 	api, err := sim.Start(sim.Options{
-		Token: Token, Services: []string{ServiceID}, Tokens: 2, Latency: s.Latency, Jitter: s.Jitter,
+		Token: Token, Services: append(s.Services, ServiceID), Tokens: 2, Latency: s.Latency, Jitter: s.Jitter,
 		Rule: func(id string, attempt int) sim.Answer {
 			kind := s.Kind(id)
 			if kind == sim.ServerError && attempt > Failures && !s.Hopeless(id) {

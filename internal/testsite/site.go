@@ -98,11 +98,21 @@ func (s *Site) StartWorker(more ...string) *testproc.Process {
 	return p
 }
 
-// Publish stores one event for each session, which ends with its number.
+// Publish stores one live event for each session, which ends with its number, and PublishBulk one bulk event.
 func (s *Site) Publish(from, to int) {
 	s.T.Helper()
+	s.publish("session.ended", from, to)
+}
+
+func (s *Site) PublishBulk(from, to int) {
+	s.T.Helper()
+	s.publish("session.ended.bulk", from, to)
+}
+
+func (s *Site) publish(subject string, from, to int) {
+	s.T.Helper()
 	for i := from; i < to; i++ {
-		s.PublishOne(i)
+		s.send(subject, i)
 	}
 	select {
 	case <-s.JS.PublishAsyncComplete():
@@ -111,11 +121,16 @@ func (s *Site) Publish(from, to int) {
 	}
 }
 
-// PublishOne sends one event, without waiting for its acknowledgement; with too many of those outstanding it waits.
+// PublishOne sends one live event, without waiting for its acknowledgement; with too many of those outstanding it waits.
 func (s *Site) PublishOne(i int) {
 	s.T.Helper()
+	s.send("session.ended", i)
+}
+
+func (s *Site) send(subject string, i int) {
+	s.T.Helper()
 	for began := time.Now(); ; {
-		_, err := s.JS.PublishAsync("session.ended", fmt.Appendf(nil, `{"sessionId":"SECRET-session-%d"}`, i))
+		_, err := s.JS.PublishAsync(subject, fmt.Appendf(nil, `{"sessionId":"SECRET-session-%d"}`, i))
 		if err == nil {
 			return
 		}

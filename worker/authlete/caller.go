@@ -42,12 +42,15 @@ func (c *Caller) call(serviceID string, content []byte) (Response, error) {
 		request.Header = request.Header.Clone() // others share it
 		c.Before(request)
 	}
+	answers := c.client.answers.Load()
 	// The transport is called without an http.Client around it: no redirect is followed, no cookie kept.
 	answer, err := c.client.transport.RoundTrip(request)
 	if err != nil {
+		c.client.forget(c.ctx, answers)
 		return Response{}, fmt.Errorf("calling the logout API: %w", c.client.plain(c.ctx, err))
 	}
 	defer answer.Body.Close()
+	c.client.answers.Add(1)
 	response := Response{
 		Status: answer.StatusCode, RetryAfter: parseRetryAfter(answer.Header, time.Now()), RateLimit: parseRateLimit(answer.Header),
 	}
@@ -96,8 +99,7 @@ func (c *Caller) Close() {
 // maxKept is the largest buffer that is kept for the next answer.
 const maxKept = 4 << 10
 
-// read reads the body to its end, or maxBody + 1 bytes of it; what it returns is overwritten by the next call. Stopping at
-// the announced length would let an HTTP/2 stream be reset that is about to end by itself.
+// read reads the body to its end, or maxBody + 1 bytes of it; what it returns is overwritten by the next call.
 func (c *Caller) read(answer *http.Response) ([]byte, error) {
 	if c.buffer.Reset(); c.buffer.Cap() > maxKept {
 		c.buffer = bytes.Buffer{}

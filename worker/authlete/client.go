@@ -30,6 +30,8 @@ type Client struct {
 	transport *http.Transport
 	// lastHeader is the header of the last call, which serves the next.
 	lastHeader atomic.Pointer[http.Header]
+	// answers counts the calls that the API or a gateway answered.
+	answers atomic.Int64
 }
 
 // New returns a client as the configuration says, for up to cfg.Concurrency calls at a time. version goes into the
@@ -75,9 +77,8 @@ func (c *Client) Logout(ctx context.Context, serviceID, sessionID string) (Respo
 	return caller.Logout(serviceID, sessionID)
 }
 
-// varying is what two failures of one kind differ in: a local address, the number of an HTTP/2 stream, the time at which a
-// certificate was found to have expired.
-var varying = regexp.MustCompile(`\S+->|stream ID [0-9]+; |LastStreamID=[0-9]+, |current time \S+ is `)
+// varying is what two failures of one kind differ in: a local address, the time at which a certificate was found to have expired.
+var varying = regexp.MustCompile(`\S+->|current time \S+ is `)
 
 // plain gives the same failure the same words each time, and a deadline is the timeout.
 func (c *Client) plain(ctx context.Context, err error) error {
@@ -88,6 +89,14 @@ func (c *Client) plain(ctx context.Context, err error) error {
 		return errors.New(varying.ReplaceAllString(text, ""))
 	}
 	return err
+}
+
+// forget closes the idle connections after a call that timed out, if nothing else was answered since it began: then a firewall or
+// a gateway between may have dropped all connections without a word, and each of them would cost one more call its timeout.
+func (c *Client) forget(ctx context.Context, answers int64) {
+	if errors.Is(context.Cause(ctx), context.DeadlineExceeded) && c.answers.Load() == answers {
+		c.transport.CloseIdleConnections()
+	}
 }
 
 // Close closes the connections that are idle.

@@ -55,82 +55,108 @@ func TestUnknownCertificateIsRefused(t *testing.T) {
 	}
 }
 
-func TestHTTP2SharesOneConnection(t *testing.T) {
+// TestOneConnectionPerCall: a server that offers HTTP/2 is called by HTTP/1.1, so that a lost connection costs one call alone.
+func TestOneConnectionPerCall(t *testing.T) {
 	t.Parallel()
-	const calls = 200
+	const calls, concurrency = 200, 16
 	api := startAPI(t, sim.Options{Token: testToken})
 	var opened, other, keyed atomic.Int64
-	server, c := startTLS(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ProtoMajor != 2 {
+	_, c := startTLS(t, atOnce(concurrency, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 1 {
 			other.Add(1)
 		}
 		if _, sent := r.Header["Idempotency-Key"]; sent {
 			keyed.Add(1)
 		}
 		api.Handler().ServeHTTP(w, r)
-	}), func(s *httptest.Server) { s.Config.ConnState = countOpened(&opened) })
-	if _, err := logout(t, c); err != nil { // until the first is open, each call dials
-		t.Fatalf("%s: %v", server.URL, err)
-	}
-	together(calls, 16, func(i int) {
+	})), func(s *httptest.Server) { s.Config.ConnState = countOpened(&opened) })
+	together(calls, concurrency, func(i int) {
 		got, err := c.Logout(t.Context(), testService, fmt.Sprint("sid-", i))
 		if got.Action != ActionOK || err != nil {
 			t.Errorf("call %d: response %+v, %v, want OK", i, got, err)
 		}
 	})
-	if opened.Load() != 1 || other.Load() != 0 || keyed.Load() != 0 {
-		t.Errorf("%d connections, %d calls not by HTTP/2, %d with an Idempotency-Key, want 1, 0 and 0",
-			opened.Load(), other.Load(), keyed.Load())
+	if opened.Load() != concurrency || other.Load() != 0 || keyed.Load() != 0 {
+		t.Errorf("%d connections, %d calls not by HTTP/1.1, %d with an Idempotency-Key, want %d, 0 and 0",
+			opened.Load(), other.Load(), keyed.Load(), concurrency)
 	}
 }
 
-// TestHTTP2FewStreams: a server that allows fewer streams than there are calls slows them down, but fails none.
-func TestHTTP2FewStreams(t *testing.T) {
-	t.Parallel()
-	for _, streams := range []int{1, 4} {
-		t.Run(fmt.Sprint(streams), func(t *testing.T) {
-			t.Parallel()
-			api := startAPI(t, sim.Options{Latency: time.Millisecond})
-			_, c := startTLS(t, api.Handler(), func(s *httptest.Server) {
-				s.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: streams}
-			})
-			together(200, 16, func(i int) {
-				got, err := c.Logout(t.Context(), testService, fmt.Sprint("sid-", i))
-				if got.Action != ActionOK || err != nil {
-					t.Errorf("call %d: response %+v, %v, want OK", i, got, err)
-				}
-			})
-		})
-	}
+// atOnce lets the first n requests wait for each other, so that each has a connection of its own.
+func atOnce(n int, handler http.Handler) http.Handler {
+	var begun atomic.Int64
+	var all sync.WaitGroup
+	all.Add(n)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if begun.Add(1) <= int64(n) {
+			all.Done()
+			all.Wait()
+		}
+		handler.ServeHTTP(w, r)
+	})
 }
 
-// TestHTTP2DeadConnection: a connection that a firewall dropped without a word carries every call, and would fail them all
-// until TCP gives up after minutes. A ping finds out; the next calls go over a new connection, even where only one is allowed.
-func TestHTTP2DeadConnection(t *testing.T) {
+// TestDeadConnections: a firewall may drop every connection without a word. One call finds out by its timeout. The idle connections
+// must not cost one more call each.
+func TestDeadConnections(t *testing.T) {
 	t.Parallel()
 	for _, concurrency := range []int{1, 16} {
 		t.Run(fmt.Sprint(concurrency), func(t *testing.T) {
 			t.Parallel()
 			api := startAPI(t, sim.Options{})
-			server, _ := startTLS(t, api.Handler(), nil)
+			server, _ := startTLS(t, atOnce(concurrency, api.Handler()), nil)
 			between := startRelay(t, server.Listener.Addr().String())
-			c := newClient(t, "https://"+between.address, requestTimeout(time.Minute),
+			c := newClient(t, "https://"+between.address, requestTimeout(2*time.Second),
 				func(c *config.Config) { c.Concurrency = concurrency })
 			trust(c, server)
-			if got, err := logout(t, c); got.Action != ActionOK || err != nil {
-				t.Fatalf("response %+v, %v, want OK", got, err)
-			}
-			between.silence()
-			// Whether net/http repeats the call is its own affair; it must not last as long as the request timeout.
-			_, _ = logout(t, c)
-			eventually(t, "a call over a new connection", func() bool {
-				got, err := logout(t, c)
-				return got.Action == ActionOK && err == nil
+			together(concurrency, concurrency, func(int) {
+				if got, err := c.Logout(t.Context(), testService, testSession); got.Action != ActionOK || err != nil {
+					t.Errorf("response %+v, %v, want OK", got, err)
+				}
 			})
-			if n := between.accepted.Load(); n != 2 {
-				t.Errorf("%d connections, want 2", n)
+			between.silence()
+			_, err := logout(t, c)
+			checkError(t, err, "no whole answer within 2s")
+			if got, err := logout(t, c); got.Action != ActionOK || err != nil {
+				t.Errorf("the second call: response %+v, %v, want OK", got, err)
+			}
+			if n := between.accepted.Load(); int(n) != concurrency+1 {
+				t.Errorf("%d connections, want %d", n, concurrency+1)
 			}
 		})
+	}
+}
+
+// TestOneDeadConnection: while others are answered, a call that times out leaves their connections alone.
+func TestOneDeadConnection(t *testing.T) {
+	t.Parallel()
+	const concurrency = 4
+	api := startAPI(t, sim.Options{})
+	api.Script("hangs", sim.Answer{Kind: sim.Hang})
+	var opened atomic.Int64
+	server, _ := startTLS(t, atOnce(concurrency, api.Handler()), func(s *httptest.Server) { s.Config.ConnState = countOpened(&opened) })
+	c := newClient(t, server.URL, requestTimeout(2*time.Second), func(c *config.Config) { c.Concurrency = concurrency })
+	trust(c, server)
+	call := func(id string) error {
+		_, err := c.Logout(t.Context(), testService, id)
+		return err
+	}
+	together(concurrency, concurrency, func(i int) {
+		if err := call(fmt.Sprint("sid-", i)); err != nil {
+			t.Error(err)
+		}
+	})
+	hung := make(chan error, 1)
+	go func() { hung <- call("hangs") }()
+	eventually(t, "the call that hangs", func() bool { return api.Calls() == concurrency+1 })
+	for range 2 {
+		if err := call("sid"); err != nil {
+			t.Error(err)
+		}
+	}
+	checkError(t, <-hung, "no whole answer within 2s")
+	if err := call("sid"); err != nil || opened.Load() != concurrency {
+		t.Errorf("%v, %d connections, want %d", err, opened.Load(), concurrency)
 	}
 }
 
@@ -185,7 +211,7 @@ func pass(to io.Writer, from io.Reader, quiet *atomic.Bool) {
 	}
 }
 
-// startTLS serves by HTTP/2, and returns a client that trusts the server.
+// startTLS serves by HTTP/1.1 and HTTP/2, and returns a client that trusts the server.
 func startTLS(t *testing.T, handler http.Handler, edit func(*httptest.Server)) (*httptest.Server, *Client) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)

@@ -2,14 +2,10 @@ package authlete
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"revoker/config"
@@ -25,11 +21,6 @@ func TestSameFailureSameWords(t *testing.T) {
 			_ = conn.(*net.TCPConn).SetLinger(0)
 		}
 	}
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
-	server.EnableHTTP2 = true
-	server.StartTLS()
-	t.Cleanup(server.Close)
-
 	for name, test := range map[string]struct {
 		base string
 		edit func(*Client)
@@ -39,8 +30,6 @@ func TestSameFailureSameWords(t *testing.T) {
 		"connection reset":           {base: "http://" + serveTCP(t, reset("")), want: "connection reset by peer"},
 		"connection reset, TLS":      {base: "https://" + serveTCP(t, func(conn net.Conn) { readAndReset(conn) }), want: "connection reset by peer"},
 		"connection closed":          {base: "http://" + serveTCP(t, func(conn net.Conn) { _ = readRequest(conn) }), want: "EOF"},
-		"HTTP/2 stream reset":        {base: server.URL, edit: func(c *Client) { trust(c, server) }, want: "INTERNAL_ERROR"},
-		"HTTP/2 connection refused":  {base: "https://" + serveTCP(t, goAway(server.TLS)), edit: func(c *Client) { trust(c, server) }, want: "ENHANCE_YOUR_CALM"},
 		"name server does not serve": {base: "https://us.authlete.test", edit: func(c *Client) { c.transport.DialContext = lookUpAt(vacant(t)) }, want: "us.authlete.test"},
 		"a proxy that wants a password": {base: "https://us.authlete.test",
 			edit: func(c *Client) {
@@ -75,28 +64,6 @@ func TestSameFailureSameWords(t *testing.T) {
 				t.Errorf("one failure, several texts:\n%s", strings.Join(texts, "\n"))
 			}
 		})
-	}
-}
-
-// goAway refuses by HTTP/2's GOAWAY, each time with the number of another stream.
-func goAway(config *tls.Config) func(net.Conn) {
-	var last atomic.Uint32
-	return func(raw net.Conn) {
-		conn := tls.Server(raw, config)
-		defer conn.Close()
-		_, err := conn.Write([]byte{0, 0, 0, 4, 0, 0, 0, 0, 0}) // SETTINGS
-		for frame := make([]byte, len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")); err == nil; frame = make([]byte, 9) {
-			_, err = io.ReadFull(conn, frame)
-			if len(frame) > 9 {
-				continue
-			}
-			length := int64(frame[0])<<16 | int64(frame[1])<<8 | int64(frame[2])
-			_, _ = io.CopyN(io.Discard, conn, length)
-			if frame[3] == 0 && frame[4]&1 != 0 { // the end of the request's DATA
-				_, _ = conn.Write([]byte{0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, byte(last.Add(2)), 0, 0, 0, 11})
-				return
-			}
-		}
 	}
 }
 

@@ -153,8 +153,15 @@ func besideCalls(b *testing.B, concurrency, n int) (l load, bare float64) {
 	l = run(s, s.StartWorker(plainly(concurrency)...), n)
 	server.Kill()
 	callAlone(s, concurrency, n)
+	return l, secondCalls(s)
+}
+
+// secondCalls is the rate of each session's second calls: those of a bare loop after a worker's.
+func secondCalls(s *testsite.Site) float64 {
+	s.T.Helper()
 	var first, last time.Time
-	for _, session := range s.Sessions() {
+	sessions := s.Sessions()
+	for _, session := range sessions {
 		call := session.Calls[1]
 		if first.IsZero() || call.Began.Before(first) {
 			first = call.Began
@@ -163,7 +170,7 @@ func besideCalls(b *testing.B, concurrency, n int) (l load, bare float64) {
 			last = call.Ended
 		}
 	}
-	return l, float64(n) / last.Sub(first).Seconds()
+	return float64(len(sessions)) / last.Sub(first).Seconds()
 }
 
 func ofIdeal(concurrency int, rate float64) float64 {

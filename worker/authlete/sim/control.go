@@ -14,13 +14,15 @@ type OutageRequest struct {
 }
 
 // routes lets another process steer and question a simulated API: GET /sim/sessions and /sim/calls, POST and DELETE
-// /sim/outage, PUT /sim/token and /sim/capacity.
+// /sim/outage, PUT /sim/token and /sim/capacity. GET /sim/other is what another user of the API asks of it: it waits for a server
+// and takes the latency, and nothing is written down.
 func (s *Server) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /sim/sessions", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(s.Sessions())
 	})
 	mux.HandleFunc("GET /sim/calls", func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(s.Calls()) })
+	mux.HandleFunc("GET /sim/other", func(_ http.ResponseWriter, r *http.Request) { s.work(r.Context(), 0) })
 	mux.HandleFunc("POST /sim/outage", func(w http.ResponseWriter, r *http.Request) {
 		var request OutageRequest
 		if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
