@@ -62,6 +62,13 @@ func (l *Limit) endMeasuring(now time.Time) {
 	l.aim()
 }
 
+// rise takes what calls take now for the floor, after cuts that were in vain.
+func (l *Limit) rise(took float64) {
+	l.floor, l.cutFrom = took, 0
+	l.doubled, l.streak = false, 0
+	l.aim()
+}
+
 func (l *Limit) stopMeasuring() {
 	if l.measuring > 0 {
 		l.limit, l.measuring = l.measuring, 0

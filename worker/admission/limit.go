@@ -13,14 +13,18 @@ const (
 	startLimit = 8
 	// The target is so much above the floor: a part of it, and no less than slack. What a queue shorter than slack costs
 	// others is not worth a lower limit, and clocks and schedulers are not more exact than that.
-	targetPart = 0.25
-	slack      = 2500 * time.Microsecond
-	lowBonus   = 2 // for a limit of 1; 1 for 4, half for 16
+	targetPart = 0.2
+	slack      = 2 * time.Millisecond
+	lowBonus   = 1.5 // for a limit of 1; half of it for 4
 	// floorWeight is the weight of a window below the floor. It keeps the floor from following the lucky windows.
 	floorWeight = 0.25
 	// maxCut bounds a reduction, and cutStrength is the part of the excess that it takes back.
 	maxCut      = 0.5
 	cutStrength = 0.6
+	// Cuts are in vain if they left vainPart of the limit, and calls take vainTook of what they took: the API has become slower for
+	// all, whatever the load.
+	vainPart = 0.06
+	vainTook = 0.9
 	// A window has at least minSamples calls, and more where they scatter, until the mean is exact to precision. It is looked at
 	// after windowTime at the latest if it has minSamples.
 	minSamples = 8
@@ -44,6 +48,8 @@ type Limit struct {
 	bounded bool    // the last window used the limit
 	doubled bool    // slow start is over
 	streak  int     // windows in a row that raised the limit
+	cutFrom float64 // the limit before the first of several cuts, and what calls took then
+	cutTook float64
 	trusted bool    // the last measurement found the floor where it was
 	scatter float64 // exponentially weighted mean: variance of the logarithm of a call's duration
 	window  window
@@ -168,12 +174,22 @@ func (l *Limit) decide(now time.Time) {
 	l.aim()
 	switch {
 	case !l.bounded:
+	case took > l.target && l.inVain(took):
+		l.rise(took)
 	case took > l.target:
 		l.cut(1 - min(maxCut, cutStrength*(took-l.target)/took))
 	default:
 		l.raise(now.Sub(w.began).Seconds() / took)
 	}
 	l.restartWindow(now)
+}
+
+// inVain reports whether calls take as long as before, although far fewer are in flight: then they wait in no queue.
+func (l *Limit) inVain(took float64) bool {
+	if l.streak > 0 || l.cutFrom == 0 {
+		l.cutFrom, l.cutTook = l.limit, took
+	}
+	return l.limit <= vainPart*l.cutFrom && took >= vainTook*l.cutTook
 }
 
 // aim sets the target above the floor. It is higher for a low limit, so that unequal limits, and floors that were not measured
