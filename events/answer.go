@@ -60,14 +60,8 @@ type Kept struct {
 	Missed int `json:"missed"`
 }
 
-// Spent is the share of the budget that the missed ones took, above 1 if the objective is not met. The budget is how many of the
-// settled ones may miss it. Without any nothing is spent.
-func (k Kept) Spent() float64 {
-	if k.Met+k.Missed == 0 || k.Ratio >= 1 {
-		return 0
-	}
-	return float64(k.Missed) / (float64(k.Met+k.Missed) * (1 - k.Ratio))
-}
+// Budget is how many of the settled ones may miss it. The objective is not met if more did.
+func (k Kept) Budget() float64 { return float64(k.Met+k.Missed) * (1 - k.Ratio) }
 
 // LaneDelay says how long sessions of a lane took from their end to their revocation. Where an event does not tell that end, or no
 // plausible one, its publication counts.

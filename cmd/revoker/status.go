@@ -94,8 +94,9 @@ func statusText(s admin.Status) string {
 	row("redelivered", "%d%s", s.Redelivered, byLane(s, func(l admin.LaneStatus) string { return fmt.Sprint(l.Redelivered) }))
 	row("oldest event", "%s%s", oldestText(s), byLane(s, laneAge))
 	for _, l := range s.Lanes {
-		row("time to revoked, "+string(l.Lane), "%s", delayText(s, l.Lane))
+		row("time to revoked, "+string(l.Lane), "%s", delayText(s.Workers, l.Lane))
 	}
+	row("objective", "%s", objectiveText(s.Workers))
 	row("dead letters", "%s", letterText(s.DeadLetters))
 	row("workers", "%s", workersText(s))
 	for _, w := range s.Workers {
@@ -217,25 +218,10 @@ func limitText(w events.WorkerState) string {
 		return "more would queue at the API"
 	case "failures":
 		return "calls time out or are turned away"
+	case "breaker":
+		return "the circuit breaker"
 	case "rate":
 		return fmt.Sprintf("the API allows %.3g calls/s", w.Rate)
 	}
 	return terminal.Printable(w.LimitedBy, "")
-}
-
-// delayText is the longest p50 and p99 that a worker tells of a lane.
-func delayText(s admin.Status, lane config.Lane) string {
-	var worst events.LaneDelay
-	for _, w := range s.Workers {
-		d := w.Delays[lane]
-		worst.Revoked += d.Revoked
-		worst.P50, worst.P99 = max(worst.P50, d.P50), max(worst.P99, d.P99)
-	}
-	if worst.Revoked == 0 {
-		return "none in the last minute"
-	}
-	round := func(seconds float64) time.Duration {
-		return time.Duration(seconds * float64(time.Second)).Round(time.Millisecond)
-	}
-	return fmt.Sprintf("p50 %s, p99 %s in the last minute", round(worst.P50), round(worst.P99))
 }

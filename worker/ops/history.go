@@ -36,14 +36,14 @@ type Second struct {
 	Revoked     int   `json:"revoked"`
 	Retried     int   `json:"retried"`
 	DeadLetters int   `json:"dead"`
-	// P50 and P99 are quantiles of the call durations in milliseconds, to within a tenth. They are null without a call.
+	// P50 and P99 are quantiles of the call durations in milliseconds, to within 2%. They are null without a call.
 	P50 *float64 `json:"p50"`
 	P99 *float64 `json:"p99"`
-	// InFlight is how many calls were in flight, on average, and Calls how many ended. Limit is how many could be in flight, 0 where it
-	// is not known, and Rate how many the API was found to allow in a second, 0 while no limit was met.
+	// InFlight is how many calls were in flight, on average, and Calls how many ended. Limit is how many could be in flight, null
+	// where it is not known, and Rate how many the API was found to allow in a second, 0 while no limit was met.
 	InFlight float64 `json:"inFlight"`
 	Calls    int     `json:"calls"`
-	Limit    int     `json:"limit,omitempty"`
+	Limit    *int    `json:"limit"`
 	Rate     float64 `json:"rate,omitempty"`
 	// Live and Bulk are the lanes'. Without a bulk lane Bulk has only nulls.
 	Live LaneSecond `json:"live"`
@@ -54,14 +54,14 @@ type Second struct {
 type LaneSecond struct {
 	// Backlog is how many events were never delivered, as far as it is known.
 	Backlog *int `json:"backlog"`
-	// P50 and P99 are quantiles of the time to revoked in seconds, to within a tenth. They are null without a revocation.
+	// P50 and P99 are quantiles of the time to revoked in seconds, to within 2%. They are null without a revocation.
 	P50 *float64 `json:"p50"`
 	P99 *float64 `json:"p99"`
 }
 
 // gauges are what a second shows of the present.
 type gauges struct {
-	limit   int
+	limit   *int
 	rate    float64
 	backlog [2]*int // by whether it is the bulk lane
 }
@@ -227,16 +227,17 @@ func (h *History) Recent(after int) []Settled {
 
 func milliseconds(d time.Duration) float64 { return math.Round(float64(d.Microseconds())) / 1000 }
 
-// Durations are counted in buckets: eight for each doubling, from one microsecond to twelve days.
+// Durations are counted in buckets: 32 for each doubling, from one microsecond to twelve days.
 const (
-	perDoubling     = 8
+	perDoubling     = 1 << doublingBits
+	doublingBits    = 5
 	durationBuckets = 40 * perDoubling
 )
 
 func bucketOf(d time.Duration) int {
 	us := uint64(max(d.Microseconds(), 1))
 	doubling := bits.Len64(us) - 1
-	within := int((us << 3 >> doubling) & (perDoubling - 1))
+	within := int((us << doublingBits >> doubling) & (perDoubling - 1))
 	return min(doubling*perDoubling+within, durationBuckets-1)
 }
 

@@ -13,7 +13,7 @@ func (s *Server) sample(w *worker.Worker, q *queue) {
 	defer ticker.Stop()
 	for {
 		state := w.State()
-		g := gauges{limit: state.Limit, rate: state.Rate}
+		g := gauges{limit: &state.Limit, rate: state.Rate}
 		// The queue is read every few seconds, and oftener while a page is open.
 		newest := q.latest().status
 		if open := s.console.fleet.last(); open != nil && open.Time.After(newest.Time) {

@@ -15,15 +15,15 @@ func revoked(lane config.Lane, after time.Duration) worker.Settlement {
 	return worker.Settlement{Lane: lane, Outcome: worker.Revoked, ToRevoked: after, Took: time.Millisecond}
 }
 
-// near reports whether a quantile is right to within a tenth.
-func near(got *float64, want float64) bool { return got != nil && math.Abs(*got-want) <= want/10 }
+// near reports whether a quantile is right to within 2%.
+func near(got *float64, want float64) bool { return got != nil && math.Abs(*got-want) <= want/50 }
 
 // A second shows each lane's time to revoked, and what limited the calls at its end.
 func TestASecondShowsItsLanes(t *testing.T) {
 	t.Parallel()
 	h, at := newTestHistory()
-	backlog := 7
-	h.sample(gauges{limit: 16, rate: 985.04, backlog: [2]*int{1: &backlog}})
+	limit, backlog := 16, 7
+	h.sample(gauges{limit: &limit, rate: 985.04, backlog: [2]*int{1: &backlog}})
 	for range 98 {
 		h.Observe(revoked(config.Live, 20*time.Millisecond))
 	}
@@ -40,10 +40,10 @@ func TestASecondShowsItsLanes(t *testing.T) {
 	if !near(first.Live.P50, 0.02) || !near(first.Live.P99, 3) || !near(first.Bulk.P50, 30*3600) || !near(first.Bulk.P99, 30*3600) {
 		t.Errorf("times to revoked: %+v, %+v", first.Live, first.Bulk)
 	}
-	if first.Limit != 16 || first.Rate != 985 || first.Calls != 102 || first.InFlight != 1.1 || first.Live.Backlog != nil || *first.Bulk.Backlog != 7 {
+	if *first.Limit != 16 || first.Rate != 985 || first.Calls != 102 || first.InFlight != 1.1 || first.Live.Backlog != nil || *first.Bulk.Backlog != 7 {
 		t.Errorf("the first second: %+v", first)
 	}
-	if second.Live.P50 != nil || second.Bulk.P99 != nil || second.Limit != 16 || *second.Bulk.Backlog != 7 {
+	if second.Live.P50 != nil || second.Bulk.P99 != nil || *second.Limit != 16 || *second.Bulk.Backlog != 7 {
 		t.Errorf("the second without a call: %+v", second)
 	}
 }
@@ -68,8 +68,8 @@ func TestTheLongFiguresAreOfFifteenMinutes(t *testing.T) {
 	if kept != (events.Kept{Target: "99% within 5s", Ratio: 0.99, Met: 97, Missed: 2}) {
 		t.Errorf("the objective: %+v", kept)
 	}
-	if got := kept.Spent(); math.Abs(got-2/0.99) > 1e-9 {
-		t.Errorf("spent %v", got)
+	if got := kept.Budget(); math.Abs(got-0.99) > 1e-9 {
+		t.Errorf("the budget is %v", got)
 	}
 	live, bulk := delays[config.Live], delays[config.Bulk]
 	if live.Revoked != 98 || !near(&live.P50, 0.01) || !near(&live.P99, 3600) || bulk.Revoked != 3 || !near(&bulk.P50, 3600) {
@@ -77,11 +77,11 @@ func TestTheLongFiguresAreOfFifteenMinutes(t *testing.T) {
 	}
 	at(14*60 + 40) // the first minute is over by 15
 	delays, kept = h.lately()
-	if live = delays[config.Live]; kept.Met != 97 || kept.Missed != 0 || kept.Spent() != 0 || live.Revoked != 97 || !near(&live.P99, 0.01) {
+	if live = delays[config.Live]; kept.Met != 97 || kept.Missed != 0 || live.Revoked != 97 || !near(&live.P99, 0.01) {
 		t.Errorf("later: %+v, %+v", kept, delays)
 	}
 	at(24 * 3600)
-	if delays, kept = h.lately(); len(delays) != 0 || kept.Met+kept.Missed != 0 || kept.Spent() != 0 {
+	if delays, kept = h.lately(); len(delays) != 0 || kept.Met+kept.Missed != 0 {
 		t.Errorf("after a silence: %+v, %+v", kept, delays)
 	}
 }
