@@ -93,8 +93,8 @@ func statusText(s admin.Status) string {
 	}
 	row("redelivered", "%d%s", s.Redelivered, byLane(s, func(l admin.LaneStatus) string { return fmt.Sprint(l.Redelivered) }))
 	row("oldest event", "%s%s", oldestText(s), byLane(s, laneAge))
-	for _, l := range s.Lanes {
-		row("time to revoked, "+string(l.Lane), "%s", delayText(s.Workers, l.Lane))
+	if text := delaysText(s); text != "" {
+		row("time to revoked", "%s", text)
 	}
 	row("objective", "%s", objectiveText(s.Workers))
 	row("dead letters", "%s", letterText(s.DeadLetters))
@@ -224,4 +224,27 @@ func limitText(w events.WorkerState) string {
 		return fmt.Sprintf("the API allows %.3g calls/s", w.Rate)
 	}
 	return terminal.Printable(w.LimitedBy, "")
+}
+
+// delaysText has the longest p50 and p99 that a worker tells, by lane.
+func delaysText(s admin.Status) string {
+	var texts []string
+	for _, l := range s.Lanes {
+		var worst events.LaneDelay
+		for _, w := range s.Workers {
+			d := w.Delays[l.Lane]
+			worst.P50, worst.P99 = max(worst.P50, d.P50), max(worst.P99, d.P99)
+		}
+		if worst.P99 > 0 {
+			texts = append(texts, fmt.Sprintf("%s p50 %s, p99 %s", l.Lane, milliseconds(worst.P50), milliseconds(worst.P99)))
+		}
+	}
+	if len(texts) == 0 {
+		return ""
+	}
+	return strings.Join(texts, "; ") + " in the last minute"
+}
+
+func milliseconds(seconds float64) time.Duration {
+	return time.Duration(seconds * float64(time.Second)).Round(time.Millisecond)
 }

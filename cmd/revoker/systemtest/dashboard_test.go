@@ -123,7 +123,14 @@ func TestLimitsHaveTheirOwnAxis(t *testing.T) {
 func (p panel) axis(series string) map[string]any {
 	properties := map[string]any{}
 	for _, override := range p.FieldConfig.Overrides {
-		if override.Matcher.ID == "byName" && override.Matcher.Options == series {
+		name, matches := override.Matcher.Options, false
+		switch override.Matcher.ID {
+		case "byName":
+			matches = name == series
+		case "byRegexp": // /…/
+			matches = regexp.MustCompile(strings.Trim(name, "/")).MatchString(series)
+		}
+		if matches {
 			for _, property := range override.Properties {
 				properties[property.ID] = property.Value
 			}

@@ -68,37 +68,41 @@ func TestMetricsOfARun(t *testing.T) {
 	s.WaitDone()
 	var text string
 	for series, want := range map[string]float64{
-		`revoker_events_total{outcome="revoked"}`:                 0.99 * events,
-		`revoker_events_total{outcome="caller_error"}`:            0.01 * events,
-		`revoker_events_total{outcome="retry"}`:                   0.1 * testsite.Failures * events,
-		`revoker_events_total{outcome="invalid"}`:                 0,
-		`revoker_calls_total{action="OK",status="2xx"}`:           0.99 * events,
-		`revoker_calls_total{action="SERVER_ERROR",status="5xx"}`: 0.1 * testsite.Failures * events,
-		`revoker_calls_total{action="CALLER_ERROR",status="4xx"}`: 0.01 * events,
-		`revoker_dead_letters_total{reason="CALLER_ERROR"}`:       0.01 * events,
-		`revoker_tokens_deleted_total`:                            2 * 0.99 * events,
-		`revoker_empty_revocations_total`:                         0,
-		`revoker_retries_total`:                                   0.1 * testsite.Failures * events,
-		`revoker_publish_to_revoked_seconds_count`:                0.99 * events,
-		`revoker_publish_to_revoked_seconds_bucket{le="604800"}`:  0.99 * events,
-		`revoker_call_duration_seconds_count`:                     (1 + 0.1*testsite.Failures) * events,
-		`revoker_calls_in_flight`:                                 0,
-		`revoker_concurrency_limit`:                               64,
-		`revoker_breaker_state{state="closed"}`:                   1,
-		`revoker_nats_connected`:                                  1,
-		`revoker_misconfigured`:                                   0,
-		`revoker_service_held{service="77"}`:                      0,
-		`revoker_bypassed_revocations_total`:                      0,
-		`revoker_opinions_total{verdict="failing"}`:               0,
-		`revoker_ack_pending_limit{lane="live"}`:                  50000,
-		`revoker_ack_pending_limit{lane="bulk"}`:                  50000,
-		`revoker_stream_max_age_seconds`:                          7 * 24 * 3600,
-		`revoker_backlog_events{lane="live"}`:                     0,
-		`revoker_backlog_events{lane="bulk"}`:                     0,
-		`revoker_dead_letter_stream_events`:                       0.01 * events,
-		`revoker_oldest_event_age_seconds{lane="live"}`:           0,
-		`revoker_oldest_event_age_seconds{lane="bulk"}`:           0,
-		`revoker_consumer_paused{lane="live"}`:                    0,
+		`revoker_events_total{outcome="revoked"}`:                            0.99 * events,
+		`revoker_events_total{outcome="caller_error"}`:                       0.01 * events,
+		`revoker_events_total{outcome="retry"}`:                              0.1 * testsite.Failures * events,
+		`revoker_events_total{outcome="invalid"}`:                            0,
+		`revoker_calls_total{action="OK",status="2xx"}`:                      0.99 * events,
+		`revoker_calls_total{action="SERVER_ERROR",status="5xx"}`:            0.1 * testsite.Failures * events,
+		`revoker_calls_total{action="CALLER_ERROR",status="4xx"}`:            0.01 * events,
+		`revoker_dead_letters_total{reason="CALLER_ERROR"}`:                  0.01 * events,
+		`revoker_tokens_deleted_total`:                                       2 * 0.99 * events,
+		`revoker_empty_revocations_total`:                                    0,
+		`revoker_retries_total`:                                              0.1 * testsite.Failures * events,
+		`revoker_publish_to_revoked_seconds_count{lane="live"}`:              0.99 * events,
+		`revoker_publish_to_revoked_seconds_count{lane="bulk"}`:              0,
+		`revoker_publish_to_revoked_seconds_bucket{lane="live",le="604800"}`: 0.99 * events,
+		`revoker_ended_to_revoked_seconds_bucket{lane="live",le="604800"}`:   0.99 * events,
+		`revoker_objective_ratio`:                                            0.99,
+		`revoker_objective_seconds`:                                          5,
+		`revoker_call_duration_seconds_count`:                                (1 + 0.1*testsite.Failures) * events,
+		`revoker_calls_in_flight`:                                            0,
+		`revoker_concurrency_limit`:                                          64,
+		`revoker_breaker_state{state="closed"}`:                              1,
+		`revoker_nats_connected`:                                             1,
+		`revoker_misconfigured`:                                              0,
+		`revoker_service_held{service="77"}`:                                 0,
+		`revoker_bypassed_revocations_total`:                                 0,
+		`revoker_opinions_total{verdict="failing"}`:                          0,
+		`revoker_ack_pending_limit{lane="live"}`:                             50000,
+		`revoker_ack_pending_limit{lane="bulk"}`:                             50000,
+		`revoker_stream_max_age_seconds`:                                     7 * 24 * 3600,
+		`revoker_backlog_events{lane="live"}`:                                0,
+		`revoker_backlog_events{lane="bulk"}`:                                0,
+		`revoker_dead_letter_stream_events`:                                  0.01 * events,
+		`revoker_oldest_event_age_seconds{lane="live"}`:                      0,
+		`revoker_oldest_event_age_seconds{lane="bulk"}`:                      0,
+		`revoker_consumer_paused{lane="live"}`:                               0,
 	} {
 		testproc.WaitFor(t, fmt.Sprintf("%s of %v", series, want), func() bool {
 			if text = scrape(t, base); strings.HasPrefix(series, "revoker_d") || strings.HasPrefix(series, "revoker_o") {
@@ -107,6 +111,10 @@ func TestMetricsOfARun(t *testing.T) {
 			got, there := sample(text, series)
 			return there && got == want
 		})
+	}
+	met, _ := sample(text, `revoker_objective_events_total{result="met"}`)
+	if missed, _ := sample(text, `revoker_objective_events_total{result="missed"}`); met+missed != events || missed < 0.01*events {
+		t.Errorf("%v met the objective and %v missed it, of %d of which 1%% are dead letters", met, missed, events)
 	}
 	if strings.Contains(text, "SECRET") {
 		t.Error("a secret is in the metrics")

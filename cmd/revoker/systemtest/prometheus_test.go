@@ -106,7 +106,7 @@ func TestTheDashboardMarksAnOpenBreaker(t *testing.T) {
 }
 
 // dashboardVariables are what Grafana puts in for the variables of queries.
-var dashboardVariables = strings.NewReplacer("$__rate_interval", "1m", "$job", ".+")
+var dashboardVariables = strings.NewReplacer("$__rate_interval", "1m", "$__range", "1h", "$job", ".+")
 
 // prometheus is a server that scrapes one target every second.
 type prometheus struct {
