@@ -139,7 +139,7 @@ func (p panel) axis(series string) map[string]any {
 	return properties
 }
 
-// The graphs show when a breaker opened and when another version came, and the time to revoked leads to traces.
+// The graphs show when a breaker opened and when another version came, and the times to revoked lead to traces.
 func TestTheDashboardHasAnnotationsAndExemplars(t *testing.T) {
 	t.Parallel()
 	d := readDashboard(t)
@@ -148,16 +148,18 @@ func TestTheDashboardHasAnnotationsAndExemplars(t *testing.T) {
 			t.Errorf("%+v", a)
 		}
 	}
-	var lead []string
-	for _, panel := range d.Panels {
-		for _, target := range panel.Targets {
-			if target.Exemplar && strings.Contains(target.Expr, "revoker_publish_to_revoked_seconds_bucket") {
-				lead = append(lead, panel.Title)
+	for _, metric := range []string{"revoker_ended_to_revoked_seconds_bucket", "revoker_publish_to_revoked_seconds_bucket"} {
+		var lead []string
+		for _, panel := range d.Panels {
+			for _, target := range panel.Targets {
+				if target.Exemplar && strings.Contains(target.Expr, metric) {
+					lead = append(lead, panel.Title)
+				}
 			}
 		}
-	}
-	if len(lead) != 1 {
-		t.Errorf("panels with exemplars: %v", lead)
+		if len(lead) != 1 {
+			t.Errorf("panels with exemplars of %s: %v", metric, lead)
+		}
 	}
 }
 
