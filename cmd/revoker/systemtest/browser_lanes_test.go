@@ -111,10 +111,10 @@ func TestThePageSaysWhatLimitsTheCalls(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	b.waitText("#inflight-note", "calls of this one: ")
+	b.waitText("#breaker-limit", "calls in flight: ")
 	s.Control("PUT", "/sim/capacity", sim.Capacity{PerSecond: 100})
 	s.Publish(0, 1500)
-	b.waitText("#inflight-note", "the API allows ")
+	b.waitText("#breaker-limit", "calls in flight: the API allows ")
 	testproc.WaitFor(t, "the rate", b.drawn("plot-allowed", 1, "v > 10 && v < 200"))
 	testproc.WaitFor(t, "the limit", b.drawn("plot-limit", 1, "v >= 1 && v <= 64"))
 	b.waitText("#plot-allowed-now", "the API allows ")

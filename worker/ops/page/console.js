@@ -94,7 +94,7 @@ function showFigures(fleet, rates) {
     set('inflight', '?', `only ${count(answered)} of ${some} answered`);
     set('retrying', '?', `${count(fleet.unsettled)} are in work or wait`);
   } else {
-    set('inflight', count(fleet.inFlight), `in the hands of ${some}` + (state.worker && state.worker.limitedBy ? `; at most ${count(state.worker.limit || 0)} calls of this one: ${limitText(state.worker)}` : ''));
+    set('inflight', count(fleet.inFlight), `in the hands of ${some}`);
     set('retrying', count(fleet.waitingForRetry), fleet.waitingForRetry ? 'handed back, to be tried again' : 'none');
   }
   const oldest = fleet.oldest;
@@ -125,6 +125,7 @@ function showBreaker(worker, workers) {
   $('breaker-times').hidden = times.length === 0;
   $('breaker-times').textContent = times.join(', ');
   const troubled = workers.filter(w => w.breaker !== 'closed').length;
+  $('breaker-limit').textContent = worker && worker.limitedBy ? `at most ${count(worker.limit || 0)} call${worker.limit === 1 ? '' : 's'} in flight: ${limitText(worker)}` : '';
   $('breaker-worker').textContent = `worker ${state.host}` + (workers.length > 1 ? `; closed in ${count(workers.length - troubled)} of ${count(workers.length)} workers` : '');
 }
 
