@@ -48,6 +48,8 @@ type Config struct {
 	BreakerMaxProbeInterval time.Duration `envconfig:"REVOKER_BREAKER_MAX_PROBE_INTERVAL" default:"4s" min:"10ms" max:"1h" desc:"Largest time between two probes, unless a Retry-After asks for more."`
 	CallerErrorBrake        int           `envconfig:"REVOKER_CALLER_ERROR_BRAKE" default:"100" min:"0" max:"1000000" unit:"sessions" desc:"Sessions in a row that may get CALLER_ERROR, with no OK between, before the others are held back. An OK lets them go on, or the command revoker resume; 0 sets no limit."`
 
+	Objective Objective `envconfig:"REVOKER_OBJECTIVE" default:"99% within 5s" desc:"How many sessions of the live lane must be revoked how soon after they ended, from 90% to 99.999% and from 10ms to 24h. Metrics, alerts and the console page count by it."`
+
 	DrainTimeout time.Duration `envconfig:"REVOKER_DRAIN_TIMEOUT" default:"25s" min:"0s" max:"1h" desc:"Time that calls in flight get to finish after SIGTERM."`
 	OpsAddr      string        `envconfig:"REVOKER_OPS_ADDR" default:"127.0.0.1:8080" empty:"kept" desc:"Address of the console page, /livez, /readyz and /metrics; an empty value turns them off."`
 	OpsHosts     []string      `envconfig:"REVOKER_OPS_HOSTS" desc:"Further names or addresses, comma-separated and without a port, under which browsers may open the console page: those of a Service, an ingress or a proxy. Loopback names are always allowed, and on other listeners the machine's own addresses and host name."`

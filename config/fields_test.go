@@ -32,7 +32,7 @@ func everyVariable(file string) map[string]string {
 		"REVOKER_RETRY_JITTER": "0.18", "REVOKER_RETRY_SHARE": "0.19", "REVOKER_RETRY_MAX_ATTEMPTS": "21",
 		"REVOKER_RETRY_MAX_AGE":    "22h",
 		"REVOKER_BREAKER_FAILURES": "23", "REVOKER_BREAKER_PROBE_INTERVAL": "24ms", "REVOKER_BREAKER_MAX_PROBE_INTERVAL": "25s",
-		"REVOKER_CALLER_ERROR_BRAKE": "255", "REVOKER_DRAIN_TIMEOUT": "26s", "REVOKER_OPS_ADDR": "[::1]:27", "REVOKER_OPS_PPROF": "true", "REVOKER_OPS_HOSTS": "revoker.example,10.0.0.7", "REVOKER_CONSOLE_TOKEN": "a-console-token-28",
+		"REVOKER_CALLER_ERROR_BRAKE": "255", "REVOKER_OBJECTIVE": "99.5% within 25500ms", "REVOKER_DRAIN_TIMEOUT": "26s", "REVOKER_OPS_ADDR": "[::1]:27", "REVOKER_OPS_PPROF": "true", "REVOKER_OPS_HOSTS": "revoker.example,10.0.0.7", "REVOKER_CONSOLE_TOKEN": "a-console-token-28",
 		"REVOKER_LOG_LEVEL": "debug", "REVOKER_LOG_FORMAT": "text",
 		"REVOKER_RECEIVE_ADDR": "[::1]:29", "REVOKER_RECEIVE_OPS_ADDR": "[::1]:30", "REVOKER_RECEIVE_TOKEN": "a-receive-token-31",
 		"REVOKER_RECEIVE_TOKEN_FILE": file + "receive", "REVOKER_RECEIVE_ISSUERS_FILE": file + "issuers", "REVOKER_RECEIVE_CONCURRENCY": "32",
@@ -62,7 +62,7 @@ func everyField(file string) config.Config {
 		RetryInitialInterval: 15 * time.Millisecond, RetryMultiplier: 1.6, RetryMaxInterval: 17 * time.Second,
 		RetryJitter: 0.18, RetryShare: 0.19, RetryMaxAttempts: 21, RetryMaxAge: 22 * time.Hour,
 		BreakerFailures: 23, BreakerProbeInterval: 24 * time.Millisecond, BreakerMaxProbeInterval: 25 * time.Second,
-		CallerErrorBrake: 255, DrainTimeout: 26 * time.Second, OpsAddr: "[::1]:27", OpsPprof: true, OpsHosts: []string{"revoker.example", "10.0.0.7"}, ConsoleToken: config.NewSecret("a-console-token-28"),
+		CallerErrorBrake: 255, Objective: config.Objective{Percent: 99.5, Within: 25500 * time.Millisecond}, DrainTimeout: 26 * time.Second, OpsAddr: "[::1]:27", OpsPprof: true, OpsHosts: []string{"revoker.example", "10.0.0.7"}, ConsoleToken: config.NewSecret("a-console-token-28"),
 		LogLevel: slog.LevelDebug, LogFormat: "text",
 		Receive: config.Receive{
 			Addr: "[::1]:29", OpsAddr: "[::1]:30", Token: config.NewSecret("a-receive-token-31"), TokenFile: file + "receive", IssuersFile: file + "issuers",

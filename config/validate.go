@@ -20,6 +20,8 @@ func (v variable) kind() string {
 	switch v.value.Interface().(type) {
 	case time.Duration:
 		return "a duration such as 500ms, 10s or 6h"
+	case Objective:
+		return "an objective such as 99% within 5s"
 	case slog.Level:
 		return "debug, info, warn or error"
 	}
@@ -96,6 +98,7 @@ func (c Config) validate() []error {
 		"REVOKER_RETRY_MAX_INTERVAL: must be at least REVOKER_RETRY_INITIAL_INTERVAL")
 	refuse(c.BreakerMaxProbeInterval < c.BreakerProbeInterval,
 		"REVOKER_BREAKER_MAX_PROBE_INTERVAL: must be at least REVOKER_BREAKER_PROBE_INTERVAL")
+	refuse(!c.Objective.valid(), "REVOKER_OBJECTIVE: must be from %v%% to %v%%, within 10ms to 24h", minPercent, maxPercent)
 	if c.OpsAddr != "" {
 		_, _, err := net.SplitHostPort(c.OpsAddr)
 		refuse(err != nil, "REVOKER_OPS_ADDR: not a host:port address")

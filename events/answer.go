@@ -29,8 +29,11 @@ type WorkerState struct {
 	LimitedBy string `json:"limitedBy,omitempty"`
 	// Rate is how many calls per second the API was found to allow; 0 while no limit was met.
 	Rate float64 `json:"rate,omitempty"`
-	// Delays tell, by lane, how long the revocations of the last minute took.
-	Delays map[config.Lane]LaneDelay `json:"delays,omitempty"`
+	// Delays tell, by lane, how long the revocations of the last minute took, and LongDelays those of the last 15 minutes.
+	Delays     map[config.Lane]LaneDelay `json:"delays,omitempty"`
+	LongDelays map[config.Lane]LaneDelay `json:"delays15m,omitempty"`
+	// Objective tells how well the live lane met REVOKER_OBJECTIVE lately. It is nil if the worker does not know.
+	Objective *Kept `json:"objective,omitempty"`
 	// BreakerSince is since when the circuit breaker has not been closed, and NextProbe when it lets the next call through. Both
 	// are nil while it is closed. NextProbe is nil too while a probe is out.
 	BreakerSince *time.Time `json:"breakerSince,omitempty"`
@@ -49,9 +52,23 @@ type WorkerState struct {
 	Released bool `json:"released,omitempty"`
 }
 
-// LaneDelay says how long events of a lane took from their publication to the revocation.
+// Kept says how many events of the live lane met an objective in the last 15 minutes.
+type Kept struct {
+	// Target is the objective in words, and Ratio the share of the events that must meet it.
+	Target string  `json:"target"`
+	Ratio  float64 `json:"ratio"`
+	// Met and Missed count those that were settled for good. A dead letter missed it.
+	Met    int `json:"met"`
+	Missed int `json:"missed"`
+}
+
+// Budget is how many of the settled ones may miss it. The objective is not met if more did.
+func (k Kept) Budget() float64 { return float64(k.Met+k.Missed) * (1 - k.Ratio) }
+
+// LaneDelay says how long sessions of a lane took from their end to their revocation. Where an event does not tell that end, or no
+// plausible one, its publication counts.
 type LaneDelay struct {
-	// Revoked is how many revocations the others are about: those of the last minute, at most 1,024.
+	// Revoked is how many revocations the others are about. For the last minute these are the newest 1,024.
 	Revoked int `json:"revoked"`
 	// P50 and P99 are in seconds.
 	P50 float64 `json:"p50"`

@@ -14,6 +14,7 @@ const maxEarly = 16_384
 // earlyCall is the call that revoked a session before its event was delivered.
 type earlyCall struct {
 	response authlete.Response
+	began    time.Duration // since epoch
 	took     time.Duration
 }
 

@@ -19,6 +19,9 @@ type Metrics struct {
 	calls        map[callLabels]prometheus.Counter
 	duration     prometheus.Histogram
 	delay        map[bool]prometheus.Observer // by whether it is the bulk lane's
+	toRevoked    map[bool]prometheus.Observer // the same
+	objective    config.Objective
+	met, missed  prometheus.Counter
 	tokens       prometheus.Counter
 	sources      *sourceCounters
 	retries      prometheus.Counter
@@ -45,7 +48,7 @@ var (
 )
 
 // NewMetrics registers them, each series with its 0, so that a first increase is seen as one.
-func NewMetrics(registry prometheus.Registerer) *Metrics {
+func NewMetrics(registry prometheus.Registerer, objective config.Objective) *Metrics {
 	counter := func(name, help string) prometheus.Counter {
 		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 		registry.MustRegister(c)
@@ -54,6 +57,8 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		duration:     newHistogram(registry, "revoker_call_duration_seconds", "Duration of the calls of the logout API.", durationBuckets),
 		delay:        map[bool]prometheus.Observer{},
+		toRevoked:    map[bool]prometheus.Observer{},
+		objective:    objective,
 		tokens:       counter("revoker_tokens_deleted_total", "Access and refresh token records that the API deleted."),
 		sources:      newSourceCounters(registry),
 		retries:      counter("revoker_retries_total", "Calls for events that had been delivered before."),
@@ -78,9 +83,16 @@ func (m *Metrics) registerVectors(registry prometheus.Registerer) {
 	}, []string{"reason"})
 	delays := prometheus.NewHistogramVec(histogramOpts("revoker_publish_to_revoked_seconds", "Time from an event's publication to its session's revocation.", delayBuckets),
 		[]string{"lane"})
-	registry.MustRegister(outcomes, calls, letters, delays)
+	toRevoked := prometheus.NewHistogramVec(histogramOpts("revoker_ended_to_revoked_seconds",
+		"Time from a session's end, or from the event's publication where the event tells no plausible one, to the API's answer.", delayBuckets), []string{"lane"})
+	kept := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "revoker_objective_events_total", Help: "Events of the live lane that met REVOKER_OBJECTIVE, and that missed it: revoked late, or dead-lettered.",
+	}, []string{"result"})
+	m.met, m.missed = kept.WithLabelValues("met"), kept.WithLabelValues("missed")
+	registry.MustRegister(outcomes, calls, letters, delays, toRevoked, kept)
 	for _, lane := range laneNames {
-		m.delay[lane == config.Bulk] = delays.WithLabelValues(string(lane))
+		bulk := lane == config.Bulk
+		m.delay[bulk], m.toRevoked[bulk] = delays.WithLabelValues(string(lane)), toRevoked.WithLabelValues(string(lane))
 	}
 	for _, outcome := range Outcomes {
 		m.outcomes[outcome] = outcomes.WithLabelValues(string(outcome))
@@ -121,7 +133,9 @@ func (m *Metrics) Observe(s Settlement) {
 		}
 	}
 	if s.Outcome == Revoked {
-		observeTraced(m.delay[s.Lane == config.Bulk], max(s.Age, 0).Seconds(), s.Trace) // the server's clock may be ahead
+		bulk := s.Lane == config.Bulk
+		observeTraced(m.delay[bulk], max(s.Age, 0).Seconds(), s.Trace) // the server's clock may be ahead
+		observeTraced(m.toRevoked[bulk], s.ToRevoked.Seconds(), s.Trace)
 		m.tokens.Add(float64(max(s.Deleted, 0)))
 		m.sources.observe(s.Source, s.Deleted)
 	}
@@ -130,6 +144,11 @@ func (m *Metrics) Observe(s Settlement) {
 	}
 	if s.LetterFailed {
 		m.letterFaults.Inc()
+	}
+	if counts, met := s.Against(m.objective); counts && met {
+		m.met.Inc()
+	} else if counts {
+		m.missed.Inc()
 	}
 }
 

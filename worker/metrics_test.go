@@ -46,9 +46,13 @@ func valueOf(metric *dto.Metric) float64 {
 	return metric.GetCounter().GetValue()
 }
 
+var testObjective = config.Objective{Percent: 99, Within: 5 * time.Second}
+
 func TestSettlementsAreCounted(t *testing.T) {
 	t.Parallel()
 	const calls, took, age = "revoker_calls_total ", "revoker_call_duration_seconds", "revoker_publish_to_revoked_seconds live"
+	const ended, bulkEnded = "revoker_ended_to_revoked_seconds live", "revoker_ended_to_revoked_seconds bulk"
+	const met, missed = "revoker_objective_events_total met", "revoker_objective_events_total missed"
 	second := time.Second
 	for name, c := range map[string]struct {
 		settlement Settlement
@@ -56,15 +60,23 @@ func TestSettlementsAreCounted(t *testing.T) {
 	}{
 		"revoked": {
 			Settlement{Outcome: Revoked, Action: "OK", Status: 200, Deleted: 3, Deliveries: 1, Took: second, Age: second},
-			map[string]float64{"revoker_events_total revoked": 1, "revoker_revocations_total none": 1, calls + "OK 2xx": 1, took: 1, age: 1, "revoker_tokens_deleted_total": 3},
+			map[string]float64{"revoker_events_total revoked": 1, "revoker_revocations_total none": 1, calls + "OK 2xx": 1, took: 1, age: 1, ended: 1, met: 1, "revoker_tokens_deleted_total": 3},
+		},
+		"revoked at the last moment": {
+			Settlement{Lane: config.Live, Outcome: Revoked, Deleted: 3, Deliveries: 1, Age: second, ToRevoked: 5 * second},
+			map[string]float64{"revoker_events_total revoked": 1, "revoker_revocations_total none": 1, age: 1, ended: 1, met: 1, "revoker_tokens_deleted_total": 3},
+		},
+		"revoked late": {
+			Settlement{Lane: config.Live, Outcome: Revoked, Deleted: 3, Deliveries: 1, Age: second, ToRevoked: 5*second + 1},
+			map[string]float64{"revoker_events_total revoked": 1, "revoker_revocations_total none": 1, age: 1, ended: 1, missed: 1, "revoker_tokens_deleted_total": 3},
 		},
 		"nothing to delete, second delivery": {
 			Settlement{Outcome: Revoked, Action: "OK", Status: 200, Deliveries: 2, Took: second, Age: -second},
-			map[string]float64{"revoker_events_total revoked": 1, "revoker_revocations_total none": 1, calls + "OK 2xx": 1, took: 1, age: 1, "revoker_empty_revocations_total none": 1, "revoker_retries_total": 1},
+			map[string]float64{"revoker_events_total revoked": 1, "revoker_revocations_total none": 1, calls + "OK 2xx": 1, took: 1, age: 1, ended: 1, met: 1, "revoker_empty_revocations_total none": 1, "revoker_retries_total": 1},
 		},
 		"a bulk event": {
-			Settlement{Lane: config.Bulk, Outcome: Revoked, Action: "OK", Status: 200, Deliveries: 1, Took: second, Deleted: 1},
-			map[string]float64{"revoker_events_total revoked": 1, "revoker_revocations_total none": 1, calls + "OK 2xx": 1, took: 1, "revoker_publish_to_revoked_seconds bulk": 1, "revoker_tokens_deleted_total": 1},
+			Settlement{Lane: config.Bulk, Outcome: Revoked, Action: "OK", Status: 200, Deliveries: 1, Took: second, Deleted: 1, ToRevoked: time.Hour},
+			map[string]float64{"revoker_events_total revoked": 1, "revoker_revocations_total none": 1, calls + "OK 2xx": 1, took: 1, bulkEnded: 1, "revoker_publish_to_revoked_seconds bulk": 1, "revoker_tokens_deleted_total": 1},
 		},
 		"no answer": {
 			Settlement{Outcome: Retry, Deliveries: 1, Took: second},
@@ -81,6 +93,10 @@ func TestSettlementsAreCounted(t *testing.T) {
 		"not called": {Settlement{Outcome: Deferred, Deliveries: 3}, map[string]float64{"revoker_events_total deferred": 1}},
 		"dead letter": {
 			Settlement{Outcome: Invalid, Deliveries: 1},
+			map[string]float64{"revoker_events_total invalid": 1, missed: 1, "revoker_dead_letters_total " + events.ReasonInvalidEvent: 1},
+		},
+		"dead letter of the bulk lane": {
+			Settlement{Lane: config.Bulk, Outcome: Invalid, Deliveries: 1},
 			map[string]float64{"revoker_events_total invalid": 1, "revoker_dead_letters_total " + events.ReasonInvalidEvent: 1},
 		},
 		"dead letter refused": {
@@ -91,7 +107,7 @@ func TestSettlementsAreCounted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			registry := prometheus.NewRegistry()
-			NewMetrics(registry).Observe(c.settlement)
+			NewMetrics(registry, testObjective).Observe(c.settlement)
 			if got := series(t, registry); !maps.Equal(got, c.want) {
 				t.Errorf("got  %v\nwant %v", got, c.want)
 			}
@@ -103,9 +119,9 @@ func TestSettlementsAreCounted(t *testing.T) {
 func TestARevocationLeadsToItsTrace(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
-	m := NewMetrics(registry)
+	m := NewMetrics(registry, testObjective)
 	id := trace.TraceID{0xab, 15: 1}
-	m.Observe(Settlement{Outcome: Revoked, Took: time.Second, Age: 2 * time.Second, Trace: id})
+	m.Observe(Settlement{Outcome: Revoked, Took: time.Second, Age: 2 * time.Second, ToRevoked: 3 * time.Second, Trace: id})
 	m.Observe(Settlement{Outcome: Revoked, Took: time.Second, Age: 20 * time.Second})
 	m.Observe(Settlement{Outcome: Retry, Took: time.Second, Age: time.Hour, Trace: id})
 	families, err := registry.Gather()
@@ -122,7 +138,7 @@ func TestARevocationLeadsToItsTrace(t *testing.T) {
 			}
 		}
 	}
-	if want := []string{"revoker_publish_to_revoked_seconds 2 trace_id=" + id.String()}; !slices.Equal(found, want) {
+	if want := []string{"revoker_ended_to_revoked_seconds 3 trace_id=" + id.String(), "revoker_publish_to_revoked_seconds 2 trace_id=" + id.String()}; !slices.Equal(found, want) {
 		t.Errorf("%v, want %v", found, want)
 	}
 }
@@ -131,7 +147,7 @@ func TestARevocationLeadsToItsTrace(t *testing.T) {
 func TestSeriesAreBounded(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
-	m := NewMetrics(registry)
+	m := NewMetrics(registry, testObjective)
 	before, err := testutil.GatherAndCount(registry)
 	if err != nil {
 		t.Fatal(err)
@@ -152,7 +168,7 @@ func TestSeriesAreBounded(t *testing.T) {
 func TestNamesFollowTheConventions(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
-	NewMetrics(registry)
+	NewMetrics(registry, testObjective)
 	problems, err := testutil.GatherAndLint(registry)
 	if err != nil || len(problems) > 0 {
 		t.Error(problems, err)
@@ -160,7 +176,7 @@ func TestNamesFollowTheConventions(t *testing.T) {
 }
 
 func TestObservingAllocatesNothing(t *testing.T) {
-	m := NewMetrics(prometheus.NewRegistry())
+	m := NewMetrics(prometheus.NewRegistry(), testObjective)
 	s := Settlement{Outcome: Revoked, Action: "OK", Status: 200, Deleted: 2, Deliveries: 2, Took: 20 * time.Millisecond, Age: time.Second}
 	m.Observe(s) // the first one makes the histograms' native buckets
 	if n := testing.AllocsPerRun(1000, func() { m.Observe(s) }); n != 0 {
@@ -169,7 +185,7 @@ func TestObservingAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkObserve(b *testing.B) {
-	m := NewMetrics(prometheus.NewRegistry())
+	m := NewMetrics(prometheus.NewRegistry(), testObjective)
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		s := Settlement{Outcome: Revoked, Action: "OK", Status: 200, Deleted: 2, Deliveries: 1}

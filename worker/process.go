@@ -57,7 +57,7 @@ func (w *Worker) attempt(ctx context.Context, caller *authlete.Caller, a *attemp
 		return
 	}
 	if done, known := w.early.take(keyOf(a.delivery)); known {
-		a.outcome, a.response, a.took = Revoked, done.response, done.took
+		a.outcome, a.response, a.began, a.took = Revoked, done.response, done.began, done.took
 		return
 	}
 	if a.generation, a.wait = w.admission.Enter(a.generation, a.event.ServiceID); a.wait > 0 {
@@ -291,8 +291,10 @@ func (w *Worker) settled(a *attempt, delay time.Duration) {
 		w.charges.forget(keyOf(d))
 	}
 	if s.Outcome == Revoked {
-		w.recent[a.lane].add(time.Since(epoch), s.Age)
-		w.sources.add(time.Since(epoch), s.Source, s.Deleted)
+		now := time.Since(epoch)
+		s.ToRevoked = toRevoked(a.event.EndedAt, d.Published, time.Now().Add(a.began+a.took-now))
+		w.recent[a.lane].add(now, s.ToRevoked)
+		w.sources.add(now, s.Source, s.Deleted)
 	}
 	s.log(w.log, w.failures)
 	if w.observe != nil {

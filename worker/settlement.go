@@ -29,9 +29,23 @@ type Settlement struct {
 	Delay      time.Duration
 	Took       time.Duration // of the call; 0 where none was made
 	Age        time.Duration // of the event when it was settled
+	ToRevoked  time.Duration // for Revoked: from the session's end to the API's answer, see toRevoked
 	Trace      trace.TraceID // zero where the delivery is not traced, or its trace not sampled
 	// LetterFailed tells of a Retry that was to be a dead letter, which could not be published.
 	LetterFailed bool
+}
+
+// Against reports whether the settlement counts against the objective, and whether it met it. Events of the bulk lane don't count:
+// they wait for the live ones by design, often for hours. What is tried again counts when it is settled for good. A dead letter's
+// session was not revoked, so that misses the objective.
+func (s Settlement) Against(objective config.Objective) (counts, met bool) {
+	switch {
+	case s.Lane == config.Bulk:
+		return false, false
+	case s.Outcome == Revoked:
+		return true, objective.Met(s.ToRevoked)
+	}
+	return s.Outcome.Reason() != "", false
 }
 
 // log writes a line at debug for each settlement, and at info for a dead letter. Failed attempts are gathered.

@@ -87,7 +87,7 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch)
 	health.Preflight(api)
 	observers := []func(worker.Settlement){}
 	if health != nil {
-		observers = append(observers, worker.NewMetrics(registry).Observe, health.Observe)
+		observers = append(observers, worker.NewMetrics(registry, cfg.Objective).Observe, health.Observe)
 	}
 	if watch.settled != nil {
 		observers = append(observers, watch.settled)

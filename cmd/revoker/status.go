@@ -99,6 +99,7 @@ func statusText(s admin.Status) string {
 	for _, text := range emptyTexts(s) {
 		row("deleted nothing", "%s", text)
 	}
+	row("objective", "%s", objectiveText(s.Workers))
 	row("dead letters", "%s", letterText(s.DeadLetters))
 	row("workers", "%s", workersText(s))
 	for _, w := range s.Workers {
@@ -220,6 +221,8 @@ func limitText(w events.WorkerState) string {
 		return "more would queue at the API"
 	case "failures":
 		return "calls time out or are turned away"
+	case "breaker":
+		return "the circuit breaker"
 	case "rate":
 		return fmt.Sprintf("the API allows %.3g calls/s", w.Rate)
 	}

@@ -6,8 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"revoker/config"
 	"revoker/events"
 	"revoker/events/admin"
+	"revoker/internal/testsite"
 )
 
 func TestDeadLettersInWords(t *testing.T) {
@@ -53,5 +55,35 @@ func TestEmptyRevocationsInWords(t *testing.T) {
 	want := []string{"7 of the last 12 revocations of source login: are its IDs session IDs of Authlete?"}
 	if got := emptyTexts(s); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestTheObjectiveInWords(t *testing.T) {
+	t.Parallel()
+	kept := func(met, missed int, p50, p99 float64) events.WorkerState {
+		return events.WorkerState{
+			Objective:  &events.Kept{Target: "99% within 5s", Ratio: 0.99, Met: met, Missed: missed},
+			LongDelays: map[config.Lane]events.LaneDelay{config.Live: {Revoked: met, P50: p50, P99: p99}, config.Bulk: {Revoked: 1, P50: 7200, P99: 7200}},
+		}
+	}
+	for want, workers := range map[string][]events.WorkerState{
+		"not known": {{}},
+		"99% within 5s: no live event was settled in 15 minutes":                                                    {kept(0, 0, 0, 0)},
+		"99% within 5s: 0 of 1 live event missed it in 15 minutes, 0% of the budget spent; p50 12ms, p99 12ms":      {kept(1, 0, 0.0121, 0.0121)},
+		"99% within 5s: 1 of 5000 live events missed it in 15 minutes, 2% of the budget spent; p50 20ms, p99 3s":    {kept(4000, 0, 0.02, 1), kept(999, 1, 0.01, 3), {}},
+		"99% within 5s: 30 of 1000 live events missed it in 15 minutes, 300% of the budget spent; p50 1s, p99 1m0s": {kept(490, 10, 1, 60), kept(480, 20, 1, 6)},
+	} {
+		if got := objectiveText(workers); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestALimitInWords(t *testing.T) {
+	t.Parallel()
+	for want, state := range testsite.Limits() {
+		if got := limitText(state); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

@@ -33,6 +33,9 @@ var (
 	breaker       = describe("revoker_breaker_state", "1 for the circuit breaker's state, 0 for the others.", "state")
 	misconfigured = describe("revoker_misconfigured", "Whether the API refuses every call because of the configuration.")
 
+	objectiveRatio = describe("revoker_objective_ratio", "Share of the live lane's events that must be revoked in time (REVOKER_OBJECTIVE).")
+	objectiveTime  = describe("revoker_objective_seconds", "Time in which they must be revoked (REVOKER_OBJECTIVE).")
+
 	opinions    = describe("revoker_opinions_total", "Second opinions that the circuit breaker asked for: calls for the newest event.", "verdict")
 	bypassed    = describe("revoker_bypassed_revocations_total", "Sessions that were revoked while their events waited behind a full consumer.")
 	serviceHeld = describe("revoker_service_held", "Whether the events that name this service are held back, because the API refuses it or asks for time.", "service")
@@ -48,7 +51,7 @@ var (
 	oldestLetter  = describe("revoker_oldest_dead_letter_age_seconds", "Age of the oldest dead letter in its stream, 0 if there is none.")
 
 	descriptions = []*prometheus.Desc{
-		buildInfo, connected, slots, limit, limitCause, learnedRate, inFlight, inHand, breaker, misconfigured, opinions, bypassed, serviceHeld,
+		buildInfo, connected, slots, limit, limitCause, learnedRate, inFlight, inHand, breaker, misconfigured, objectiveRatio, objectiveTime, opinions, bypassed, serviceHeld,
 		backlog, ackPending, maxAckPending, oldest, maxAge, paused, letterDepth, oldestLetter,
 	}
 )
@@ -81,6 +84,8 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	gauge(inFlight, float64(f.state.InFlight))
 	gauge(inHand, float64(f.state.InHand))
 	gauge(misconfigured, oneIf(f.misconfig || f.token.refused != ""))
+	gauge(objectiveRatio, f.objective.Ratio())
+	gauge(objectiveTime, f.objective.Within.Seconds())
 	count := func(d *prometheus.Desc, value int64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
 	}

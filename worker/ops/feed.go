@@ -88,6 +88,13 @@ func (f *fleet) latest(conn *events.Conn) (*admin.Status, *admin.Rates, error) {
 	return f.status, f.rates, f.err
 }
 
+// last returns the last reading, nil before the first.
+func (f *fleet) last() *admin.Status {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.status
+}
+
 func (f *fleet) read() {
 	status, err := f.reader.Read(f.ctx)
 	f.mu.Lock()

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"revoker/config"
+	"revoker/events"
 	"revoker/worker"
 )
 
@@ -22,6 +24,8 @@ type History struct {
 	second  int64 // the current one
 	current counts
 	past    [historySeconds]Second // by second modulo its length
+	times   times
+	gauges  gauges // the newest
 	recent  [recentSettled]settled
 	settled int
 }
@@ -32,11 +36,34 @@ type Second struct {
 	Revoked     int   `json:"revoked"`
 	Retried     int   `json:"retried"`
 	DeadLetters int   `json:"dead"`
-	// P50 and P99 are quantiles of the call durations in milliseconds, to within a tenth. They are null without a call.
+	// P50 and P99 are quantiles of the call durations in milliseconds, to within 2%. They are null without a call.
 	P50 *float64 `json:"p50"`
 	P99 *float64 `json:"p99"`
-	// inFlight is how many calls were in flight, on average.
-	inFlight float64
+	// InFlight is how many calls were in flight, on average, and Calls how many ended. Limit is how many could be in flight, null
+	// where it is not known, and Rate how many the API was found to allow in a second, 0 while no limit was met.
+	InFlight float64 `json:"inFlight"`
+	Calls    int     `json:"calls"`
+	Limit    *int    `json:"limit"`
+	Rate     float64 `json:"rate,omitempty"`
+	// Live and Bulk are the lanes'. Without a bulk lane Bulk has only nulls.
+	Live LaneSecond `json:"live"`
+	Bulk LaneSecond `json:"bulk"`
+}
+
+// LaneSecond is one lane's part of a second.
+type LaneSecond struct {
+	// Backlog is how many events were never delivered, as far as it is known.
+	Backlog *int `json:"backlog"`
+	// P50 and P99 are quantiles of the time to revoked in seconds, to within 2%. They are null without a revocation.
+	P50 *float64 `json:"p50"`
+	P99 *float64 `json:"p99"`
+}
+
+// gauges are what a second shows of the present.
+type gauges struct {
+	limit   *int
+	rate    float64
+	backlog [2]*int // by whether it is the bulk lane
 }
 
 // counts are those of the current second.
@@ -53,8 +80,10 @@ type settled struct {
 	worker.Settlement
 }
 
-// NewHistory returns an empty History.
-func NewHistory() *History { return &History{now: time.Now} }
+// NewHistory returns an empty History. Time to revoked is held against the objective.
+func NewHistory(objective config.Objective) *History {
+	return &History{now: time.Now, times: times{objective: objective}}
+}
 
 // Observe records a settlement. It is called for each one, so it allocates nothing and hashes no session.
 func (h *History) Observe(s worker.Settlement) {
@@ -62,6 +91,7 @@ func (h *History) Observe(s worker.Settlement) {
 	defer h.mu.Unlock()
 	now := h.now()
 	h.advance(now.Unix())
+	h.times.observe(s, now.Unix())
 	c := &h.current
 	switch {
 	case s.Outcome == worker.Revoked:
@@ -90,15 +120,39 @@ func (h *History) advance(second int64) {
 	for ; h.second < second; h.second++ {
 		if second-h.second > historySeconds {
 			h.second = second - historySeconds
-			h.current = counts{}
+			h.current, h.times.second = counts{}, [2]quantiles{}
 		}
-		h.past[h.second%historySeconds] = h.current.close(h.second)
-		h.current = counts{}
+		h.past[h.second%historySeconds] = h.close()
+		h.current, h.times.second = counts{}, [2]quantiles{}
 	}
 }
 
-func (c *counts) close(second int64) Second {
-	return Second{Time: second, Revoked: c.revoked, Retried: c.retried, DeadLetters: c.dead, P50: c.quantile(0.5), P99: c.quantile(0.99), inFlight: c.busy.Seconds()}
+// close is the second that is over. The caller holds mu.
+func (h *History) close() Second {
+	c, g := &h.current, h.gauges
+	second := Second{
+		Time: h.second, Revoked: c.revoked, Retried: c.retried, DeadLetters: c.dead, P50: c.quantile(0.5), P99: c.quantile(0.99),
+		InFlight: math.Round(10*c.busy.Seconds()) / 10, Calls: c.calls, Limit: g.limit, Rate: math.Round(10*g.rate) / 10,
+	}
+	for i, lane := range []*LaneSecond{&second.Live, &second.Bulk} {
+		*lane = LaneSecond{Backlog: g.backlog[i], P50: h.times.second[i].seconds(0.5), P99: h.times.second[i].seconds(0.99)}
+	}
+	return second
+}
+
+// sample takes the present gauges. They count for the present second, and for those that follow, until the next sample.
+func (h *History) sample(g gauges) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.advance(h.now().Unix())
+	h.gauges = g
+}
+
+// lately tells the times to revoked of the last 15 minutes by lane, and how well the live lane met the objective.
+func (h *History) lately() (map[config.Lane]events.LaneDelay, events.Kept) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.times.lately(h.now().Unix())
 }
 
 // Since returns the complete seconds that follow after, oldest first.
@@ -124,7 +178,7 @@ func (h *History) inFlight() int {
 	second := h.now().Unix() - 1
 	h.mu.Unlock()
 	for _, s := range h.Since(second - 1) {
-		return int(math.Round(s.inFlight))
+		return int(math.Round(s.InFlight))
 	}
 	return 0
 }
@@ -173,16 +227,17 @@ func (h *History) Recent(after int) []Settled {
 
 func milliseconds(d time.Duration) float64 { return math.Round(float64(d.Microseconds())) / 1000 }
 
-// Durations are counted in buckets: eight for each doubling, from one microsecond to half an hour.
+// Durations are counted in buckets: 32 for each doubling, from one microsecond to twelve days.
 const (
-	perDoubling     = 8
-	durationBuckets = 31 * perDoubling
+	perDoubling     = 1 << doublingBits
+	doublingBits    = 5
+	durationBuckets = 40 * perDoubling
 )
 
 func bucketOf(d time.Duration) int {
 	us := uint64(max(d.Microseconds(), 1))
 	doubling := bits.Len64(us) - 1
-	within := int((us << 3 >> doubling) & (perDoubling - 1))
+	within := int((us << doublingBits >> doubling) & (perDoubling - 1))
 	return min(doubling*perDoubling+within, durationBuckets-1)
 }
 
@@ -196,12 +251,17 @@ func (c *counts) quantile(q float64) *float64 {
 	if c.calls == 0 {
 		return nil
 	}
-	left := int(math.Ceil(q * float64(c.calls)))
-	for bucket, n := range c.took {
-		if left -= int(n); left <= 0 {
-			value := math.Round(middleOf(bucket)*100) / 100
-			return &value
+	value := math.Round(quantileOf(&c.took, c.calls, q)*100) / 100
+	return &value
+}
+
+// quantileOf returns a quantile of n durations in milliseconds.
+func quantileOf(buckets *[durationBuckets]uint32, n int, q float64) float64 {
+	left := int(math.Ceil(q * float64(n)))
+	for bucket, count := range buckets {
+		if left -= int(count); left <= 0 {
+			return middleOf(bucket)
 		}
 	}
-	return nil
+	return middleOf(durationBuckets - 1)
 }

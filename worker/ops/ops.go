@@ -59,7 +59,7 @@ func Listen(cfg config.Config, version string, registry *prometheus.Registry, lo
 	if err != nil {
 		return nil, fmt.Errorf("health endpoints (REVOKER_OPS_ADDR): %w", err)
 	}
-	s := &Server{cfg: cfg, log: log, registry: registry, address: listener.Addr().String(), history: NewHistory(), waits: newWaits(), try: preflight{log: log}}
+	s := &Server{cfg: cfg, log: log, registry: registry, address: listener.Addr().String(), history: NewHistory(cfg.Objective), waits: newWaits(), try: preflight{log: log}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.hosts = newHosts(listener.Addr(), cfg.OpsHosts)
 	s.console = newConsole(s.ctx, cfg, version, s, log)
@@ -134,6 +134,7 @@ func (s *Server) Serve(w *worker.Worker) {
 	s.worker = w
 	s.queue = newQueue(admin.NewStatusReader(s.conn, s.cfg).ReadQueue)
 	s.served.Go(func() { s.queue.run(s.ctx) })
+	s.served.Go(func() { s.sample(w, s.queue) })
 }
 
 // Close ends the server.
@@ -164,6 +165,8 @@ func (s *Server) Complete(state events.WorkerState) events.WorkerState {
 	if s != nil {
 		waiting := s.waits.count()
 		state.Waiting, state.SettledPerSecond = &waiting, s.history.settledPerSecond()
+		delays, kept := s.history.lately()
+		state.LongDelays, state.Objective = delays, &kept
 		state.InHand = max(state.InHand, min(s.history.inFlight(), s.cfg.Concurrency))
 	}
 	return state

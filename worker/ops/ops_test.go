@@ -130,6 +130,7 @@ func TestWhatIsThereNow(t *testing.T) {
 	buried := now.Add(-40 * 24 * time.Hour)
 	f.queue.status.DeadLetters = &admin.DeadLetterCount{Total: 7, Oldest: &buried}
 	f.state = events.WorkerState{Limit: 20, LimitedBy: "latency", Rate: 985, InFlight: 3, InHand: 4, Breaker: "half-open", Reason: "SECRET", Held: []events.HeldService{{Service: "77"}}}
+	f.objective = config.Objective{Percent: 99.5, Within: time.Minute}
 	f.services, f.counts = []string{"77", "78"}, worker.Counts{OpinionsWorking: 5, OpinionsFailing: 6, OpinionsNone: 7, Bypassed: 8}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(newCollector("v1", func() facts { return f }))
@@ -153,6 +154,7 @@ func TestWhatIsThereNow(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]float64{
+		"revoker_objective_ratio": 0.995, "revoker_objective_seconds": 60,
 		"revoker_build_info": 1, "revoker_nats_connected": 1, "revoker_concurrency_limit": 64, "revoker_calls_in_flight": 3,
 		"revoker_events_in_hand": 4, "revoker_misconfigured": 0, "revoker_breaker_state closed": 0, "revoker_breaker_state open": 0,
 		"revoker_breaker_state half-open": 1, "revoker_backlog_events live": 0, "revoker_backlog_events bulk": 0,

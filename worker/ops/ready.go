@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"revoker/config"
 	"revoker/events"
 	"revoker/events/admin"
 	"revoker/worker"
@@ -44,6 +45,7 @@ type facts struct {
 	unserved  string // why pulls are not served
 	queue     reading
 	slots     int
+	objective config.Objective
 	services  []string // further services that events may name
 	counts    worker.Counts
 }
@@ -53,7 +55,7 @@ func (s *Server) facts() facts {
 	s.mu.Lock()
 	conn, w, q := s.conn, s.worker, s.queue
 	s.mu.Unlock()
-	f := facts{now: time.Now(), connected: conn != nil && conn.Connected(), setUp: w != nil, slots: s.cfg.Concurrency, services: s.cfg.API.AllowedServiceIDs, token: s.try.acceptance()}
+	f := facts{now: time.Now(), connected: conn != nil && conn.Connected(), setUp: w != nil, slots: s.cfg.Concurrency, objective: s.cfg.Objective, services: s.cfg.API.AllowedServiceIDs, token: s.try.acceptance()}
 	if w != nil {
 		f.state, f.unserved, f.queue, f.counts = w.State(), w.Unserved(), q.latest(), w.Counts()
 		if reason, misconfigured := w.Misconfigured(); misconfigured {

@@ -29,7 +29,7 @@ func TestThePageListsTheWorkers(t *testing.T) {
 	b.waitText("#workers-table tbody", "AUTHLETE_BEARER")
 	b.waitText("#breaker-worker", "closed in 1 of 2 workers")
 	b.waitText("#breaker", "closed")
-	if b.eval(`[...document.querySelectorAll('#workers-table tbody tr')].some(tr => tr.cells[4].textContent === 'open' && /^2.*Z$/.test(tr.cells[5].textContent))`) != true {
+	if b.eval(`[...document.querySelectorAll('#workers-table tbody tr')].some(tr => tr.cells[5].textContent === 'open' && /^2.*Z$/.test(tr.cells[6].textContent))`) != true {
 		t.Errorf("since when? %s", b.text("#workers-table tbody"))
 	}
 	b.picture("workers")

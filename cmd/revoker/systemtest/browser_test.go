@@ -178,14 +178,14 @@ func TestThePageShowsARunAndReplaysALetter(t *testing.T) {
 		t.Error("no plot")
 	}
 	b.waitText("#plot-outcomes-now", "dead letters")
-	b.eval(`(() => { const over = plots[2].plot.over, at = over.getBoundingClientRect();
+	b.eval(`(() => { const over = plotOf('plot-outcomes').plot.over, at = over.getBoundingClientRect();
 		over.dispatchEvent(new MouseEvent('mousemove', {clientX: at.left + at.width - 3, clientY: at.top + 9, bubbles: true})); })()`)
 	b.waitText("#plot-outcomes .tip", "Z · retries ")
 	b.picture("live")
 	b.audit("live")
 	for what, holds := range map[string]string{
-		"the plot's bars are wide enough to tell apart": `plots[2].points.length <= windowSeconds / 10 + 1 && plots[2].points.every(p => p.t % 10 === 0)`,
-		"the bars count what the seconds count":         `plots[2].points.reduce((sum, p) => sum + p.values[1], 0) === seconds.reduce((sum, s) => sum + s.dead, 0)`,
+		"the plot's bars are wide enough to tell apart": `plotOf('plot-outcomes').points.length <= windowSeconds / 10 + 1 && plotOf('plot-outcomes').points.every(p => p.t % 10 === 0)`,
+		"the bars count what the seconds count":         `plotOf('plot-outcomes').points.reduce((sum, p) => sum + p.values[1], 0) === seconds.reduce((sum, s) => sum + s.dead, 0)`,
 		"times are UTC and say so":                      `[...document.querySelectorAll('#letters-table tbody td:nth-child(3)')].every(td => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(td.textContent)) && /Z$/.test(document.querySelector('#settled tbody td').textContent)`,
 		"an error is one line, and no repetition":       `[...document.querySelectorAll('#letters-table tbody tr')].every(tr => tr.offsetHeight < 40 && tr.lastChild.textContent === 'HTTP 400')`,
 	} {

@@ -276,7 +276,7 @@ func TestSigningInHoldsAtEveryWorker(t *testing.T) {
 	if status, text := b.do("POST", "/console/pause", map[string]int{"seconds": 600}); status != http.StatusOK || !s.Info().Paused {
 		t.Errorf("at the other worker: %d %s", status, text)
 	}
-	if log := second.Stderr.String(); !strings.Contains(log, `"msg":"an operator paused the consumer","operator":"Ada Lovelace"`) {
+	if log := second.Stderr.String(); !strings.Contains(log, `"msg":"an operator paused the consumers","operator":"Ada Lovelace"`) {
 		t.Errorf("its log does not say who:\n%s", log)
 	}
 	b.page = changed

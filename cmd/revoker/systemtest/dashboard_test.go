@@ -123,7 +123,14 @@ func TestLimitsHaveTheirOwnAxis(t *testing.T) {
 func (p panel) axis(series string) map[string]any {
 	properties := map[string]any{}
 	for _, override := range p.FieldConfig.Overrides {
-		if override.Matcher.ID == "byName" && override.Matcher.Options == series {
+		name, matches := override.Matcher.Options, false
+		switch override.Matcher.ID {
+		case "byName":
+			matches = name == series
+		case "byRegexp": // /…/
+			matches = regexp.MustCompile(strings.Trim(name, "/")).MatchString(series)
+		}
+		if matches {
 			for _, property := range override.Properties {
 				properties[property.ID] = property.Value
 			}
@@ -132,7 +139,7 @@ func (p panel) axis(series string) map[string]any {
 	return properties
 }
 
-// The graphs show when a breaker opened and when another version came, and the time to revoked leads to traces.
+// The graphs show when a breaker opened and when another version came, and the times to revoked lead to traces.
 func TestTheDashboardHasAnnotationsAndExemplars(t *testing.T) {
 	t.Parallel()
 	d := readDashboard(t)
@@ -141,16 +148,18 @@ func TestTheDashboardHasAnnotationsAndExemplars(t *testing.T) {
 			t.Errorf("%+v", a)
 		}
 	}
-	var lead []string
-	for _, panel := range d.Panels {
-		for _, target := range panel.Targets {
-			if target.Exemplar && strings.Contains(target.Expr, "revoker_publish_to_revoked_seconds_bucket") {
-				lead = append(lead, panel.Title)
+	for _, metric := range []string{"revoker_ended_to_revoked_seconds_bucket", "revoker_publish_to_revoked_seconds_bucket"} {
+		var lead []string
+		for _, panel := range d.Panels {
+			for _, target := range panel.Targets {
+				if target.Exemplar && strings.Contains(target.Expr, metric) {
+					lead = append(lead, panel.Title)
+				}
 			}
 		}
-	}
-	if len(lead) != 1 {
-		t.Errorf("panels with exemplars: %v", lead)
+		if len(lead) != 1 {
+			t.Errorf("panels with exemplars of %s: %v", metric, lead)
+		}
 	}
 }
 

@@ -59,8 +59,8 @@ func TestARevocationLeadsToItsTrace(t *testing.T) {
 	revokeTraced(s, t, base, traceOfGood, "01")
 	revokeTraced(s, t, base, traceOfBad, "00") // the later one: in the same bucket it would replace the first
 	text := scrapeOpenMetrics(t, base)
-	if n := strings.Count(text, `# {trace_id="`+traceOfGood+`"}`); n != 1 {
-		t.Errorf("%d exemplars of the sampled trace", n)
+	if n := strings.Count(text, `# {trace_id="`+traceOfGood+`"}`); n != 2 {
+		t.Errorf("%d exemplars of the sampled trace, want one of each time to revoked", n)
 	}
 	if strings.Contains(text, traceOfBad) || strings.Contains(text, "SECRET") {
 		t.Error("a trace that is not kept, or a secret, is in the metrics")

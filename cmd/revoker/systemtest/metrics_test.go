@@ -81,7 +81,11 @@ func TestMetricsOfARun(t *testing.T) {
 		`revoker_empty_revocations_total{source="none"}`:                     0,
 		`revoker_retries_total`:                                              0.1 * testsite.Failures * events,
 		`revoker_publish_to_revoked_seconds_count{lane="live"}`:              0.99 * events,
+		`revoker_publish_to_revoked_seconds_count{lane="bulk"}`:              0,
 		`revoker_publish_to_revoked_seconds_bucket{lane="live",le="604800"}`: 0.99 * events,
+		`revoker_ended_to_revoked_seconds_bucket{lane="live",le="604800"}`:   0.99 * events,
+		`revoker_objective_ratio`:                                            0.99,
+		`revoker_objective_seconds`:                                          5,
 		`revoker_call_duration_seconds_count`:                                (1 + 0.1*testsite.Failures) * events,
 		`revoker_calls_in_flight`:                                            0,
 		`revoker_concurrency_limit`:                                          64,
@@ -108,6 +112,10 @@ func TestMetricsOfARun(t *testing.T) {
 			got, there := sample(text, series)
 			return there && got == want
 		})
+	}
+	met, _ := sample(text, `revoker_objective_events_total{result="met"}`)
+	if missed, _ := sample(text, `revoker_objective_events_total{result="missed"}`); met+missed != events || missed < 0.01*events {
+		t.Errorf("%v met the objective and %v missed it, of %d of which 1%% are dead letters", met, missed, events)
 	}
 	if strings.Contains(text, "SECRET") {
 		t.Error("a secret is in the metrics")

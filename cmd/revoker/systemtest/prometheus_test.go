@@ -70,13 +70,17 @@ func TestPrometheusScrapesARun(t *testing.T) {
 	s.Publish(0, 1000)
 	s.WaitDone()
 	for query, want := range map[string]float64{
-		`sum(revoker_events_total{outcome="revoked"})`:                    990,
-		`sum(revoker_dead_letters_total)`:                                 10,
-		`revoker_dead_letter_stream_events`:                               10,
-		`histogram_count(revoker_publish_to_revoked_seconds)`:             990, // native: the classic one has no such series
-		`histogram_count(revoker_call_duration_seconds)`:                  1300,
-		`count(count by (__name__) ({__name__=~"revoker_.*"})) > bool 20`: 1,
-		`count(revoker_build_info)`:                                       1,
+		`sum(revoker_events_total{outcome="revoked"})`:                     990,
+		`sum(revoker_dead_letters_total)`:                                  10,
+		`revoker_dead_letter_stream_events`:                                10,
+		`histogram_count(revoker_publish_to_revoked_seconds{lane="live"})`: 990, // native: the classic one has no such series
+		`histogram_count(revoker_call_duration_seconds)`:                   1300,
+		`histogram_count(revoker_ended_to_revoked_seconds{lane="live"})`:   990,
+		`max(revoker_objective_events_total{result="missed"}) >= bool 10`:  1,
+		`sum(revoker_objective_events_total)`:                              1000,
+		`count({__name__=~"job:revoker:missed_ratio_rate.+"})`:             7,
+		`count(count by (__name__) ({__name__=~"revoker_.*"})) > bool 20`:  1,
+		`count(revoker_build_info)`:                                        1,
 	} {
 		testproc.WaitFor(t, fmt.Sprintf("%s of %v", query, want), func() bool { return p.value(query) == want })
 	}
@@ -106,7 +110,7 @@ func TestTheDashboardMarksAnOpenBreaker(t *testing.T) {
 }
 
 // dashboardVariables are what Grafana puts in for the variables of queries.
-var dashboardVariables = strings.NewReplacer("$__rate_interval", "1m", "$job", ".+")
+var dashboardVariables = strings.NewReplacer("$__rate_interval", "1m", "$__range", "1h", "$job", ".+")
 
 // prometheus is a server that scrapes one target every second.
 type prometheus struct {

@@ -37,7 +37,8 @@ func TestStatus(t *testing.T) {
 		got.Workers[0].Breaker != "closed" || got.Workers[0].Name == "" || len(got.Unknown) != 0 {
 		t.Errorf("%+v", got)
 	}
-	s.Says(0, nil, []string{"status"}, "waiting for retry  10", "dead letters       10: CALLER_ERROR 10", "workers            1", "0 calls in flight")
+	s.Says(0, nil, []string{"status"}, "waiting for retry  10", "dead letters       10: CALLER_ERROR 10", "workers            1", "0 calls in flight",
+		"time to revoked    live p50 ", "objective          99% within 5s: ", " of 90 live events missed it in 15 minutes")
 	w.Signal(os.Interrupt)
 	w.Wait()
 }

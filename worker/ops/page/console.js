@@ -60,12 +60,16 @@ function showState() {
   if (!state.connected) notice('This worker is not connected to NATS. Events wait in the stream.');
   else if (!state.working) notice('The streams and the consumer are not set up yet. The log says what is missing.', 'warning');
   else if (fleet && fleet.paused) notice(`All workers are paused ${fleet.pausedUntil ? 'until ' + time(fleet.pausedUntil) : 'until somebody resumes them'}. Sessions that end meanwhile keep their tokens.`, 'warning');
+  else if (pausedText(fleet)) notice(pausedText(fleet), 'warning');
   else if (worker && worker.braked) notice('The API answered CALLER_ERROR for many sessions in a row. This worker holds its other events back until a session is revoked. If the answers are right, Resume lets such events go to the dead letters.', 'warning');
   else if (state.fleetError) notice('The state of the streams can\u2019t be read: ' + state.fleetError, 'warning');
   else notice('');
 
   showBreaker(worker, fleet && fleet.workers || []);
   showWorkers(fleet && fleet.workers || []);
+  const told = fleet && fleet.workers && fleet.workers.length > 1 ? fleet.workers : [worker || {}]; // its own state is the newest
+  showTimes(told);
+  showLanes(fleet ? fleet.lanes : [], told);
   showWaits();
   $('let-go').hidden = !(state.signedIn && worker && worker.braked);
   showHeld(worker && worker.held || []);
@@ -77,6 +81,7 @@ function showState() {
   $('sign').title = state.operator ? 'signed in as ' + state.operator : '';
   $('pause').hidden = !state.signedIn;
   $('pause').textContent = fleet.paused ? 'Resume' : 'Pause';
+  $('resume').hidden = !state.signedIn || !pausedText(fleet);
   showActions();
 }
 
@@ -89,7 +94,7 @@ function showFigures(fleet, rates) {
     set('inflight', '?', `only ${count(answered)} of ${some} answered`);
     set('retrying', '?', `${count(fleet.unsettled)} are in work or wait`);
   } else {
-    set('inflight', count(fleet.inFlight), `in the hands of ${some}` + (state.worker ? `; this one makes at most ${count(state.concurrency)} calls at a time` : ''));
+    set('inflight', count(fleet.inFlight), `in the hands of ${some}`);
     set('retrying', count(fleet.waitingForRetry), fleet.waitingForRetry ? 'handed back, to be tried again' : 'none');
   }
   const oldest = fleet.oldest;
@@ -120,6 +125,7 @@ function showBreaker(worker, workers) {
   $('breaker-times').hidden = times.length === 0;
   $('breaker-times').textContent = times.join(', ');
   const troubled = workers.filter(w => w.breaker !== 'closed').length;
+  $('breaker-limit').textContent = worker && worker.limitedBy ? `at most ${count(worker.limit || 0)} call${worker.limit === 1 ? '' : 's'} in flight: ${limitText(worker)}` : '';
   $('breaker-worker').textContent = `worker ${state.host}` + (workers.length > 1 ? `; closed in ${count(workers.length - troubled)} of ${count(workers.length)} workers` : '');
 }
 
@@ -134,7 +140,7 @@ function nextProbe(worker, before) {
 function showWorkers(workers) {
   $('workers').hidden = workers.length < 2;
   $('workers-table').tBodies[0].replaceChildren(...workers.map(w => el('tr', {},
-    cell('Worker', w.name + ', up ' + duration((state.t - Date.parse(w.started)) / 1000)), cell('Version', w.version), cell('In flight', count(w.inHand), 'number'),
+    cell('Worker', w.name + ', up ' + duration((state.t - Date.parse(w.started)) / 1000)), cell('Version', w.version), cell('In flight', count(w.inHand), 'number'), cell('At most', limitOf(w) || '–'),
     cell('Waiting', w.waitingForRetry === undefined ? '?' : count(w.waitingForRetry), 'number'), cell('Breaker', el('span', {className: 'tag breaker-' + w.breaker}, w.breaker)),
     cell('Since', w.breakerSince ? time(w.breakerSince) : '–'), cell('Next probe', nextProbe(w, '') || '–'), line('Reason', w.reason || '–'))));
 }
@@ -223,13 +229,17 @@ $('sign-in-form').onsubmit = async e => {
 async function resume() {
   try {
     await post('console/resume', {});
-    if (state.fleet) state.fleet.paused = false;
+    if (state.fleet) {
+      state.fleet.paused = false;
+      for (const lane of state.fleet.lanes) lane.paused = false;
+    }
     if (state.worker) state.worker.braked = false;
     showState();
   } catch (err) { notice(err.message); }
 }
 
 $('let-go').onclick = resume;
+$('resume').onclick = resume;
 $('pause').onclick = () => {
   if (state.fleet && state.fleet.paused) { resume(); return; }
   $('pause-error').hidden = true;

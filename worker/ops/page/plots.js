@@ -1,16 +1,18 @@
 'use strict';
-// This file draws the three plots of the last 15 minutes. It draws a plot again when the window, the theme or the data change.
+// This file draws the plots of the last 15 minutes. It draws a plot again when the window, the theme or the data change.
 // Under the pointer, or a finger, a plot shows the values of one moment.
 
 const windowSeconds = 15 * 60;
 
 class Plot {
-  // unit follows each value. With bucket, values are sums over so many seconds, drawn as bars that stand on each other.
-  constructor(id, series, {unit, bucket}) {
+  // unit follows each value, or words and axis say how it is written. With bucket, values are sums over so many seconds, drawn as
+  // bars that stand on each other.
+  constructor(id, series, {unit, bucket, words, axis}) {
     this.box = document.getElementById(id);
     this.output = document.getElementById(id + '-now');
-    this.series = series; // {name, colour: a CSS variable, value: of a second, fill}
-    this.unit = unit;
+    this.series = series; // {name, colour: a CSS variable, value: of a second, fill, step}
+    this.inWords = words || (value => short(value) + (unit || ''));
+    this.onAxis = axis || this.inWords;
     this.bucket = bucket || 1;
     this.tip = this.box.appendChild(document.createElement('div'));
     this.tip.className = 'tip';
@@ -52,7 +54,7 @@ class Plot {
   }
 
   words(values) {
-    return this.series.map((d, i) => (this.series.length > 1 ? d.name + ' ' : '') + (values[i] === null || values[i] === undefined ? '–' : short(values[i]) + this.unit));
+    return this.series.map((d, i) => (this.series.length > 1 ? d.name + ' ' : '') + (values[i] === null || values[i] === undefined ? '–' : this.inWords(values[i])));
   }
 
   // describe writes the newest values as text, which a screen reader reads too, and with their colours it is the legend. A bucket
@@ -87,12 +89,12 @@ class Plot {
       tzDate: t => uPlot.tzDate(new Date(t * 1000), 'Etc/UTC'),
       axes: [
         {...axis, size: 26, space: 70, values: (_, ticks) => ticks.map(t => time(t * 1000).slice(11, 16) + 'Z')},
-        {...axis, size: 54, values: (_, ticks) => ticks.map(v => short(v) + this.unit)},
+        {...axis, size: 54, values: (_, ticks) => ticks.map(v => this.onAxis(v))},
       ],
       series: [{}, ...this.series.map(d => {
         const stroke = resolved(d.colour);
         const area = stroke.replace('rgb(', 'rgba(').replace(')', ', .15)');
-        return {label: d.name, stroke, fill: this.bucket > 1 ? stroke : d.fill ? area : undefined, spanGaps: false, points: {show: false}, ...bars};
+        return {label: d.name, stroke, fill: this.bucket > 1 ? stroke : d.fill ? area : undefined, spanGaps: false, points: {show: false, size: 4, filter: this.bucket > 1 ? () => null : alone}, ...(d.step ? {paths: uPlot.paths.stepped({align: 1})} : {}), ...bars};
       })],
       hooks: {setCursor: [plot => this.show(plot.cursor)]},
     }, this.data, this.box);
@@ -125,6 +127,13 @@ class Plot {
   }
 }
 
+// alone lists the values without a neighbour. No line is drawn through these, so they get a dot.
+function alone(plot, series) {
+  const values = plot.data[series], none = at => values[at] === null || values[at] === undefined;
+  const list = values.map((_, at) => at).filter(at => !none(at) && none(at - 1) && none(at + 1));
+  return list.length ? list : null;
+}
+
 function short(value) {
   if (value === null || value === undefined) return '–';
   if (value >= 1e6) return trim(value / 1e6) + 'M';
@@ -136,7 +145,17 @@ function trim(value) {
   return value >= 100 || Number.isInteger(value) ? String(Math.round(value)) : value.toFixed(value >= 10 ? 1 : 2).replace(/\.?0+$/, '');
 }
 
+const plotOf = id => plots.find(plot => plot.box.id === id);
+
+const times = {words: s => span(s), axis: s => shortSpan(s)};
+const quantiles = lane => [
+  {name: 'p50', colour: '--blue', value: s => s[lane].p50},
+  {name: 'p99', colour: '--amber', value: s => s[lane].p99},
+];
+
 const plots = [
+  new Plot('plot-live', quantiles('live'), times),
+  new Plot('plot-bulk', quantiles('bulk'), times),
   new Plot('plot-rate', [{name: 'revoked', colour: '--green', value: s => s.revoked, fill: true}], {unit: '/s'}),
   new Plot('plot-latency', [
     {name: 'p50', colour: '--blue', value: s => s.p50},
@@ -145,5 +164,17 @@ const plots = [
   new Plot('plot-outcomes', [
     {name: 'retries', colour: '--amber', value: s => s.retried},
     {name: 'dead letters', colour: '--red', value: s => s.dead},
-  ], {unit: '', bucket: 10}),
+  ], {bucket: 10}),
+  new Plot('plot-limit', [
+    {name: 'in flight', colour: '--blue', value: s => s.inFlight, fill: true},
+    {name: 'at most', colour: '--amber', value: s => s.limit, step: true},
+  ], {}),
+  new Plot('plot-allowed', [
+    {name: 'made', colour: '--green', value: s => s.calls, fill: true},
+    {name: 'the API allows', colour: '--amber', value: s => s.rate || null, step: true},
+  ], {unit: '/s'}),
+  new Plot('plot-backlog', [
+    {name: 'live', colour: '--blue', value: s => s.live.backlog, step: true},
+    {name: 'bulk', colour: '--amber', value: s => s.bulk.backlog, step: true},
+  ], {}),
 ];

@@ -1,0 +1,111 @@
+package ops
+
+import (
+	"time"
+
+	"revoker/config"
+	"revoker/events"
+	"revoker/worker"
+)
+
+// timesMinutes is how many minutes the long figures go back: 14 whole ones, and the present one.
+const timesMinutes = historySeconds / 60
+
+// times count how long revocations took, in the last 15 minutes and in the present second. The owner of a History guards them.
+type times struct {
+	objective config.Objective
+	minutes   [timesMinutes]minute // by minute modulo its length
+	second    [2]quantiles         // by whether it is the bulk lane
+}
+
+// minute is what was settled within one minute.
+type minute struct {
+	number      int64 // since 1970
+	lanes       [2]quantiles
+	met, missed int
+}
+
+// quantiles count durations in buckets.
+type quantiles struct {
+	n       int
+	buckets [durationBuckets]uint32
+}
+
+func (q *quantiles) add(d time.Duration) {
+	q.n++
+	q.buckets[bucketOf(d)]++
+}
+
+func (q *quantiles) addAll(other *quantiles) {
+	q.n += other.n
+	for bucket, n := range other.buckets {
+		q.buckets[bucket] += n
+	}
+}
+
+// seconds is a quantile in seconds, nil without a duration.
+func (q *quantiles) seconds(part float64) *float64 {
+	if q.n == 0 {
+		return nil
+	}
+	value := milliseconds(time.Duration(quantileOf(&q.buckets, q.n, part)*float64(time.Millisecond))) / 1000
+	return &value
+}
+
+func (t *times) observe(s worker.Settlement, second int64) {
+	counts, met := s.Against(t.objective)
+	if !counts && s.Outcome != worker.Revoked {
+		return
+	}
+	m := t.at(second / 60)
+	switch {
+	case counts && met:
+		m.met++
+	case counts:
+		m.missed++
+	}
+	if s.Outcome == worker.Revoked {
+		lane := laneIndex(s.Lane)
+		m.lanes[lane].add(s.ToRevoked)
+		t.second[lane].add(s.ToRevoked)
+	}
+}
+
+func laneIndex(lane config.Lane) int {
+	if lane == config.Bulk {
+		return 1
+	}
+	return 0
+}
+
+// at is a minute's place. A minute that is over by the length of all gives way.
+func (t *times) at(number int64) *minute {
+	m := &t.minutes[number%timesMinutes]
+	if m.number != number {
+		*m = minute{number: number}
+	}
+	return m
+}
+
+// lately sums up the last 15 minutes.
+func (t *times) lately(second int64) (delays map[config.Lane]events.LaneDelay, kept events.Kept) {
+	kept = events.Kept{Target: t.objective.String(), Ratio: t.objective.Ratio()}
+	var sums [2]quantiles
+	for i := range t.minutes {
+		m := &t.minutes[i]
+		if second/60-m.number >= timesMinutes {
+			continue
+		}
+		kept.Met, kept.Missed = kept.Met+m.met, kept.Missed+m.missed
+		for lane := range sums {
+			sums[lane].addAll(&m.lanes[lane])
+		}
+	}
+	delays = map[config.Lane]events.LaneDelay{}
+	for lane, name := range []config.Lane{config.Live, config.Bulk} {
+		if sum := &sums[lane]; sum.n > 0 {
+			delays[name] = events.LaneDelay{Revoked: sum.n, P50: *sum.seconds(0.5), P99: *sum.seconds(0.99)}
+		}
+	}
+	return delays, kept
+}
