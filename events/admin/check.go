@@ -25,8 +25,9 @@ func Check(ctx context.Context, conn *events.Conn, cfg config.Config, store bool
 // check is one run of Check.
 type check struct {
 	Findings
-	conn *events.Conn
-	cfg  config.Config
+	conn  *events.Conn
+	cfg   config.Config
+	fresh bool // the event stream is missing, so that it is created with both lanes
 }
 
 func (c *check) run(ctx context.Context, store bool) {
@@ -43,6 +44,7 @@ func (c *check) run(ctx context.Context, store bool) {
 	}
 	exists := map[string]bool{}
 	for _, o := range plan.Objects {
+		c.fresh = c.fresh || o.Missing && o.Name == c.cfg.Stream
 		c.Findings = append(c.Findings, c.checkObject(ctx, o))
 		exists[o.Kind+" "+o.Name] = !o.Missing
 	}
@@ -164,8 +166,11 @@ func (c *check) checkCreating(ctx context.Context, o events.Object, f Finding) F
 	if o.Kind == "consumer" {
 		bulk = o.Name == c.cfg.In(config.Bulk).Consumer
 		request = "CONSUMER.CREATE." + c.cfg.Stream + "." + o.Name + "." + c.cfg.Subject
+		if bulk {
+			request = "CONSUMER.CREATE." + c.cfg.Stream + "." + o.Name + "." + c.cfg.BulkSubject
+		}
 	}
-	if bulk {
+	if bulk && !c.fresh {
 		f.State, f.Detail, f.Remedy = Warning, "it is missing, so all events take the live lane", "`revoker setup` creates it"
 		return f
 	}

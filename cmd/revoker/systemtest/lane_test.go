@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"revoker/config"
+	"revoker/cmd/revoker/exit"
 	"revoker/internal/testproc"
 	"revoker/internal/testsite"
 )
@@ -81,7 +82,7 @@ func TestSetupAddsTheBulkLane(t *testing.T) {
 	s.Says(1, nil, []string{"pause", "--lane", "bulk"}, "the consumer does not exist; `revoker setup` creates it")
 	s.Says(0, s.Env(), []string{"check"}, "consumer revoker-bulk", "it is missing", "2 warnings, 0 failed")
 
-	s.Says(1, nil, []string{"setup"}, "session.ended, session.ended.bulk", "1 setting of what exists would change: --yes")
+	s.Says(exit.CodeUsage, nil, []string{"setup"}, "session.ended, session.ended.bulk", "1 setting of what exists would change: use --yes")
 	s.Says(0, nil, []string{"setup", "--yes"}, "1 object created, 1 setting changed")
 	s.Says(0, nil, []string{"setup"}, "everything is as configured")
 	s.Says(0, s.Env(), []string{"check"}, "0 warnings, 0 failed")

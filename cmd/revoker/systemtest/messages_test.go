@@ -28,16 +28,16 @@ func TestARefusalWithoutATerminalIsWrongUsage(t *testing.T) {
 	s.Says(exit.CodeUsage, longer, []string{"setup", "--json"}, "--json asks nothing", "nothing was done")
 	s.Says(exit.CodeUsage, nil, []string{"dlq", "rm", "1"}, nobody)
 	s.Says(exit.CodeUsage, nil, []string{"dlq", "replay", "1"}, nobody)
-	s.Says(0, longer, []string{"setup", "--yes"}, "1 setting changed")
+	s.Says(0, longer, []string{"setup", "--yes"}, "2 settings changed")
 }
 
-// Three objects are missing for one reason: what to do is said once.
+// Four objects are missing for one reason: what to do is said once.
 func TestCheckGivesAHintOnce(t *testing.T) {
 	t.Parallel()
 	s := testsite.New(t, testsite.Simulator{})
 	s.StartNATS()
 	out := s.Says(0, s.Env(), []string{"check"}, "stream SESSIONS ", "stream SESSIONS_DLQ ", "consumer revoker ")
-	if n := strings.Count(out, "`revoker setup` creates it"); n != 1 || strings.Count(out, "it is missing") != 3 {
+	if n := strings.Count(out, "`revoker setup` creates it"); n != 1 || strings.Count(out, "it is missing") != 4 {
 		t.Errorf("the hint is there %d times:\n%s", n, out)
 	}
 }
