@@ -8,8 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"revoker/config"
 	"revoker/cmd/revoker/exit"
+	"revoker/config"
 	"revoker/internal/testproc"
 	"revoker/internal/testsite"
 )
