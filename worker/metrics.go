@@ -23,6 +23,9 @@ type Metrics struct {
 	retries      prometheus.Counter
 	letters      map[string]prometheus.Counter
 	letterFaults prometheus.Counter
+
+	receipts      map[Receipt]prometheus.Counter
+	receiptFaults prometheus.Counter
 }
 
 // callLabels are what calls are told apart by. Both are of a fixed set, whatever the network says.
@@ -51,15 +54,17 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 		return c
 	}
 	m := &Metrics{
-		duration:     newHistogram(registry, "revoker_call_duration_seconds", "Duration of the calls of the logout API.", durationBuckets),
-		delay:        map[bool]prometheus.Observer{},
-		tokens:       counter("revoker_tokens_deleted_total", "Access and refresh token records that the API deleted."),
-		withoutToken: counter("revoker_empty_revocations_total", "Revocations that deleted no token: the session had none, or was revoked before."),
-		retries:      counter("revoker_retries_total", "Calls for events that had been delivered before."),
-		letterFaults: counter("revoker_dead_letter_failures_total", "Dead letters that could not be published; their events are tried again."),
-		outcomes:     map[Outcome]prometheus.Counter{},
-		calls:        map[callLabels]prometheus.Counter{},
-		letters:      map[string]prometheus.Counter{},
+		duration:      newHistogram(registry, "revoker_call_duration_seconds", "Duration of the calls of the logout API.", durationBuckets),
+		delay:         map[bool]prometheus.Observer{},
+		tokens:        counter("revoker_tokens_deleted_total", "Access and refresh token records that the API deleted."),
+		withoutToken:  counter("revoker_empty_revocations_total", "Revocations that deleted no token: the session had none, or was revoked before."),
+		retries:       counter("revoker_retries_total", "Calls for events that had been delivered before."),
+		letterFaults:  counter("revoker_dead_letter_failures_total", "Dead letters that could not be published; their events are tried again."),
+		receiptFaults: counter("revoker_receipt_failures_total", "Receipts that could not be published; their events are tried again, without another call."),
+		receipts:      map[Receipt]prometheus.Counter{},
+		outcomes:      map[Outcome]prometheus.Counter{},
+		calls:         map[callLabels]prometheus.Counter{},
+		letters:       map[string]prometheus.Counter{},
 	}
 	m.registerVectors(registry)
 	return m
@@ -75,9 +80,12 @@ func (m *Metrics) registerVectors(registry prometheus.Registerer) {
 	letters := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "revoker_dead_letters_total", Help: "Dead letters published, by reason.",
 	}, []string{"reason"})
+	receipts := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "revoker_receipts_total", Help: "Receipts of revocations, by result: stored, or kept where a call that deleted nothing leaves an earlier one.",
+	}, []string{"result"})
 	delays := prometheus.NewHistogramVec(histogramOpts("revoker_publish_to_revoked_seconds", "Time from an event's publication to its session's revocation.", delayBuckets),
 		[]string{"lane"})
-	registry.MustRegister(outcomes, calls, letters, delays)
+	registry.MustRegister(outcomes, calls, letters, receipts, delays)
 	for _, lane := range laneNames {
 		m.delay[lane == config.Bulk] = delays.WithLabelValues(string(lane))
 	}
@@ -90,6 +98,9 @@ func (m *Metrics) registerVectors(registry prometheus.Registerer) {
 		}
 	}
 	m.calls[callLabels{labelNone, labelNone}] = calls.WithLabelValues(labelNone, labelNone)
+	for _, receipt := range []Receipt{ReceiptStored, ReceiptKept} {
+		m.receipts[receipt] = receipts.WithLabelValues(string(receipt))
+	}
 	for _, reason := range letterReasons {
 		m.letters[reason] = letters.WithLabelValues(reason)
 	}
@@ -128,6 +139,12 @@ func (m *Metrics) Observe(s Settlement) {
 	}
 	if reason := s.Outcome.Reason(); reason != "" {
 		m.letters[reason].Inc()
+	}
+	if s.Receipt != "" {
+		m.receipts[s.Receipt].Inc()
+	}
+	if s.ReceiptFailed {
+		m.receiptFaults.Inc()
 	}
 	if s.LetterFailed {
 		m.letterFaults.Inc()

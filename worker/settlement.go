@@ -31,6 +31,10 @@ type Settlement struct {
 	Trace      trace.TraceID // zero where the delivery is not traced, or its trace not sampled
 	// LetterFailed tells of a Retry that was to be a dead letter, which could not be published.
 	LetterFailed bool
+	// Receipt says what became of the receipt. ReceiptFailed tells of a Retry whose session is revoked, but whose receipt could
+	// not be published.
+	Receipt       Receipt
+	ReceiptFailed bool
 }
 
 // log writes a line at debug for each settlement, and at info for a dead letter. Failed attempts are gathered.

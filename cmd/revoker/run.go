@@ -104,6 +104,13 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch)
 	}
 	defer lanes.Close()
 	w := worker.New(cfg, lanes, letters, api, log, all(observers))
+	if cfg.Receipts {
+		receipts, err := events.NewReceipts(conn, cfg)
+		if err != nil {
+			return exit.Problem(err)
+		}
+		w.Receipts(receipts)
+	}
 	if traces != nil {
 		w.Trace(traces)
 	}
