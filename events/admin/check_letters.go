@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -20,42 +19,19 @@ const noRoom = "make room (`revoker dlq rm`, a larger limit of the stream or the
 // letterRoom is what a dead letter takes at least with its headers, in bytes.
 const letterRoom = 2 << 10
 
-// headerCheck marks the message by which Check tries the dead-letter subject.
+// headerCheck marks the message by which Check tries a subject.
 const headerCheck = "Revoker-Check"
 
-// checkDeadLetters publishes a message for another stream to the dead-letter subject: the stream refuses it, and says so
-// itself.
+// checkDeadLetters tries the dead-letter subject, and looks at its stream.
 func (c *check) checkDeadLetters(ctx context.Context, exists bool) {
 	const publishing = "permission to dead-letter"
 	if !exists {
 		c.Add(Skipped, publishing, "there is no dead-letter stream yet", "")
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, conn.RequestTimeout)
-	defer cancel()
-	probe := &nats.Msg{Subject: c.cfg.DeadLetterSubject, Header: nats.Header{
-		jetstream.ExpectedStreamHeader: {"revoker-check-of-" + c.cfg.DeadLetterStream}, headerCheck: {"nothing is to be stored"},
-	}}
-	answer, err := c.conn.Probe(ctx, probe)
-	switch {
-	case errors.Is(err, nats.ErrNoResponders):
-		c.Add(Failed, publishing, "no stream stores "+c.cfg.DeadLetterSubject, "`revoker setup` adds the subject")
-		return
-	case err != nil:
-		c.Add(Failed, publishing, err.Error(), remedy(err, "look at the server's log"))
+	if !c.checkStoredBy(ctx, publishing, c.cfg.DeadLetterSubject, c.cfg.DeadLetterStream, "REVOKER_DEAD_LETTER_STREAM or REVOKER_DEAD_LETTER_SUBJECT") {
 		return
 	}
-	if stream := storingStream(answer.Data); stream != c.cfg.DeadLetterStream {
-		c.Add(Failed, publishing,
-			fmt.Sprintf("%s is stored by stream %s, not %s", c.cfg.DeadLetterSubject, events.OneLine(stream), c.cfg.DeadLetterStream),
-			"change REVOKER_DEAD_LETTER_STREAM or REVOKER_DEAD_LETTER_SUBJECT, or that stream's subjects")
-		return
-	}
-	if failure := conn.APIError(answer.Data); failure == nil || failure.ErrorCode != events.ErrorWrongStream {
-		c.Add(Failed, publishing, c.cfg.DeadLetterStream+" answers: "+describe(failure), noRoom)
-		return
-	}
-	c.Add(OK, publishing, c.cfg.DeadLetterSubject+" is stored by "+c.cfg.DeadLetterStream, "")
 	c.checkRoom(ctx)
 	c.checkMessageIDs(ctx)
 }
