@@ -82,6 +82,8 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch)
 	if health != nil {
 		observers = append(observers, worker.NewMetrics(registry).Observe, health.Observe)
 	}
+	var attempts worker.NextAttempts
+	observers = append(observers, attempts.Observe)
 	if watch.settled != nil {
 		observers = append(observers, watch.settled)
 	}
@@ -115,7 +117,7 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch)
 		w.Trace(traces)
 	}
 	health.Serve(w)
-	events.Answer(conn, cfg, answerer(w), w.LetGo)
+	events.Answer(conn, cfg, answerer(w), w.LetGo, attempts.Of)
 	w.Run(ctx)
 	if err := conn.Flush(connection.FlushTimeout); err != nil {
 		log.Warn("the last acknowledgements may be lost; their events are delivered again", "error", err)
