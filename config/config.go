@@ -33,7 +33,7 @@ type Config struct {
 	ReceiptStream   string        `envconfig:"REVOKER_RECEIPT_STREAM" default:"SESSIONS_REVOKED" desc:"Stream that holds the receipts; created if missing and receipts are on."`
 	ReceiptSubject  string        `envconfig:"REVOKER_RECEIPT_SUBJECT" default:"session.revoked" desc:"Subject of the receipts, without wildcards; a dot and the session's hash follow."`
 	ReceiptMaxAge   time.Duration `envconfig:"REVOKER_RECEIPT_MAX_AGE" default:"168h" min:"1m" max:"87600h" desc:"Time after which the receipt stream drops a receipt, if revoker creates it."`
-	ReceiptMaxCount int           `envconfig:"REVOKER_RECEIPT_MAX_COUNT" default:"1000000" min:"1" max:"1000000000" unit:"receipts" desc:"Receipts that the stream keeps, if revoker creates it; then it drops the oldest. Each takes some 240 bytes of the NATS server's memory."`
+	ReceiptMaxCount int           `envconfig:"REVOKER_RECEIPT_MAX_COUNT" default:"1000000" min:"1" max:"1000000000" unit:"receipts" desc:"Receipts that the stream keeps, if revoker creates it; then it drops the oldest. Each takes some 310 bytes of the NATS server's memory."`
 
 	Concurrency    int           `envconfig:"REVOKER_CONCURRENCY" default:"64" min:"1" max:"16384" unit:"calls" desc:"Largest number of API calls in flight."`
 	RateLimit      float64       `envconfig:"REVOKER_RATE_LIMIT" default:"0" min:"0" max:"1000000" unit:"calls/s" desc:"Largest number of API calls per second, for this process; 0 sets no limit."`

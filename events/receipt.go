@@ -1,7 +1,6 @@
 package events
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -129,12 +128,18 @@ func (r *Receipts) message(d *Delivery, receipt Receipt) (*nats.Msg, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding it: %w", err)
 	}
-	msg := &nats.Msg{Subject: ReceiptSubject(r.cfg, hash), Data: payload, Header: nats.Header{"Content-Type": {cloudevents.ApplicationCloudEventsJSON}}}
+	header := receiptHeader
 	if receipt.Tokens == 0 {
-		msg.Header[jetstream.ExpectedLastSubjSeqHeader] = []string{"0"}
+		header = firstReceiptHeader
 	}
-	return msg, nil
+	return &nats.Msg{Subject: ReceiptSubject(r.cfg, hash), Data: payload, Header: header}, nil
 }
+
+// The headers of receipts, which nothing changes. With the second the stream stores a receipt only if its subject has none.
+var (
+	receiptHeader      = nats.Header{"Content-Type": {cloudevents.ApplicationCloudEventsJSON}}
+	firstReceiptHeader = nats.Header{"Content-Type": {cloudevents.ApplicationCloudEventsJSON}, jetstream.ExpectedLastSubjSeqHeader: {"0"}}
+)
 
 // encode returns a CloudEvents 1.0 event in the structured mode, which is whole without the message's headers. The event's ID is the
 // same for each attempt, so that a subscriber sees what it has seen.
@@ -148,12 +153,12 @@ func (r *Receipts) encode(d *Delivery, receipt Receipt, hash string) ([]byte, er
 	if err := event.SetData(cloudevents.ApplicationJSON, receipt.facts(d)); err != nil {
 		return nil, err
 	}
-	return json.Marshal(event)
+	return event.MarshalJSON() // json.Marshal would read it all again, which took half of the time
 }
 
 func (r Receipt) facts(d *Delivery) ReceiptFacts {
 	facts := ReceiptFacts{
-		ServiceID: r.Event.ServiceID, TokensDeleted: r.Tokens, ResultCode: OneLine(masked(r.ResultCode, r.Event.SessionID)), Attempts: r.Attempts,
+		ServiceID: r.Event.ServiceID, TokensDeleted: r.Tokens, ResultCode: maskedCode(r.ResultCode, r.Event.SessionID), Attempts: r.Attempts,
 		SincePublished: max(r.RevokedAt.Sub(d.Published).Milliseconds(), 0), // the server's clock may be ahead
 		Source:         sourceOf(d.Header()), Lane: d.Lane, Stream: d.Stream, Sequence: d.Sequence, PublishedAt: d.Published.UTC(),
 	}
@@ -162,6 +167,15 @@ func (r Receipt) facts(d *Delivery) ReceiptFacts {
 		facts.SinceEnded = &since
 	}
 	return facts
+}
+
+// maskedCode masks the ID in a result code. One like the API's own codes, letters and digits, has no escapes that could hide the ID.
+func maskedCode(code string, id SessionID) string {
+	plain := len(code) <= 32 && !strings.ContainsFunc(code, func(r rune) bool { return !(r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z') })
+	if plain && !strings.Contains(code, string(id)) {
+		return code
+	}
+	return OneLine(masked(code, id))
 }
 
 // sourceHeader says from where an event came.

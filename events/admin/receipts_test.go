@@ -19,7 +19,7 @@ func TestLimitsThatDoNotFitTheReceipts(t *testing.T) {
 	}{
 		"as configured":     {jetstream.StreamConfig{MaxMsgs: 1_000_000, MaxAge: week}, jetstream.StreamState{Msgs: 10, FirstTime: now.Add(-time.Hour)}, ""},
 		"no limit":          {jetstream.StreamConfig{MaxAge: week}, jetstream.StreamState{}, "their number has no limit"},
-		"much memory":       {jetstream.StreamConfig{MaxMsgs: 10_000_000, MaxAge: week}, jetstream.StreamState{}, "takes the server some 2288 MiB"},
+		"much memory":       {jetstream.StreamConfig{MaxMsgs: 10_000_000, MaxAge: week}, jetstream.StreamState{}, "takes the server some 2956 MiB"},
 		"few bytes":         {jetstream.StreamConfig{MaxMsgs: 1_000_000, MaxBytes: 600_000}, jetstream.StreamState{}, "some 1000 receipts, of the 1000000"},
 		"bytes alone":       {jetstream.StreamConfig{MaxBytes: 600_000_000}, jetstream.StreamState{}, ""},
 		"full too early":    {jetstream.StreamConfig{MaxMsgs: 100, MaxAge: week}, jetstream.StreamState{Msgs: 100, FirstTime: now.Add(-3 * time.Hour)}, "goes back 3h0m0s, not the 168h0m0s"},
