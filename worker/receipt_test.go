@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -225,4 +226,40 @@ func TestASlowReceiptHoldsNoSlot(t *testing.T) {
 	receipts.speak()
 	<-stopped
 	b.waitFor("settlement of all", func() bool { return b.info().NumAckPending == 0 })
+}
+
+// A session that was revoked behind a full consumer gets its receipt when its event is delivered. The receipt tells of the call that
+// was made before.
+func TestAnEarlyRevocationHasItsReceipt(t *testing.T) {
+	t.Parallel()
+	var repaired atomic.Bool
+	b := withReceipts(t, sim.Options{Services: []string{"77"}, Tokens: 1, Rule: func(id string, _ int) sim.Answer {
+		if strings.HasPrefix(id, "foreign") && !repaired.Load() {
+			return sim.Answer{Kind: sim.Forbidden}
+		}
+		return sim.Answer{}
+	}})
+	b.cfg.API.AllowedServiceIDs = []string{"77"}
+	b.cfg.MaxAckPending = 100
+	b.setup()
+	for _, id := range sessions("foreign", 200) {
+		b.publishEvent(id, "77")
+	}
+	b.publishSession("healthy")
+	b.start()
+	b.waitFor("revocation of the healthy one", func() bool { return b.revoked("healthy") })
+	revoked := time.Now()
+	if n := len(b.outcomes("healthy")); n != 0 || b.receipt("healthy") != nil {
+		t.Fatal("the healthy one was delivered: the consumer was not full")
+	}
+	b.waitFor("another moment", func() bool { return time.Since(revoked) > 20*time.Millisecond })
+	repaired.Store(true)
+	b.waitDone()
+	r := b.receipt("healthy")
+	if r == nil || r.TokensDeleted != 1 || len(b.api.Session("healthy").Calls) != 1 {
+		t.Fatalf("%+v", r)
+	}
+	if at := r.PublishedAt.Add(time.Duration(r.SincePublished) * time.Millisecond); at.After(revoked) {
+		t.Errorf("the receipt says %s, which is after the call's end before %s", at, revoked)
+	}
 }
