@@ -217,11 +217,11 @@ func TestASlowReceiptHoldsNoSlot(t *testing.T) {
 		defer close(stopped)
 		stop()
 	}()
-	b.waitFor("the drain", func() bool { return b.log.count("draining") > 0 })
-	select {
-	case <-stopped:
+	b.waitFor("the end of all pulls", func() bool { return b.log.count("draining") > 0 && b.info().NumWaiting == 0 })
+	began = time.Now()
+	b.waitFor("more than a drain without receipts takes", func() bool { return time.Since(began) > 500*time.Millisecond })
+	if b.log.count("drained") > 0 {
 		t.Error("the drain did not wait for the receipts")
-	default:
 	}
 	receipts.speak()
 	<-stopped
