@@ -163,7 +163,7 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		"revoker/worker/authlete/sim":        {},
 		"revoker/worker":                     {"revoker/config", "revoker/events", "revoker/worker/admission", "revoker/worker/authlete"},
 		"revoker/worker/admission":           {},
-		"revoker/worker/ops":                 {"revoker/config", "revoker/events", "revoker/events/admin", "revoker/events/dlq", "revoker/worker", "revoker/worker/admission", "revoker/worker/authlete"},
+		"revoker/worker/ops":                 {"revoker/config", "revoker/events", "revoker/events/admin", "revoker/events/dlq", "revoker/events/sessions", "revoker/worker", "revoker/worker/admission", "revoker/worker/authlete"},
 	}
 	eventsRooms := []string{
 		"revoker/events", "revoker/events/internal/conn", "revoker/events/dlq", "revoker/events/admin", "revoker/events/sessions", "revoker/events/internal/eventstest",
