@@ -115,9 +115,10 @@ func TestTheConsolesPermissions(t *testing.T) {
 	s := newAccountsSite(t, testsite.Simulator{Bad: 100})
 	s.Edit = func(text string) string { return strings.ReplaceAll(text, "# console: ", "") }
 	startOneServer(s)
-	s.Says(0, identity("operator"), []string{"setup"})
+	const receipts = "REVOKER_RECEIPTS=true"
+	s.Says(0, append(identity("operator"), receipts), []string{"setup"})
 	address := fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(t))
-	w := s.StartWorker(append(identity("worker"), "REVOKER_OPS_ADDR="+address, "REVOKER_CONSOLE_TOKEN="+consoleToken)...)
+	w := s.StartWorker(append(identity("worker"), receipts, "REVOKER_OPS_ADDR="+address, "REVOKER_CONSOLE_TOKEN="+consoleToken)...)
 	publishAs(s, "publisher", 0, 3)
 	s.WaitDone()
 	response, err := http.Post("http://"+address+"/console/letters", "application/json", strings.NewReader("{}"))
@@ -131,6 +132,9 @@ func TestTheConsolesPermissions(t *testing.T) {
 	}
 	b := newBrowser(t, "http://"+address)
 	b.signIn()
+	if status, text := b.do("POST", "/console/session", map[string]any{"session": "SECRET-session-0"}); status != http.StatusOK || !strings.Contains(text, `"state":"dead-letter"`) || strings.Contains(text, `"unknown"`) {
+		t.Errorf("a session: %d %s", status, text)
+	}
 	for _, path := range []string{"/console/pause", "/console/resume"} {
 		if status, text := b.do("POST", path, map[string]any{}); status != http.StatusOK {
 			t.Errorf("%s: %d %s", path, status, text)
