@@ -3,7 +3,6 @@ package events
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -31,8 +30,6 @@ const (
 	receiptTimeout = 5 * time.Second
 	// errorWrongSequence is an error code of the JetStream API: the subject has another last message than was expected.
 	errorWrongSequence = 10071
-	// maxEndedBefore is how long before its publication a session may have ended. More is a mistake of the publisher's.
-	maxEndedBefore = 24 * time.Hour
 )
 
 // ErrReceiptsPending says that too many receipts wait for their confirmation to publish another.
@@ -60,29 +57,11 @@ type Receipt struct {
 	Attempts int
 }
 
-// ReceiptFacts are the data of a receipt's CloudEvent.
-type ReceiptFacts struct {
-	ServiceID     string `json:"serviceId"`
-	TokensDeleted int    `json:"tokensDeleted"`
-	ResultCode    string `json:"resultCode,omitempty"`
-	Attempts      int    `json:"attempts"`
-	// SinceEnded and SincePublished are the milliseconds from the session's end, if the event has a plausible one, and from the
-	// event's publication to the revocation.
-	SinceEnded     *int64 `json:"msSinceEnded,omitempty"`
-	SincePublished int64  `json:"msSincePublished"`
-	// Source is where the event came from, if it says.
-	Source string      `json:"source,omitempty"`
-	Lane   config.Lane `json:"lane"`
-	// Stream, Sequence and PublishedAt are the event's place and time.
-	Stream      string    `json:"stream"`
-	Sequence    uint64    `json:"sequence"`
-	PublishedAt time.Time `json:"publishedAt"`
-}
-
 // Receipts publishes receipts. It is safe for concurrent use.
 type Receipts struct {
-	cfg config.Config
-	js  jetstream.JetStream
+	cfg      config.Config
+	js       jetstream.JetStream
+	envelope envelope
 
 	mu      sync.Mutex
 	pending map[*nats.Msg]func(kept bool, err error)
@@ -92,6 +71,9 @@ type Receipts struct {
 func NewReceipts(c *Conn, cfg config.Config) (*Receipts, error) {
 	r := &Receipts{cfg: cfg, pending: map[*nats.Msg]func(bool, error){}}
 	var err error
+	if r.envelope, err = newEnvelope(cfg.Stream); err != nil {
+		return nil, err
+	}
 	r.js, err = jetstream.New(c.NC(),
 		jetstream.WithPublishAsyncMaxPending(receiptUnheard),
 		jetstream.WithPublishAsyncTimeout(receiptTimeout),
@@ -109,11 +91,8 @@ func NewReceipts(c *Conn, cfg config.Config) (*Receipts, error) {
 // confirmed the receipt or it has failed, which takes seconds at most. A call that deleted nothing does not replace the receipt of
 // one that did. Then kept is true, and the session has its receipt.
 func (r *Receipts) Publish(d *Delivery, receipt Receipt, done func(kept bool, err error)) {
-	msg, err := r.message(d, receipt)
-	if err == nil {
-		err = r.expect(msg, done)
-	}
-	if err != nil {
+	msg := r.message(d, receipt)
+	if err := r.expect(msg, done); err != nil {
 		done(false, fmt.Errorf("publishing a receipt: %w", err))
 		return
 	}
@@ -122,17 +101,14 @@ func (r *Receipts) Publish(d *Delivery, receipt Receipt, done func(kept bool, er
 	}
 }
 
-func (r *Receipts) message(d *Delivery, receipt Receipt) (*nats.Msg, error) {
+func (r *Receipts) message(d *Delivery, receipt Receipt) *nats.Msg {
 	hash := SessionHash(receipt.Event.ServiceID, receipt.Event.SessionID)
-	payload, err := r.encode(d, receipt, hash)
-	if err != nil {
-		return nil, fmt.Errorf("encoding it: %w", err)
-	}
+	payload := r.envelope.fill(d, hash, receipt.RevokedAt, receipt.facts(d))
 	header := receiptHeader
 	if receipt.Tokens == 0 {
 		header = firstReceiptHeader
 	}
-	return &nats.Msg{Subject: ReceiptSubject(r.cfg, hash), Data: payload, Header: header}, nil
+	return &nats.Msg{Subject: ReceiptSubject(r.cfg, hash), Data: payload, Header: header}
 }
 
 // The headers of receipts, which nothing changes. With the second the stream stores a receipt only if its subject has none.
@@ -140,48 +116,6 @@ var (
 	receiptHeader      = nats.Header{"Content-Type": {cloudevents.ApplicationCloudEventsJSON}}
 	firstReceiptHeader = nats.Header{"Content-Type": {cloudevents.ApplicationCloudEventsJSON}, jetstream.ExpectedLastSubjSeqHeader: {"0"}}
 )
-
-// encode returns a CloudEvents 1.0 event in the structured mode, which is whole without the message's headers. The event's ID is the
-// same for each attempt, so that a subscriber sees what it has seen.
-func (r *Receipts) encode(d *Delivery, receipt Receipt, hash string) ([]byte, error) {
-	event := cloudevents.New(cloudevents.CloudEventsVersionV1)
-	event.SetID(d.Stream + "/" + strconv.FormatUint(d.Sequence, 10) + "/" + strconv.FormatInt(d.Published.UnixNano(), 10))
-	event.SetSource("revoker/" + d.Stream + "/" + d.Consumer)
-	event.SetType(ReceiptType)
-	event.SetSubject(hash)
-	event.SetTime(receipt.RevokedAt)
-	if err := event.SetData(cloudevents.ApplicationJSON, receipt.facts(d)); err != nil {
-		return nil, err
-	}
-	return event.MarshalJSON() // json.Marshal would read it all again, which took half of the time
-}
-
-func (r Receipt) facts(d *Delivery) ReceiptFacts {
-	facts := ReceiptFacts{
-		ServiceID: r.Event.ServiceID, TokensDeleted: r.Tokens, ResultCode: maskedCode(r.ResultCode, r.Event.SessionID), Attempts: r.Attempts,
-		SincePublished: max(r.RevokedAt.Sub(d.Published).Milliseconds(), 0), // the server's clock may be ahead
-		Source:         sourceOf(d.Header()), Lane: d.Lane, Stream: d.Stream, Sequence: d.Sequence, PublishedAt: d.Published.UTC(),
-	}
-	if ended := r.Event.EndedAt; !ended.IsZero() && !ended.After(r.RevokedAt) && d.Published.Sub(ended) <= maxEndedBefore {
-		since := r.RevokedAt.Sub(ended).Milliseconds()
-		facts.SinceEnded = &since
-	}
-	return facts
-}
-
-// maskedCode masks the ID in a result code. One like the API's own codes, letters and digits, has no escapes that could hide the ID.
-func maskedCode(code string, id SessionID) string {
-	plain := len(code) <= 32 && !strings.ContainsFunc(code, func(r rune) bool { return !(r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z') })
-	if plain && !strings.Contains(code, string(id)) {
-		return code
-	}
-	return OneLine(masked(code, id))
-}
-
-// sourceHeader says from where an event came.
-const sourceHeader = "Session-Source"
-
-func sourceOf(header nats.Header) string { return OneLine(header.Get(sourceHeader)) }
 
 // expect notes whom to tell of the message.
 func (r *Receipts) expect(msg *nats.Msg, done func(bool, error)) error {
