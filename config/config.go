@@ -29,6 +29,12 @@ type Config struct {
 	Replicas          int    `envconfig:"REVOKER_REPLICAS" default:"1" min:"1" max:"5" desc:"Replicas of the streams that revoker creates."`
 	Retention         string `envconfig:"REVOKER_RETENTION" default:"limits" desc:"Retention of the event stream if revoker creates it: limits (others may subscribe too), interest or workqueue."`
 
+	Receipts        bool          `envconfig:"REVOKER_RECEIPTS" default:"false" desc:"Publishes a receipt, a CloudEvents event of type session.revoked, for each revoked session before its event is acknowledged."`
+	ReceiptStream   string        `envconfig:"REVOKER_RECEIPT_STREAM" default:"SESSIONS_REVOKED" desc:"Stream that holds the receipts; created if missing and receipts are on."`
+	ReceiptSubject  string        `envconfig:"REVOKER_RECEIPT_SUBJECT" default:"session.revoked" desc:"Subject of the receipts, without wildcards; a dot and the session's hash follow."`
+	ReceiptMaxAge   time.Duration `envconfig:"REVOKER_RECEIPT_MAX_AGE" default:"168h" min:"1m" max:"87600h" desc:"Time after which the receipt stream drops a receipt, if revoker creates it."`
+	ReceiptMaxCount int           `envconfig:"REVOKER_RECEIPT_MAX_COUNT" default:"1000000" min:"1" max:"1000000000" unit:"receipts" desc:"Receipts that the stream keeps, if revoker creates it; then it drops the oldest. Each takes some 310 bytes of the NATS server's memory."`
+
 	Concurrency    int           `envconfig:"REVOKER_CONCURRENCY" default:"64" min:"1" max:"16384" unit:"calls" desc:"Largest number of API calls in flight."`
 	RateLimit      float64       `envconfig:"REVOKER_RATE_LIMIT" default:"0" min:"0" max:"1000000" unit:"calls/s" desc:"Largest number of API calls per second, for this process; 0 sets no limit."`
 	RequestTimeout time.Duration `envconfig:"REVOKER_REQUEST_TIMEOUT" default:"10s" min:"10ms" max:"10m" desc:"Time that one API call may take, body included."`

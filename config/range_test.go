@@ -33,6 +33,8 @@ var ranges = map[string]struct {
 		low: "10ms", high: "1h", below: "9999us", above: "1h1ns", companions: map[string]string{"REVOKER_BREAKER_PROBE_INTERVAL": "10ms"},
 	},
 	"REVOKER_RECEIVE_CONCURRENCY": {low: "1", high: "16384", below: "0", above: "16385"},
+	"REVOKER_RECEIPT_MAX_AGE":     {low: "1m", high: "87600h", below: "59s", above: "87600h1ns"},
+	"REVOKER_RECEIPT_MAX_COUNT":   {low: "1", high: "1000000000", below: "0", above: "1000000001"},
 	"REVOKER_DRAIN_TIMEOUT":       {low: "0s", high: "1h", below: "-1ns", above: "1h1ns"},
 }
 

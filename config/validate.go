@@ -77,7 +77,7 @@ func (c Config) validate() []error {
 	}
 	for _, name := range []struct{ variable, value string }{
 		{"REVOKER_STREAM", c.Stream}, {"REVOKER_CONSUMER", c.Consumer}, {"REVOKER_BULK_CONSUMER", c.BulkConsumer},
-		{"REVOKER_DEAD_LETTER_STREAM", c.DeadLetterStream},
+		{"REVOKER_DEAD_LETTER_STREAM", c.DeadLetterStream}, {"REVOKER_RECEIPT_STREAM", c.ReceiptStream},
 	} {
 		refuse(!validName(name.value), "%s: a JetStream name has no spaces, dots, wildcards or slashes", name.variable)
 	}
@@ -90,6 +90,7 @@ func (c Config) validate() []error {
 	if c.BulkSubject != "" {
 		errs = append(errs, c.validateBulk()...)
 	}
+	errs = append(errs, c.validateReceipts()...)
 	refuse(!slices.Contains([]string{"limits", "interest", "workqueue"}, c.Retention),
 		"REVOKER_RETENTION: not limits, interest or workqueue")
 	refuse(!slices.Contains([]string{"json", "text"}, c.LogFormat), "REVOKER_LOG_FORMAT: not json or text")
@@ -108,6 +109,31 @@ func (c Config) validate() []error {
 	token := c.ConsoleToken.Reveal()
 	refuse(token != "" && len(token) < minConsoleToken, "REVOKER_CONSOLE_TOKEN: must have at least %d characters", minConsoleToken)
 	return append(errs, c.NATS.validate()...)
+}
+
+// validateReceipts looks at the rules between the receipts' names and the others only if receipts are on: an installation without
+// them may have used the names otherwise.
+func (c Config) validateReceipts() []error {
+	if !validSubject(c.ReceiptSubject) || HasWildcard(c.ReceiptSubject) {
+		return []error{errors.New("REVOKER_RECEIPT_SUBJECT: not a NATS subject without wildcards")}
+	}
+	if !c.Receipts {
+		return nil
+	}
+	var errs []error
+	for _, other := range []struct{ variable, stream string }{{"REVOKER_STREAM", c.Stream}, {"REVOKER_DEAD_LETTER_STREAM", c.DeadLetterStream}} {
+		if c.ReceiptStream == other.stream {
+			errs = append(errs, fmt.Errorf("REVOKER_RECEIPT_STREAM: must differ from %s", other.variable))
+		}
+	}
+	for _, other := range []struct{ variable, subject string }{
+		{"REVOKER_SUBJECT", c.Subject}, {"REVOKER_BULK_SUBJECT", c.BulkSubject}, {"REVOKER_DEAD_LETTER_SUBJECT", c.DeadLetterSubject},
+	} {
+		if receipts := c.ReceiptSubject + ".*"; SubjectMatches(other.subject, receipts) || SubjectMatches(receipts, other.subject) {
+			errs = append(errs, fmt.Errorf("REVOKER_RECEIPT_SUBJECT: the receipts' subjects and %s overlap, so one would be taken for the other", other.variable))
+		}
+	}
+	return errs
 }
 
 // validName reports whether s can be the name of a stream or a consumer.

@@ -46,6 +46,12 @@ func TestNamesAndSubjects(t *testing.T) {
 		"one subject for both":               {map[string]string{"REVOKER_DEAD_LETTER_SUBJECT": "session.ended"}, "REVOKER_DEAD_LETTER_SUBJECT"},
 		"dead letters among all events":      {map[string]string{"REVOKER_SUBJECT": ">"}, "REVOKER_DEAD_LETTER_SUBJECT, REVOKER_BULK_SUBJECT"},
 		"dead letters among some events":     {map[string]string{"REVOKER_SUBJECT": "*.session.ended"}, "REVOKER_DEAD_LETTER_SUBJECT"},
+		"a receipt stream with a dot":        {map[string]string{"REVOKER_RECEIPT_STREAM": "a.b"}, "REVOKER_RECEIPT_STREAM"},
+		"a receipt subject with a wildcard":  {map[string]string{"REVOKER_RECEIPT_SUBJECT": "a.*"}, "REVOKER_RECEIPT_SUBJECT"},
+		"receipts among the events":          {map[string]string{"REVOKER_RECEIPTS": "true", "REVOKER_SUBJECT": "session.>", "REVOKER_BULK_SUBJECT": ""}, "REVOKER_RECEIPT_SUBJECT"},
+		"receipts that are off":              {map[string]string{"REVOKER_SUBJECT": "session.>", "REVOKER_BULK_SUBJECT": ""}, ""},
+		"events among the receipts":          {map[string]string{"REVOKER_RECEIPTS": "true", "REVOKER_BULK_SUBJECT": "session.revoked.bulk"}, "REVOKER_RECEIPT_SUBJECT"},
+		"one stream for receipts and events": {map[string]string{"REVOKER_RECEIPTS": "true", "REVOKER_RECEIPT_STREAM": "SESSIONS"}, "REVOKER_RECEIPT_STREAM"},
 		"dead letters beside the events":     {map[string]string{"REVOKER_SUBJECT": "*.ended"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) { check(t, c.environment, c.refused) })

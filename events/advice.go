@@ -34,6 +34,10 @@ func replaceConsumer(stream jetstream.StreamConfig, consumer string, lane config
 // that names the stream.
 func replaceStream(stream jetstream.StreamConfig, variable string) string {
 	remove := fmt.Sprintf("`nats stream rm %s`", stream.Name)
+	if variable == receiptVariable {
+		return "the server can't change it, and a stream that is deleted takes its receipts along: name another stream and subject with" +
+			" REVOKER_RECEIPT_STREAM and REVOKER_RECEIPT_SUBJECT, and delete this one (" + remove + ") once its receipts are of no use"
+	}
 	if variable == deadLetterVariable {
 		return "the server can't change it, and a stream that is deleted takes its dead letters along: name another stream and subject" +
 			" with REVOKER_DEAD_LETTER_STREAM and REVOKER_DEAD_LETTER_SUBJECT, and delete this one (" + remove + ") once no dead letter is in it" +

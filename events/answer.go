@@ -2,6 +2,7 @@ package events
 
 import (
 	"encoding/json"
+	"fmt"
 	"sync"
 	"time"
 
@@ -48,6 +49,8 @@ type WorkerState struct {
 	Held []HeldService `json:"held,omitempty"`
 	// Braked tells that CALLER_ERROR for many sessions in a row holds the other events back.
 	Braked bool `json:"braked,omitempty"`
+	// Event answers an [About] request: what this worker knows of the event's next attempt. It is nil if it handed no such event back.
+	Event *NextAttempt `json:"event,omitempty"`
 	// Released answers a [LetGo] request: they were held back until then.
 	Released bool `json:"released,omitempty"`
 }
@@ -64,6 +67,17 @@ type Kept struct {
 
 // Budget is how many of the settled ones may miss it. The objective is not met if more did.
 func (k Kept) Budget() float64 { return float64(k.Met+k.Missed) * (1 - k.Ratio) }
+
+// NextAttempt is what a worker knows of an event that it handed back.
+type NextAttempt struct {
+	// Attempts is how often the event was delivered by then.
+	Attempts int `json:"attempts"`
+	// Due is when the server delivers it again. After that any worker may have it.
+	Due time.Time `json:"due"`
+	// Status and ResultCode are those of the API's last answer, if there was one.
+	Status     int    `json:"status,omitempty"`
+	ResultCode string `json:"resultCode,omitempty"`
+}
 
 // LaneDelay says how long sessions of a lane took from their end to their revocation. Where an event does not tell that end, or no
 // plausible one, its publication counts.
@@ -95,15 +109,26 @@ type HeldService struct {
 // it only answers with its state.
 const LetGo = "let-go"
 
+// About is the payload of a request to the workers that asks about one event, of a session's mask. A worker that does not know it
+// only answers with its state.
+func About(sequence uint64, mask string) string { return fmt.Sprintf("event %d %s", sequence, mask) }
+
+// askedAbout reads an [About] request.
+func askedAbout(request string) (sequence uint64, mask string, ok bool) {
+	n, _ := fmt.Sscanf(request, "event %d %s", &sequence, &mask)
+	return sequence, mask, n == 2
+}
+
 // WorkersSubject is where the workers of a consumer can be asked.
 func WorkersSubject(cfg config.Config) string {
 	return "revoker.workers." + cfg.Stream + "." + cfg.Consumer
 }
 
-// Answer lets `revoker status` ask this worker for its state, and `revoker resume` tell it to let events go on. The account must be
+// Answer lets `revoker status` ask this worker for its state, `revoker resume` tell it to let events go on, and `revoker session` ask
+// about an event. The account must be
 // allowed to subscribe to the subject and to publish the answer. If it is not, the worker just can't be asked; that is not
 // logged as a fault.
-func Answer(c *Conn, cfg config.Config, state func() WorkerState, letGo func() (was bool)) {
+func Answer(c *Conn, cfg config.Config, state func() WorkerState, letGo func() (was bool), about func(sequence uint64, mask string) *NextAttempt) {
 	answers := &answers{subject: WorkersSubject(cfg)}
 	c.Ignore("answers of this worker", func(violation error) bool {
 		concerned := answers.concern(violation)
@@ -119,6 +144,9 @@ func Answer(c *Conn, cfg config.Config, state func() WorkerState, letGo func() (
 		released := string(msg.Data) == LetGo && letGo()
 		now := state()
 		now.Released = released
+		if sequence, mask, ok := askedAbout(string(msg.Data)); ok {
+			now.Event = about(sequence, mask)
+		}
 		if answer, err := json.Marshal(now); err == nil {
 			_ = msg.Respond(answer)
 		}

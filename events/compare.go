@@ -35,13 +35,11 @@ func compareStream(have, want jetstream.StreamConfig, variable string) differenc
 	elsewhere := replaceStream(have, variable)
 	var list differences[stream]
 	compareSubjects(&list, have, want)
-	limited := have.MaxMsgs > 0 || have.MaxBytes > 0
-	list.changeable(have.MaxMsgsPerSubject > 0,
-		differs("max messages per subject", have.MaxMsgsPerSubject, "unlimited", "further events push out earlier ones"),
-		func(c *stream) { c.MaxMsgsPerSubject, c.DiscardNewPerSubject = -1, false })
-	list.changeable(limited && have.Discard == jetstream.DiscardOld,
-		differs("discard", "old", "new", "when it is full, the oldest events are dropped"),
-		func(c *stream) { c.Discard = jetstream.DiscardNew })
+	if want.Discard == jetstream.DiscardOld {
+		compareReceipts(&list, have, want)
+	} else {
+		compareLimits(&list, have)
+	}
 	list.changeable(have.MaxAge > 0 && (want.MaxAge == 0 || have.MaxAge < want.MaxAge),
 		differs("max age", have.MaxAge, maxAge(want.MaxAge), "older messages are dropped"),
 		func(c *stream) { c.MaxAge = want.MaxAge })
@@ -70,6 +68,38 @@ func compareStream(have, want jetstream.StreamConfig, variable string) differenc
 		list.unchangeable(have.Retention != want.Retention, retention, keep)
 	}
 	return list
+}
+
+// compareLimits looks for limits that drop messages of a stream whose messages are still needed.
+func compareLimits(list *differences[jetstream.StreamConfig], have jetstream.StreamConfig) {
+	limited := have.MaxMsgs > 0 || have.MaxBytes > 0
+	list.changeable(have.MaxMsgsPerSubject > 0,
+		differs("max messages per subject", have.MaxMsgsPerSubject, "unlimited", "further events push out earlier ones"),
+		func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject, c.DiscardNewPerSubject = -1, false })
+	list.changeable(limited && have.Discard == jetstream.DiscardOld,
+		differs("discard", "old", "new", "when it is full, the oldest events are dropped"),
+		func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardNew })
+}
+
+// compareReceipts looks for limits that would make the receipt stream refuse receipts, or keep fewer than wanted.
+func compareReceipts(list *differences[jetstream.StreamConfig], have, want jetstream.StreamConfig) {
+	list.changeable(have.Discard == jetstream.DiscardNew,
+		differs("discard", "new", "old", "a full one refuses receipts, and then no event is acknowledged"),
+		func(c *jetstream.StreamConfig) { c.Discard, c.DiscardNewPerSubject = jetstream.DiscardOld, false })
+	list.changeable(have.MaxMsgs > 0 && have.MaxMsgs < want.MaxMsgs,
+		differs("max messages", have.MaxMsgs, fmt.Sprintf("%d (REVOKER_RECEIPT_MAX_COUNT)", want.MaxMsgs), "older receipts are dropped"),
+		func(c *jetstream.StreamConfig) { c.MaxMsgs = want.MaxMsgs })
+	list.unchangeable(have.MaxMsgsPerSubject != 1,
+		differs("max messages per subject", limit(have.MaxMsgsPerSubject), 1, "a session may have several receipts, of which the last counts"),
+		fmt.Sprintf("`nats stream edit %s --max-msgs-per-subject=1` drops all but the last", have.Name))
+}
+
+// limit names a stream's limit, of which -1 and 0 are none.
+func limit(n int64) string {
+	if n <= 0 {
+		return "unlimited"
+	}
+	return fmt.Sprint(n)
 }
 
 // compareSubjects asks for the subjects that the stream does not store. Without the first there are no events; without the second

@@ -36,7 +36,8 @@ func (c *Consumers) Close() {
 	}
 }
 
-// Ensure is what `revoker run` begins with. It finds or creates the event stream, the dead-letter stream and the durable consumers.
+// Ensure is what `revoker run` begins with. It finds or creates the event stream, the dead-letter stream, the receipt
+// stream if receipts are on, and the durable consumers.
 // It waits for a server that cannot be reached yet, or whose JetStream is not ready, and logs that once. It never changes what
 // exists: a consumer or stream that would break revoker's promise is an error that says what to do, other differences are
 // warnings. [MakePlan] is for who wants to change them. A stream without the bulk lane is served with one lane.
@@ -106,6 +107,15 @@ func (c *Consumer) ensure(ctx context.Context) (*jetstream.ConsumerInfo, error) 
 	if err := streamFault(letters.CachedInfo().Config, c.cfg.DeadLetterSubject); err != nil {
 		return nil, err
 	}
+	if c.cfg.Receipts {
+		receipts, err := c.ensureStream(ctx, ReceiptStream(c.cfg))
+		if err != nil {
+			return nil, err
+		}
+		if err := streamFault(receipts.CachedInfo().Config, ReceiptSubject(c.cfg, "*")); err != nil {
+			return nil, err
+		}
+	}
 	info, err := c.ensureConsumer(ctx, stream, durableConsumer(c.cfg))
 	if c.Lane == config.Bulk && errors.Is(err, conn.ErrDenied) {
 		return nil, c.noLane(err.Error())
@@ -151,6 +161,23 @@ func DeadLetterStream(cfg config.Config) jetstream.StreamConfig {
 		Discard:    jetstream.DiscardNew,
 		Duplicates: deadLetterDuplicates,
 		Replicas:   cfg.Replicas,
+	}
+}
+
+// ReceiptStream is the stream that revoker creates for receipts. It keeps the last one of each session. A full one drops the oldest:
+// if it refused new ones, no event could be settled any more, and logouts would wait for an archive. Without message IDs its
+// duplicate window costs nothing.
+func ReceiptStream(cfg config.Config) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:              cfg.ReceiptStream,
+		Subjects:          []string{ReceiptSubject(cfg, "*")},
+		Retention:         jetstream.LimitsPolicy,
+		Storage:           jetstream.FileStorage,
+		Discard:           jetstream.DiscardOld,
+		MaxAge:            cfg.ReceiptMaxAge,
+		MaxMsgs:           int64(cfg.ReceiptMaxCount),
+		MaxMsgsPerSubject: 1,
+		Replicas:          cfg.Replicas,
 	}
 }
 

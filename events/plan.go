@@ -16,6 +16,7 @@ import (
 const (
 	eventVariable      = "REVOKER_STREAM"
 	deadLetterVariable = "REVOKER_DEAD_LETTER_STREAM"
+	receiptVariable    = "REVOKER_RECEIPT_STREAM"
 )
 
 // errorFilterNotStored is an error code of the JetStream API: the stream does not store what a consumer is to deliver.
@@ -87,6 +88,13 @@ func MakePlan(ctx context.Context, c *Conn, cfg config.Config) (Plan, error) {
 		return Plan{}, err
 	}
 	plan := Plan{Objects: []Object{stream, letters}}
+	if cfg.Receipts {
+		receipts, _, err := p.planStream(ctx, ReceiptStream(cfg), receiptVariable)
+		if err != nil {
+			return Plan{}, err
+		}
+		plan.Objects = append(plan.Objects, receipts)
+	}
 	for _, lane := range cfg.Lanes() {
 		consumer, err := p.planConsumer(ctx, cfg, have, lane)
 		if err != nil {
@@ -215,15 +223,20 @@ func (l differences[C]) fixAll(c *C) (list []Difference, changes bool) {
 }
 
 func newStreamSettings(want jetstream.StreamConfig) []Difference {
-	return []Difference{
+	list := []Difference{
 		{Setting: "subjects", Wanted: strings.Join(want.Subjects, ", ")},
 		{Setting: "retention", Wanted: retentionName(want.Retention)},
 		{Setting: "storage", Wanted: storage(want.Storage)},
-		{Setting: "discard", Wanted: "new"},
+		{Setting: "discard", Wanted: strings.TrimPrefix(strings.ToLower(want.Discard.String()), "discard")},
 		{Setting: "max age", Wanted: maxAge(want.MaxAge)},
-		{Setting: "duplicate window", Wanted: want.Duplicates.String()},
-		{Setting: "replicas", Wanted: fmt.Sprint(want.Replicas)},
 	}
+	if want.MaxMsgs > 0 { // a receipt stream, which has no message IDs
+		list = append(list, Difference{Setting: "max messages", Wanted: fmt.Sprint(want.MaxMsgs)},
+			Difference{Setting: "max messages per subject", Wanted: fmt.Sprint(want.MaxMsgsPerSubject)})
+	} else {
+		list = append(list, Difference{Setting: "duplicate window", Wanted: want.Duplicates.String()})
+	}
+	return append(list, Difference{Setting: "replicas", Wanted: fmt.Sprint(want.Replicas)})
 }
 
 func newConsumerSettings(want jetstream.ConsumerConfig) []Difference {

@@ -107,6 +107,13 @@ func (b *bench) start() (stop func()) {
 		b.mu.Unlock()
 	})
 	b.worker = w
+	if b.cfg.Receipts {
+		receipts, err := events.NewReceipts(conn, b.cfg)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		w.Receipts(receipts)
+	}
 	if b.traces != nil {
 		w.Trace(b.traces)
 	}

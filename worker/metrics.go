@@ -27,6 +27,9 @@ type Metrics struct {
 	retries      prometheus.Counter
 	letters      map[string]prometheus.Counter
 	letterFaults prometheus.Counter
+
+	receipts      map[Receipt]prometheus.Counter
+	receiptFaults prometheus.Counter
 }
 
 // callLabels are what calls are told apart by. Both are of a fixed set, whatever the network says.
@@ -55,17 +58,19 @@ func NewMetrics(registry prometheus.Registerer, objective config.Objective) *Met
 		return c
 	}
 	m := &Metrics{
-		duration:     newHistogram(registry, "revoker_call_duration_seconds", "Duration of the calls of the logout API.", durationBuckets),
-		delay:        map[bool]prometheus.Observer{},
-		toRevoked:    map[bool]prometheus.Observer{},
-		objective:    objective,
-		tokens:       counter("revoker_tokens_deleted_total", "Access and refresh token records that the API deleted."),
-		sources:      newSourceCounters(registry),
-		retries:      counter("revoker_retries_total", "Calls for events that had been delivered before."),
-		letterFaults: counter("revoker_dead_letter_failures_total", "Dead letters that could not be published; their events are tried again."),
-		outcomes:     map[Outcome]prometheus.Counter{},
-		calls:        map[callLabels]prometheus.Counter{},
-		letters:      map[string]prometheus.Counter{},
+		duration:      newHistogram(registry, "revoker_call_duration_seconds", "Duration of the calls of the logout API.", durationBuckets),
+		delay:         map[bool]prometheus.Observer{},
+		toRevoked:     map[bool]prometheus.Observer{},
+		objective:     objective,
+		sources:       newSourceCounters(registry),
+		tokens:        counter("revoker_tokens_deleted_total", "Access and refresh token records that the API deleted."),
+		retries:       counter("revoker_retries_total", "Calls for events that had been delivered before."),
+		letterFaults:  counter("revoker_dead_letter_failures_total", "Dead letters that could not be published; their events are tried again."),
+		receiptFaults: counter("revoker_receipt_failures_total", "Receipts that could not be published; their events are tried again, without another call."),
+		receipts:      map[Receipt]prometheus.Counter{},
+		outcomes:      map[Outcome]prometheus.Counter{},
+		calls:         map[callLabels]prometheus.Counter{},
+		letters:       map[string]prometheus.Counter{},
 	}
 	m.registerVectors(registry)
 	return m
@@ -81,6 +86,9 @@ func (m *Metrics) registerVectors(registry prometheus.Registerer) {
 	letters := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "revoker_dead_letters_total", Help: "Dead letters published, by reason.",
 	}, []string{"reason"})
+	receipts := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "revoker_receipts_total", Help: "Receipts of revocations, by result: stored, or kept where a call that deleted nothing leaves an earlier one.",
+	}, []string{"result"})
 	delays := prometheus.NewHistogramVec(histogramOpts("revoker_publish_to_revoked_seconds", "Time from an event's publication to its session's revocation.", delayBuckets),
 		[]string{"lane"})
 	toRevoked := prometheus.NewHistogramVec(histogramOpts("revoker_ended_to_revoked_seconds",
@@ -89,7 +97,7 @@ func (m *Metrics) registerVectors(registry prometheus.Registerer) {
 		Name: "revoker_objective_events_total", Help: "Events of the live lane that met REVOKER_OBJECTIVE, and that missed it: revoked late, or dead-lettered.",
 	}, []string{"result"})
 	m.met, m.missed = kept.WithLabelValues("met"), kept.WithLabelValues("missed")
-	registry.MustRegister(outcomes, calls, letters, delays, toRevoked, kept)
+	registry.MustRegister(outcomes, calls, letters, receipts, delays, toRevoked, kept)
 	for _, lane := range laneNames {
 		bulk := lane == config.Bulk
 		m.delay[bulk], m.toRevoked[bulk] = delays.WithLabelValues(string(lane)), toRevoked.WithLabelValues(string(lane))
@@ -103,6 +111,9 @@ func (m *Metrics) registerVectors(registry prometheus.Registerer) {
 		}
 	}
 	m.calls[callLabels{labelNone, labelNone}] = calls.WithLabelValues(labelNone, labelNone)
+	for _, receipt := range []Receipt{ReceiptStored, ReceiptKept} {
+		m.receipts[receipt] = receipts.WithLabelValues(string(receipt))
+	}
 	for _, reason := range letterReasons {
 		m.letters[reason] = letters.WithLabelValues(reason)
 	}
@@ -141,6 +152,12 @@ func (m *Metrics) Observe(s Settlement) {
 	}
 	if reason := s.Outcome.Reason(); reason != "" {
 		m.letters[reason].Inc()
+	}
+	if s.Receipt != "" {
+		m.receipts[s.Receipt].Inc()
+	}
+	if s.ReceiptFailed {
+		m.receiptFaults.Inc()
 	}
 	if s.LetterFailed {
 		m.letterFaults.Inc()

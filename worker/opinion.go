@@ -175,7 +175,7 @@ func (w *Worker) try(ctx context.Context, caller *authlete.Caller, c candidate) 
 	a := &attempt{event: c.event}
 	w.call(ctx, caller, a)
 	if a.outcome == Revoked && c.key != (eventKey{}) {
-		w.early.put(c.key, earlyCall{a.response, a.began, a.took})
+		w.early.put(c.key, earlyCall{response: a.response, took: a.took, answered: a.answered})
 	}
 	return a
 }

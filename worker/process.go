@@ -32,17 +32,24 @@ type attempt struct {
 	panicked bool
 	here     bool // this machine could not make the call
 
-	letterFailed bool // the dead letter could not be published
-	trace        *traced
+	letterFailed  bool      // the dead letter could not be published
+	receiptFailed bool      // the receipt could not be published
+	receipt       Receipt   // what became of it
+	answered      time.Time // when the API revoked the session
+	attempts      int       // how often the event had been delivered by then; 0 for this delivery
+	trace         *traced
 }
 
 // process takes one delivery to its settlement: decode, call, classify, settle. It makes at most one call; a failed one is
 // handed back, and the queue is the retry timer, so that nothing waits in memory and a crash at any line loses nothing.
 func (w *Worker) process(ctx context.Context, caller *authlete.Caller, lane admission.Lane, next inHand) {
 	a := &attempt{delivery: next.delivery, lane: lane, generation: next.generation, trace: w.tracing.begin(lane, next.delivery)}
-	defer a.trace.end(a)
 	w.attempt(ctx, caller, a)
 	w.learn(a)
+	if a.outcome == Revoked && w.receipts != nil {
+		w.confirm(a) // and settles it later
+		return
+	}
 	w.settle(a)
 }
 
@@ -57,7 +64,7 @@ func (w *Worker) attempt(ctx context.Context, caller *authlete.Caller, a *attemp
 		return
 	}
 	if done, known := w.early.take(keyOf(a.delivery)); known {
-		a.outcome, a.response, a.began, a.took = Revoked, done.response, done.began, done.took
+		a.outcome, a.response, a.took, a.answered, a.attempts = Revoked, done.response, done.took, done.answered, done.attempts
 		return
 	}
 	if a.generation, a.wait = w.admission.Enter(a.generation, a.event.ServiceID); a.wait > 0 {
@@ -80,7 +87,7 @@ func (w *Worker) call(ctx context.Context, caller *authlete.Caller, a *attempt) 
 	a.trace.calling(caller)
 	a.called, a.began = true, time.Since(epoch)
 	response, err := caller.Logout(service, string(a.event.SessionID))
-	a.took = time.Since(epoch) - a.began
+	a.took, a.answered = time.Since(epoch)-a.began, time.Now()
 	a.outcome = Classify(response, err, ctx.Err() != nil)
 	// Masked before anything is cut short, where half an ID would be left, and before anyone sees it.
 	mask := func(text string) string { return events.MaskIn(text, a.event.SessionID) }
@@ -191,6 +198,7 @@ func (w *Worker) provenSince(ctx context.Context, caller *authlete.Caller, a *at
 // settle is the one place where deliveries are settled. Whatever fails on the way, the event stays in the stream: a panic hands
 // it back.
 func (w *Worker) settle(a *attempt) {
+	defer a.trace.end(a)
 	defer w.survive(a, "settling an event", func() {
 		w.renewer.remove(a.delivery)
 		a.delivery.Nak(w.cfg.RetryInitialInterval)
@@ -242,6 +250,9 @@ func (w *Worker) delay(a *attempt) time.Duration {
 	if a.letterFailed {
 		return w.pacer.place(now, w.retries.delay(a.delivery.Deliveries))
 	}
+	if a.receiptFailed {
+		return w.handBack.place(now, min(w.retries.delay(a.delivery.Deliveries), maxReceiptDelay))
+	}
 	asked := admission.Spread(a.response.RetryAfter)
 	_, blame := judge(a.outcome, a.response.Status, a.throttled(), a.event.ServiceID != "", a.panicked)
 	switch pause := w.admission.Pause(); {
@@ -285,14 +296,19 @@ func (w *Worker) settled(a *attempt, delay time.Duration) {
 		Age:        time.Since(d.Published),
 		Trace:      a.trace.sampled(),
 
-		LetterFailed: a.letterFailed,
+		LetterFailed:  a.letterFailed,
+		Receipt:       a.receipt,
+		ReceiptFailed: a.receiptFailed,
+	}
+	if s.Outcome == Revoked && !a.answered.IsZero() {
+		s.Age = a.answered.Sub(d.Published)
 	}
 	if s.Outcome != Retry && s.Outcome != Deferred {
 		w.charges.forget(keyOf(d))
 	}
 	if s.Outcome == Revoked {
 		now := time.Since(epoch)
-		s.ToRevoked = toRevoked(a.event.EndedAt, d.Published, time.Now().Add(a.began+a.took-now))
+		s.ToRevoked = toRevoked(a.event.EndedAt, d.Published, a.answered)
 		w.recent[a.lane].add(now, s.ToRevoked)
 		w.sources.add(now, s.Source, s.Deleted)
 	}

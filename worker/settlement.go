@@ -33,6 +33,10 @@ type Settlement struct {
 	Trace      trace.TraceID // zero where the delivery is not traced, or its trace not sampled
 	// LetterFailed tells of a Retry that was to be a dead letter, which could not be published.
 	LetterFailed bool
+	// Receipt says what became of the receipt. ReceiptFailed tells of a Retry whose session is revoked, but whose receipt could
+	// not be published.
+	Receipt       Receipt
+	ReceiptFailed bool
 }
 
 // Against reports whether the settlement counts against the objective, and whether it met it. Events of the bulk lane don't count:

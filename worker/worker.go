@@ -30,6 +30,8 @@ type Worker struct {
 
 	consumers [2]*events.Consumer // by lane; nil for a lane that is switched off
 	letters   *events.DeadLetters
+	receipts  *events.Receipts // nil while they are off
+	confirms  sync.WaitGroup   // deliveries that wait for the confirmation of their receipt
 	api       *authlete.Client
 	log       *slog.Logger
 	observe   func(Settlement)
@@ -135,6 +137,7 @@ func (w *Worker) Run(ctx context.Context) {
 	pulls.Wait()
 	close(w.pulled)
 	slots.Wait()
+	w.confirms.Wait() // events gives each up after seconds
 	cutOff()
 	endRenewing()
 	helpers.Wait()

@@ -35,6 +35,7 @@ To see whether the API accepts the token, it makes a call without a session ID. 
 API refuses such a call with CALLER_ERROR. To see whether the account may publish
 dead letters, it publishes an empty message that the dead-letter stream must refuse.
 Plain subscribers of that subject see the message, with a header Revoker-Check.
+With REVOKER_RECEIPTS=true it does the same for receipts.
 
 --dead-letter stores one dead letter and deletes it. Only this shows whether the
 server can write: its disk may be full. If the account may not delete the letter,

@@ -35,6 +35,12 @@ func TestUsage(t *testing.T) {
 		{[]string{"status", "--help"}, 0, "--watch"},
 		{[]string{"status", "--interval", "1ms"}, 2, "--interval: must be at least 200ms"},
 		{[]string{"pause", "--for", "0s"}, 2, "--for: must be at least 1s"},
+		{[]string{"session", "--help"}, 0, "--hash"},
+		{[]string{"session", "--hash", "x", "id"}, 2, "--hash: give the hash or the ID"},
+		{[]string{"session", "--service", "1", "--hash", "xyz"}, 2, "--hash: a session's hash has 32 hex digits"},
+		{[]string{"session", "--service", "1", "--scan", "0s", "id"}, 2, "--scan: must be more than 0"},
+		{[]string{"session", "--service", "1"}, 2, "sessionId is empty"},
+		{[]string{"session", "id"}, 2, "set AUTHLETE_SERVICE_ID or --service"},
 		{[]string{"pause", "now"}, 2, "unknown command"},
 		{[]string{"setup", "--nonsense"}, 2, "unknown flag"},
 		{[]string{"check", "--call", ""}, 2, "--call: "},
@@ -153,6 +159,7 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		"revoker/events":                     {"revoker/config", "revoker/events/internal/conn", "revoker/events/jsonobject"},
 		"revoker/events/dlq":                 {"revoker/config", "revoker/events", "revoker/events/internal/conn"},
 		"revoker/events/admin":               {"revoker/config", "revoker/events", "revoker/events/dlq", "revoker/events/internal/conn"},
+		"revoker/events/sessions":            {"revoker/config", "revoker/events", "revoker/events/admin", "revoker/events/dlq", "revoker/events/internal/conn"},
 		"revoker/events/internal/eventstest": {"revoker/config", "revoker/events", "revoker/events/embedded", "revoker/internal/testproc"},
 		"revoker/events/jsonobject":          {},
 		"revoker/events/eventfile":           {"revoker/events"},
@@ -164,10 +171,10 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		"revoker/worker/authlete/sim":        {},
 		"revoker/worker":                     {"revoker/config", "revoker/events", "revoker/worker/admission", "revoker/worker/authlete"},
 		"revoker/worker/admission":           {},
-		"revoker/worker/ops":                 {"revoker/config", "revoker/events", "revoker/events/admin", "revoker/events/dlq", "revoker/worker", "revoker/worker/admission", "revoker/worker/authlete"},
+		"revoker/worker/ops":                 {"revoker/config", "revoker/events", "revoker/events/admin", "revoker/events/dlq", "revoker/events/sessions", "revoker/worker", "revoker/worker/admission", "revoker/worker/authlete"},
 	}
 	eventsRooms := []string{
-		"revoker/events", "revoker/events/internal/conn", "revoker/events/dlq", "revoker/events/admin", "revoker/events/internal/eventstest",
+		"revoker/events", "revoker/events/internal/conn", "revoker/events/dlq", "revoker/events/admin", "revoker/events/sessions", "revoker/events/internal/eventstest",
 	}
 	only := map[string][]string{
 		"github.com/nats-io/nats.go":                 append([]string{commands + "dlq", "revoker/internal/testsite", "revoker/worker"}, eventsRooms...), // for message headers
@@ -181,7 +188,7 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		"github.com/nats-io/nats-server/v2/server":                        {"revoker/events/embedded", "revoker/events/internal/eventstest"},
 		"github.com/go-json-experiment/json/jsontext":                     {"revoker/events/jsonobject"},
 		"github.com/kelseyhightower/envconfig":                            {"revoker/config"},
-		"github.com/cloudevents/sdk-go/v2/event":                          {"revoker/events"},
+		"github.com/cloudevents/sdk-go/v2/event":                          {"revoker/events", "revoker/events/sessions"},
 		"github.com/spf13/cobra":                                          {"revoker/cmd/revoker", commands + "complete", commands + "connection", commands + "dlq", commands + "lane", commands + "publish", commands + "receive"},
 		"github.com/go-jose/go-jose/v4":                                   {"revoker/events/receive/issuer", "revoker/events/receive/logouttoken", "revoker/internal/testissuer"},
 		"github.com/prometheus/client_golang/prometheus":                  {"revoker/worker", "revoker/worker/ops", "revoker/events/receive", commands + "receive"},

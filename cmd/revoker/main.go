@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -39,13 +40,15 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(errOut, "revoker: %v\n", err)
+	if answer := exit.Answer(0); !errors.As(err, &answer) {
+		fmt.Fprintf(errOut, "revoker: %v\n", err)
+	}
 	return exit.Code(err)
 }
 
 // connects names the commands that connect to the configured NATS server.
 var connects = map[string]bool{
-	"run": true, "publish": true, "dlq": true, "simulate": true, "status": true, "pause": true, "resume": true, "setup": true, "check": true,
+	"run": true, "publish": true, "dlq": true, "simulate": true, "status": true, "session": true, "pause": true, "resume": true, "setup": true, "check": true,
 	"receive": true,
 }
 
@@ -66,7 +69,7 @@ Exit codes: 0 done, 1 a problem, 2 wrong usage, 78 wrong configuration.`,
 	}
 	root.SetVersionTemplate(versionLine())
 	root.AddCommand(newRunCommand(), publish.NewCommand(), dlq.NewCommand(), newVersionCommand(), newSimulateCommand(), receive.NewCommand())
-	root.AddCommand(newStatusCommand(), newPauseCommand(), newResumeCommand(), newSetupCommand(), newCheckCommand(), newHealthCommand())
+	root.AddCommand(newStatusCommand(), newSessionCommand(), newPauseCommand(), newResumeCommand(), newSetupCommand(), newCheckCommand(), newHealthCommand())
 	root.AddCommand(devCommands()...)
 	for _, cmd := range root.Commands() {
 		if connects[cmd.Name()] {

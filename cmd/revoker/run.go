@@ -89,6 +89,8 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch)
 	if health != nil {
 		observers = append(observers, worker.NewMetrics(registry, cfg.Objective).Observe, health.Observe)
 	}
+	var attempts worker.NextAttempts
+	observers = append(observers, attempts.Observe)
 	if watch.settled != nil {
 		observers = append(observers, watch.settled)
 	}
@@ -111,11 +113,18 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch)
 	}
 	defer lanes.Close()
 	w := worker.New(cfg, lanes, letters, api, log, all(observers))
+	if cfg.Receipts {
+		receipts, err := events.NewReceipts(conn, cfg)
+		if err != nil {
+			return exit.Problem(err)
+		}
+		w.Receipts(receipts)
+	}
 	if traces != nil {
 		w.Trace(traces)
 	}
 	health.Serve(w)
-	events.Answer(conn, cfg, answerer(w, health), w.LetGo)
+	events.Answer(conn, cfg, answerer(w, health), w.LetGo, attempts.Of)
 	w.Run(ctx)
 	if err := conn.Flush(connection.FlushTimeout); err != nil {
 		log.Warn("the last acknowledgements may be lost; their events are delivered again", "error", err)

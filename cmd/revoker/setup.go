@@ -23,8 +23,8 @@ func newSetupCommand() *cobra.Command {
 		Use:   "setup",
 		Short: "Creates streams and consumer, or changes them to the configuration",
 		Long: `Creates the event stream, the dead-letter stream and the consumer if they are
-missing. If they exist, it shows how they differ from the configuration, and
-changes them.
+missing, and with REVOKER_RECEIPTS=true the receipt stream. If they exist, it shows
+how they differ from the configuration, and changes them.
 
 It never deletes a message. It keeps limits that are more generous than revoker's
 own, and further replicas and subjects. Some settings can't be changed in place, or

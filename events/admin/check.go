@@ -58,6 +58,9 @@ func (c *check) run(ctx context.Context, store bool) {
 		c.checkAcknowledging(ctx, own, of(lane))
 	}
 	c.checkDeadLetters(ctx, exists["stream "+c.cfg.DeadLetterStream])
+	if c.cfg.Receipts {
+		c.checkReceipts(ctx, exists["stream "+c.cfg.ReceiptStream])
+	}
 	if store {
 		c.Findings = append(c.Findings, c.checkStoring(ctx))
 	}
@@ -87,9 +90,13 @@ func (c *check) checkServer() {
 // checkJetStream asks for the event stream, and reports whether JetStream answers.
 func (c *check) checkJetStream(ctx context.Context) bool {
 	const name = "JetStream"
-	for _, request := range []string{
+	requests := []string{
 		"STREAM.INFO." + c.cfg.Stream, "STREAM.INFO." + c.cfg.DeadLetterStream, "CONSUMER.INFO." + c.cfg.Stream + "." + c.cfg.Consumer,
-	} {
+	}
+	if c.cfg.Receipts {
+		requests = append(requests, "STREAM.INFO."+c.cfg.ReceiptStream)
+	}
+	for _, request := range requests {
 		answer, err := c.conn.ProbeAPI(ctx, request, nil)
 		switch {
 		case errors.Is(err, nats.ErrNoResponders):

@@ -37,6 +37,19 @@ func LetGo(ctx context.Context, c *events.Conn, cfg config.Config) (released int
 	return released, err
 }
 
+// NextAttempt asks the workers about an event that was delivered. It is nil if none of them handed it back, or if the one that did
+// is gone.
+func NextAttempt(ctx context.Context, c *events.Conn, cfg config.Config, sequence uint64, session events.SessionID) (*events.NextAttempt, error) {
+	workers, err := askWorkers(ctx, c, cfg, events.About(sequence, session.Mask()))
+	var latest *events.NextAttempt
+	for _, worker := range workers {
+		if e := worker.Event; e != nil && (latest == nil || e.Due.After(latest.Due)) {
+			latest = e
+		}
+	}
+	return latest, err
+}
+
 func askWorkers(ctx context.Context, c *events.Conn, cfg config.Config, request string) ([]events.WorkerState, error) {
 	ctx, cancel := context.WithTimeout(ctx, conn.RequestTimeout)
 	defer cancel()
@@ -73,6 +86,9 @@ func askWorkers(ctx context.Context, c *events.Conn, cfg config.Config, request 
 func clean(s *events.WorkerState) {
 	for _, text := range []*string{&s.Name, &s.Version, &s.Breaker, &s.Reason} {
 		*text = events.OneLine(*text)
+	}
+	if s.Event != nil {
+		s.Event.ResultCode = events.OneLine(s.Event.ResultCode)
 	}
 	for i := range s.Held {
 		s.Held[i].Service, s.Held[i].Reason = events.OneLine(s.Held[i].Service), events.OneLine(s.Held[i].Reason)

@@ -20,11 +20,11 @@ func TestWorkersAnswer(t *testing.T) {
 		t.Errorf("without any: %v %v", workers, err)
 	}
 	for _, name := range []string{"one", "two"} {
-		events.Answer(h.Connect(t, false), h.Cfg, func() events.WorkerState { return events.WorkerState{Name: name, InFlight: 3, Breaker: "closed"} }, func() bool { return name == "two" })
+		events.Answer(h.Connect(t, false), h.Cfg, func() events.WorkerState { return events.WorkerState{Name: name, InFlight: 3, Breaker: "closed"} }, func() bool { return name == "two" }, nil)
 	}
 	other := h.Cfg
 	other.Consumer = "another"
-	events.Answer(h.Connect(t, false), other, func() events.WorkerState { return events.WorkerState{Name: "another's", Breaker: "closed"} }, func() bool { return true })
+	events.Answer(h.Connect(t, false), other, func() events.WorkerState { return events.WorkerState{Name: "another's", Breaker: "closed"} }, func() bool { return true }, nil)
 	testproc.WaitFor(t, "two answers", func() bool {
 		workers, err := admin.Workers(eventstest.Deadline(t), h.Conn, h.Cfg)
 		if err != nil || len(workers) > 2 {
@@ -34,6 +34,32 @@ func TestWorkersAnswer(t *testing.T) {
 	})
 	if released, err := admin.LetGo(eventstest.Deadline(t), h.Conn, h.Cfg); err != nil || released != 1 {
 		t.Errorf("%d workers let go, want the one that held events back: %v", released, err)
+	}
+}
+
+// Only the worker that handed the event back knows it.
+func TestWorkersTellOfAnEvent(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	for _, name := range []string{"one", "two"} {
+		events.Answer(h.Connect(t, false), h.Cfg, func() events.WorkerState { return events.WorkerState{Name: name, Breaker: "closed"} }, func() bool { return false },
+			func(sequence uint64, mask string) *events.NextAttempt {
+				if name != "two" || mask != events.SessionID("sess-8f14e45f").Mask() {
+					return nil
+				}
+				return &events.NextAttempt{Attempts: int(sequence)}
+			})
+	}
+	var next *events.NextAttempt
+	testproc.WaitFor(t, "the answer", func() (known bool) {
+		var err error
+		if next, err = admin.NextAttempt(eventstest.Deadline(t), h.Conn, h.Cfg, 17, "sess-8f14e45f"); err != nil {
+			t.Fatal(err)
+		}
+		return next != nil
+	})
+	if other, err := admin.NextAttempt(eventstest.Deadline(t), h.Conn, h.Cfg, 17, "another"); next.Attempts != 17 || other != nil || err != nil {
+		t.Errorf("%+v, %+v, %v", next, other, err)
 	}
 }
 

@@ -15,16 +15,21 @@ func (p *Process) CPU(n int) float64 {
 
 // Peak is the most resident memory that a running process had so far, in MiB. What the system counts for an ended one, Maxrss,
 // includes that of the process which started it.
-func (p *Process) Peak() float64 {
+func (p *Process) Peak() float64 { return p.status("VmHWM:") }
+
+// Resident is the resident memory that a running process has now, in MiB.
+func (p *Process) Resident() float64 { return p.status("VmRSS:") }
+
+func (p *Process) status(line string) float64 {
 	p.T.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Cmd.Process.Pid))
 	if err != nil {
 		p.T.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	_, rest, _ := strings.Cut(string(status), line)
 	var kib float64
 	if _, err := fmt.Sscanf(rest, "%f kB", &kib); err != nil {
-		p.T.Fatalf("no peak memory in %q", status)
+		p.T.Fatalf("no memory in %q", status)
 	}
 	return kib / 1024
 }

@@ -24,15 +24,16 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 // console serves the page for operators. It shows the present state, the last 15 minutes and the dead letters, and lets
 // operators act on them.
 type console struct {
-	cfg     config.Config
-	version string
-	host    string // the machine's name, empty if it has none
-	server  *Server
-	gate    *gate
-	fleet   *fleet
-	scans   *scans
-	lookups chan struct{} // one place for each letter that is being read for a visitor
-	closing <-chan struct{}
+	cfg      config.Config
+	version  string
+	host     string // the machine's name, empty if it has none
+	server   *Server
+	gate     *gate
+	fleet    *fleet
+	scans    *scans
+	lookups  chan struct{} // one place for each letter that is being read for a visitor
+	searches chan struct{} // one place for a search for a session
+	closing  <-chan struct{}
 
 	mu      sync.Mutex
 	readers int
@@ -45,6 +46,7 @@ func newConsole(ctx context.Context, cfg config.Config, version string, server *
 		gate:  newGate(cfg.ConsoleToken, log),
 		fleet: &fleet{cfg: cfg, ctx: ctx}, lookups: make(chan struct{}, visitorLookups), closing: ctx.Done(),
 	}
+	c.searches = make(chan struct{}, 1)
 	c.scans = newScans(ctx, c.store, c.listLetters)
 	return c
 }
@@ -60,6 +62,7 @@ func (c *console) handler() http.Handler {
 	mux.HandleFunc("GET /console/letters/{sequence}", c.letter)
 	mux.HandleFunc("POST /console/sign-in", c.gate.signIn)
 	mux.HandleFunc("POST /console/sign-out", c.gate.signOut)
+	mux.HandleFunc("POST /console/session", c.gate.acting(c.session))
 	mux.HandleFunc("POST /console/sweep", c.gate.acting(c.sweep))
 	mux.HandleFunc("POST /console/pause", c.gate.acting(c.pause))
 	mux.HandleFunc("POST /console/resume", c.gate.acting(c.resume))

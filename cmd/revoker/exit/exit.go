@@ -3,6 +3,7 @@ package exit
 
 import (
 	"errors"
+	"strconv"
 
 	"revoker/config"
 )
@@ -17,7 +18,10 @@ const (
 // Code is the exit code for an error of a command, which is wrong usage unless it is marked as something else.
 func Code(err error) int {
 	var problem problemError
+	var answer Answer
 	switch {
+	case errors.As(err, &answer):
+		return int(answer)
 	case errors.Is(err, config.ErrInvalid):
 		return CodeConfiguration
 	case errors.As(err, &problem):
@@ -25,6 +29,11 @@ func Code(err error) int {
 	}
 	return CodeUsage
 }
+
+// Answer is an exit code by which a command answers a question. It is no failure, so nothing is printed.
+type Answer int
+
+func (a Answer) Error() string { return "exit code " + strconv.Itoa(int(a)) }
 
 // problemError is an error that is neither the user's nor the configuration's.
 type problemError struct{ error }

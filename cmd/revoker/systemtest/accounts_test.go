@@ -59,9 +59,10 @@ func TestEachIdentityCanDoItsWork(t *testing.T) {
 	t.Parallel()
 	s := newAccountsSite(t, testsite.Simulator{Bad: 10})
 	startOneServer(s)
-	operator, worker := identity("operator"), identity("worker")
+	const receipts = "REVOKER_RECEIPTS=true"
+	operator, worker := append(identity("operator"), receipts), append(identity("worker"), receipts)
 
-	s.Says(0, operator, []string{"setup", "--yes"}, "4 objects created")
+	s.Says(0, operator, []string{"setup", "--yes"}, "5 objects created")
 	w := s.StartWorker(worker...)
 	if code := publishAs(s, "publisher", 0, 100); code != 0 {
 		t.Errorf("publishing: exit code %d", code)
@@ -74,6 +75,9 @@ func TestEachIdentityCanDoItsWork(t *testing.T) {
 		if f.State != admin.OK {
 			t.Errorf("%s: %+v", name, f)
 		}
+	}
+	if stream, err := s.JS.Stream(s.Deadline(), "SESSIONS_REVOKED"); err != nil || stream.CachedInfo().State.Msgs != 90 {
+		t.Errorf("not 90 receipts: %v", err)
 	}
 	s.Says(0, append([]string{"REVOKER_ACK_WAIT=20s"}, operator...), []string{"setup", "--yes"}, "2 settings changed")
 	s.Says(0, operator, []string{"pause"}, "paused")
@@ -111,9 +115,10 @@ func TestTheConsolesPermissions(t *testing.T) {
 	s := newAccountsSite(t, testsite.Simulator{Bad: 100})
 	s.Edit = func(text string) string { return strings.ReplaceAll(text, "# console: ", "") }
 	startOneServer(s)
-	s.Says(0, identity("operator"), []string{"setup"})
+	const receipts = "REVOKER_RECEIPTS=true"
+	s.Says(0, append(identity("operator"), receipts), []string{"setup"})
 	address := fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(t))
-	w := s.StartWorker(append(identity("worker"), "REVOKER_OPS_ADDR="+address, "REVOKER_CONSOLE_TOKEN="+consoleToken)...)
+	w := s.StartWorker(append(identity("worker"), receipts, "REVOKER_OPS_ADDR="+address, "REVOKER_CONSOLE_TOKEN="+consoleToken)...)
 	publishAs(s, "publisher", 0, 3)
 	s.WaitDone()
 	response, err := http.Post("http://"+address+"/console/letters", "application/json", strings.NewReader("{}"))
@@ -127,6 +132,9 @@ func TestTheConsolesPermissions(t *testing.T) {
 	}
 	b := newBrowser(t, "http://"+address)
 	b.signIn()
+	if status, text := b.do("POST", "/console/session", map[string]any{"session": "SECRET-session-0"}); status != http.StatusOK || !strings.Contains(text, `"state":"dead-letter"`) || strings.Contains(text, `"unknown"`) {
+		t.Errorf("a session: %d %s", status, text)
+	}
 	for _, path := range []string{"/console/pause", "/console/resume"} {
 		if status, text := b.do("POST", path, map[string]any{}); status != http.StatusOK {
 			t.Errorf("%s: %d %s", path, status, text)
@@ -148,6 +156,7 @@ func TestEachIdentityCanDoNoMore(t *testing.T) {
 		api + "STREAM.DELETE.SESSIONS", api + "STREAM.DELETE.SESSIONS_DLQ", api + "STREAM.PURGE.SESSIONS", api + "STREAM.PURGE.SESSIONS_DLQ",
 		api + "STREAM.MSG.DELETE.SESSIONS", api + "CONSUMER.DELETE.SESSIONS.revoker", api + "CONSUMER.DELETE.SESSIONS.revoker-bulk", api + "CONSUMER.CREATE.SESSIONS.other",
 		api + "CONSUMER.CREATE.SESSIONS.other.session.ended", api + "CONSUMER.DURABLE.CREATE.SESSIONS.other", api + "STREAM.CREATE.OTHER",
+		api + "STREAM.DELETE.SESSIONS_REVOKED", api + "STREAM.PURGE.SESSIONS_REVOKED", api + "STREAM.MSG.DELETE.SESSIONS_REVOKED", "session.revoked",
 		api + "CONSUMER.UNPIN.SESSIONS.revoker", api + "STREAM.SNAPSHOT.SESSIONS", api + "DIRECT.GET.SESSIONS",
 	}
 	setup := []string{api + "STREAM.CREATE.SESSIONS", api + "STREAM.UPDATE.SESSIONS", api + "CONSUMER.CREATE.SESSIONS.revoker.session.ended"}
@@ -157,17 +166,17 @@ func TestEachIdentityCanDoNoMore(t *testing.T) {
 		mayPublish, mayReceive string
 	}{
 		"publisher": {
-			slices.Concat(destruction, setup, letters, []string{next, ack, api + "STREAM.MSG.GET.SESSIONS", "session", "session.ended.x", "session.ended.bulk", "dlq.session.ended", api + "STREAM.INFO.SESSIONS", api + "INFO"}),
+			slices.Concat(destruction, setup, letters, []string{next, ack, api + "STREAM.MSG.GET.SESSIONS", "session", "session.ended.x", "session.ended.bulk", "dlq.session.ended", api + "STREAM.INFO.SESSIONS", api + "INFO", "session.revoked.x", api + "STREAM.MSG.GET.SESSIONS_REVOKED"}),
 			[]string{">", "session.ended", "session.>", "dlq.session.ended", "_INBOX.>", "_INBOX_worker.>", "$JS.EVENT.>", "revoker.workers.SESSIONS.revoker"},
 			"session.ended", "_INBOX_publisher.x",
 		},
 		"worker": {
-			slices.Concat(destruction, setup, letters, []string{"session.ended", "session.ended.bulk", api + "CONSUMER.PAUSE.SESSIONS.revoker", api + "CONSUMER.PAUSE.SESSIONS.revoker-bulk", "_INBOX_publisher.x"}),
+			slices.Concat(destruction, setup, letters, []string{"session.ended", "session.ended.bulk", api + "CONSUMER.PAUSE.SESSIONS.revoker", api + "CONSUMER.PAUSE.SESSIONS.revoker-bulk", "_INBOX_publisher.x", api + "STREAM.MSG.GET.SESSIONS_REVOKED"}),
 			[]string{">", "session.ended", "dlq.session.ended", "_INBOX.>", "_INBOX_operator.>", "_INBOX_publisher.>", "$JS.EVENT.>"},
 			ack, "_INBOX_worker.x",
 		},
 		"operator": {
-			slices.Concat(destruction, []string{next, next + "-bulk", ack, "$JS.ACK.SESSIONS.revoker-bulk.1.1.1.1.1", "dlq.session.ended", "_INBOX_worker.x"}),
+			slices.Concat(destruction, []string{next, next + "-bulk", ack, "$JS.ACK.SESSIONS.revoker-bulk.1.1.1.1.1", "dlq.session.ended", "_INBOX_worker.x", "session.revoked.x"}),
 			[]string{">", "session.ended", "dlq.session.ended", "_INBOX.>", "_INBOX_worker.>", "_INBOX_publisher.>", "$JS.EVENT.>"},
 			api + "CONSUMER.PAUSE.SESSIONS.revoker", "_INBOX_operator.x",
 		},

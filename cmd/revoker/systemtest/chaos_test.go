@@ -76,7 +76,7 @@ const maxAttempts = testsite.Failures + 1
 // startWorkerAt starts a worker behind the relays; it may find NATS away. Its limits are so low that many events pass them in an
 // outage. Attempts and age alone must not condemn them.
 func (c *chaos) startWorkerAt(i int) {
-	env := c.Env("NATS_URL=nats://"+c.toNATS.addr, "AUTHLETE_BASE_URL=http://"+c.toAPI.addr, "REVOKER_ACK_WAIT=2s", "REVOKER_REQUEST_TIMEOUT=2s", "REVOKER_LOG_LEVEL=info",
+	env := c.Env("NATS_URL=nats://"+c.toNATS.addr, "AUTHLETE_BASE_URL=http://"+c.toAPI.addr, "REVOKER_ACK_WAIT=2s", "REVOKER_REQUEST_TIMEOUT=2s", "REVOKER_LOG_LEVEL=info", "REVOKER_RECEIPTS=true",
 		fmt.Sprintf("REVOKER_RETRY_MAX_ATTEMPTS=%d", maxAttempts), "REVOKER_RETRY_MAX_AGE=1s", "REVOKER_RETRY_MAX_INTERVAL=500ms")
 	c.workers[i] = testproc.Start(c.T, env, testproc.Binary(c.T, "revoker"), "run")
 }
@@ -213,6 +213,7 @@ func (c *chaos) reason(id string) string {
 func (c *chaos) check() {
 	c.WaitDone()
 	sessions, letters, most, calls := c.Sessions(), c.Reasons(), 0, 0
+	receipts := receipts(c.Site)
 	condemned := map[string]int{}
 	for i := range c.stored {
 		id := fmt.Sprintf("SECRET-session-%d", i)
@@ -224,6 +225,9 @@ func (c *chaos) check() {
 		}
 		if !slices.Equal(reasons, want) || session.Revoked() != (want == nil) {
 			c.T.Errorf("%s: revoked %v, dead letters %v, want %v, %d calls", id, session.Revoked(), reasons, want, len(session.Calls))
+		}
+		if receipts[receiptSubject(id)] != (want == nil) {
+			c.T.Errorf("%s: a receipt %v, revoked %v", id, !(want == nil), session.Revoked())
 		}
 		calls += len(session.Calls)
 		if !c.Sim.Hopeless(id) && i < c.stored-1 { // the newest is asked about whenever a session is to be condemned

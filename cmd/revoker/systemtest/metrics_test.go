@@ -62,7 +62,7 @@ func TestMetricsOfARun(t *testing.T) {
 	const events = 1000
 	s := testsite.New(t, testsite.Simulator{Failing: 10, Bad: 1})
 	s.StartNATS()
-	w := s.StartWorker("REVOKER_ALLOWED_SERVICE_IDS=77", "REVOKER_BREAKER_FAILURES=10000") // no second opinions, which are calls too
+	w := s.StartWorker("REVOKER_RECEIPTS=true", "REVOKER_ALLOWED_SERVICE_IDS=77", "REVOKER_BREAKER_FAILURES=10000") // no second opinions, which are calls too
 	base := opsURL(t, w)
 	s.Publish(0, events)
 	s.WaitDone()
@@ -104,6 +104,9 @@ func TestMetricsOfARun(t *testing.T) {
 		`revoker_oldest_event_age_seconds{lane="live"}`:                      0,
 		`revoker_oldest_event_age_seconds{lane="bulk"}`:                      0,
 		`revoker_consumer_paused{lane="live"}`:                               0,
+		`revoker_receipts_total{result="stored"}`:                            0.99 * events,
+		`revoker_receipts_total{result="kept"}`:                              0,
+		`revoker_receipt_failures_total`:                                     0,
 	} {
 		testproc.WaitFor(t, fmt.Sprintf("%s of %v", series, want), func() bool {
 			if text = scrape(t, base); strings.HasPrefix(series, "revoker_d") || strings.HasPrefix(series, "revoker_o") {

@@ -31,7 +31,9 @@ func TestTheOldestServer(t *testing.T) {
 	s.Says(0, []string{"REVOKER_BULK_SUBJECT="}, []string{"setup"}, "3 objects created")
 	// It takes no consumer for a subject that the stream does not store yet.
 	s.Says(0, nil, []string{"setup", "--yes"}, "1 object created, 1 setting changed")
-	w := s.StartWorker()
+	const receipts = "REVOKER_RECEIPTS=true"
+	s.Says(0, []string{receipts}, []string{"setup"}, "1 object created")
+	w := s.StartWorker(receipts)
 	s.Publish(0, 200)
 	s.WaitDone()
 	if n := len(s.DeadLetters("CALLER_ERROR")); n != 20 {
@@ -40,6 +42,11 @@ func TestTheOldestServer(t *testing.T) {
 	for id, session := range s.Sessions() {
 		if bad := s.Sim.Kind(id) == sim.CallerError; session.Revoked() == bad {
 			t.Errorf("%s: revoked %v", id, session.Revoked())
+		}
+	}
+	for id, code := range map[string]int{"SECRET-session-50": 0, "SECRET-session-10": 4, "nobody": 5} {
+		if out, got := s.Say([]string{"AUTHLETE_SERVICE_ID=" + testsite.ServiceID}, "session", id); got != code {
+			t.Errorf("session %s: exit code %d, want %d: %s", id, got, code, out)
 		}
 	}
 	wants(t, s.Check(0, nil), admin.Warning, "NATS server version", "2.11")

@@ -36,6 +36,8 @@ func workerSubjects(t testing.TB) (needed, creating []string) {
 func TestTheDocumentedPermissionsAreEnough(t *testing.T) {
 	t.Parallel()
 	needed, creating := workerSubjects(t)
+	needed = append(needed, documented(t, "Receipts")...)
+	const receipts = "REVOKER_RECEIPTS=true"
 	quote := func(subjects []string) string { return `"` + strings.Join(subjects, `", "`) + `"` }
 	file := filepath.Join(t.TempDir(), "nats.conf")
 	content := fmt.Sprintf(`authorization { users = [
@@ -49,12 +51,12 @@ func TestTheDocumentedPermissionsAreEnough(t *testing.T) {
 	s := testsite.New(t, testsite.Simulator{Bad: 10, Failing: 10})
 	s.StartNATS("--config", file)
 
-	w := testproc.Start(t, s.Env("NATS_USER=worker", "NATS_PASSWORD=pw"), testproc.Binary(t, "revoker"), "run")
+	w := testproc.Start(t, s.Env("NATS_USER=worker", "NATS_PASSWORD=pw", receipts), testproc.Binary(t, "revoker"), "run")
 	if code := w.Wait(); code != 1 || !strings.Contains(w.Stderr.String(), "creating stream SESSIONS: the account's permissions do not allow it") {
 		t.Errorf("with nothing there: exit code %d, %s", code, w.Stderr.String())
 	}
 	for round, user := range []string{"creator", "worker"} {
-		w := s.StartWorker("NATS_USER="+user, "NATS_PASSWORD=pw")
+		w := s.StartWorker("NATS_USER="+user, "NATS_PASSWORD=pw", receipts)
 		s.Publish(100*round, 100*(round+1))
 		s.WaitDone()
 		if n := len(s.DeadLetters("CALLER_ERROR")); n != 10*(round+1) {

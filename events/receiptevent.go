@@ -1,0 +1,167 @@
+package events
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	cloudevents "github.com/cloudevents/sdk-go/v2/event"
+	"github.com/nats-io/nats.go"
+
+	"revoker/config"
+)
+
+// maxEndedBefore is how long before its publication a session may have ended. More is a mistake of the publisher's.
+const maxEndedBefore = 24 * time.Hour
+
+// ReceiptFacts are the data of a receipt's CloudEvent.
+type ReceiptFacts struct {
+	ServiceID     string `json:"serviceId"`
+	TokensDeleted int    `json:"tokensDeleted"`
+	ResultCode    string `json:"resultCode,omitempty"`
+	Attempts      int    `json:"attempts"`
+	// SinceEnded and SincePublished are the milliseconds from the session's end, if the event has a plausible one, and from the
+	// event's publication to the revocation.
+	SinceEnded     *int64 `json:"msSinceEnded,omitempty"`
+	SincePublished int64  `json:"msSincePublished"`
+	// Source is where the event came from, if it says.
+	Source string      `json:"source,omitempty"`
+	Lane   config.Lane `json:"lane"`
+	// Stream, Sequence and PublishedAt are the event's place and time.
+	Stream      string    `json:"stream"`
+	Sequence    uint64    `json:"sequence"`
+	PublishedAt time.Time `json:"publishedAt"`
+}
+
+func (r Receipt) facts(d *Delivery) ReceiptFacts {
+	facts := ReceiptFacts{
+		ServiceID: r.Event.ServiceID, TokensDeleted: r.Tokens, ResultCode: maskedCode(r.ResultCode, r.Event.SessionID), Attempts: r.Attempts,
+		SincePublished: max(r.RevokedAt.Sub(d.Published).Milliseconds(), 0), // the server's clock may be ahead
+		Source:         sourceOf(d.Header()), Lane: d.Lane, Stream: d.Stream, Sequence: d.Sequence, PublishedAt: d.Published.UTC(),
+	}
+	if ended := r.Event.EndedAt; !ended.IsZero() && !ended.After(r.RevokedAt) && d.Published.Sub(ended) <= maxEndedBefore {
+		since := r.RevokedAt.Sub(ended).Milliseconds()
+		facts.SinceEnded = &since
+	}
+	return facts
+}
+
+// maskedCode masks the ID in a result code. One like the API's own codes, letters and digits, has no escapes that could hide the ID.
+func maskedCode(code string, id SessionID) string {
+	plain := len(code) <= 32 && !strings.ContainsFunc(code, func(r rune) bool { return !(r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z') })
+	if plain && !strings.Contains(code, string(id)) {
+		return code
+	}
+	return OneLine(masked(code, id))
+}
+
+// sourceHeader says from where an event came.
+const sourceHeader = "Session-Source"
+
+func sourceOf(header nats.Header) string { return OneLine(header.Get(sourceHeader)) }
+
+// append appends the facts as JSON, as encoding/json would.
+func (f ReceiptFacts) append(to []byte) []byte {
+	to = appendText(append(to, `{"serviceId":`...), f.ServiceID)
+	to = strconv.AppendInt(append(to, `,"tokensDeleted":`...), int64(f.TokensDeleted), 10)
+	if f.ResultCode != "" {
+		to = appendText(append(to, `,"resultCode":`...), f.ResultCode)
+	}
+	to = strconv.AppendInt(append(to, `,"attempts":`...), int64(f.Attempts), 10)
+	if f.SinceEnded != nil {
+		to = strconv.AppendInt(append(to, `,"msSinceEnded":`...), *f.SinceEnded, 10)
+	}
+	to = strconv.AppendInt(append(to, `,"msSincePublished":`...), f.SincePublished, 10)
+	if f.Source != "" {
+		to = appendText(append(to, `,"source":`...), f.Source)
+	}
+	to = appendText(append(to, `,"lane":`...), string(f.Lane))
+	to = appendText(append(to, `,"stream":`...), f.Stream)
+	to = strconv.AppendUint(append(to, `,"sequence":`...), f.Sequence, 10)
+	to = f.PublishedAt.AppendFormat(append(to, `,"publishedAt":"`...), time.RFC3339Nano)
+	return append(to, `"}`...)
+}
+
+// envelope is a CloudEvents 1.0 event in the structured mode, which is whole without the message's headers. The SDK writes it once,
+// with marks where the receipts differ. To let it write each took 3 µs and 27 allocations a receipt, a tenth of what an event costs a
+// worker in all; this way it is 1 µs and 7 (BenchmarkReceipt).
+type envelope struct {
+	parts [][]byte // between the marks
+	marks []string // in their order
+}
+
+// The marks, one for each attribute that differs. None is a part of another, or of a stream's name.
+const (
+	markID      = "mark id"
+	markSubject = "mark subject"
+	markTime    = "2006-01-02T15:04:05Z"
+	markData    = "mark data"
+)
+
+func newEnvelope(stream string) (envelope, error) {
+	at, err := time.Parse(time.RFC3339, markTime)
+	if err != nil {
+		return envelope{}, err
+	}
+	event := cloudevents.New(cloudevents.CloudEventsVersionV1)
+	event.SetID(markID)
+	event.SetSource("revoker/" + url.PathEscape(stream))
+	event.SetType(ReceiptType)
+	event.SetSubject(markSubject)
+	event.SetTime(at)
+	if err := event.SetData(cloudevents.ApplicationJSON, markData); err != nil {
+		return envelope{}, fmt.Errorf("a receipt's data: %w", err)
+	}
+	if err := event.Validate(); err != nil {
+		return envelope{}, fmt.Errorf("a receipt's attributes: %w", err)
+	}
+	rest, err := json.Marshal(event)
+	if err != nil {
+		return envelope{}, fmt.Errorf("encoding a receipt: %w", err)
+	}
+	var e envelope
+	for len(rest) > 0 {
+		first, next := len(rest), ""
+		for _, mark := range []string{markID, markSubject, markTime, markData} {
+			if i := bytes.Index(rest, []byte(`"`+mark+`"`)); i >= 0 && i < first {
+				first, next = i, mark
+			}
+		}
+		e.parts = append(e.parts, rest[:first])
+		if next == "" {
+			break
+		}
+		e.marks = append(e.marks, next)
+		rest = rest[first+len(next)+2:]
+	}
+	return e, nil
+}
+
+// fill returns the event of a receipt. Its ID is the same for each attempt, so that a subscriber sees what it has seen.
+func (e envelope) fill(d *Delivery, hash string, revokedAt time.Time, facts ReceiptFacts) []byte {
+	const usual = 640 // bytes
+	out := make([]byte, 0, usual)
+	for i, part := range e.parts {
+		out = append(out, part...)
+		if i == len(e.marks) {
+			break
+		}
+		switch e.marks[i] {
+		case markID:
+			var buffer [128]byte // on the stack
+			id := strconv.AppendUint(append(append(buffer[:0], d.Stream...), '/'), d.Sequence, 10)
+			out = appendText(out, string(strconv.AppendInt(append(id, '/'), d.Published.UnixNano(), 10)))
+		case markSubject:
+			out = append(append(append(out, '"'), hash...), '"')
+		case markTime:
+			out = append(revokedAt.UTC().AppendFormat(append(out, '"'), time.RFC3339Nano), '"')
+		case markData:
+			out = facts.append(out)
+		}
+	}
+	return out
+}
