@@ -10,7 +10,6 @@ import (
 	"time"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
-	"github.com/nats-io/nats.go"
 
 	"revoker/config"
 )
@@ -41,7 +40,7 @@ func (r Receipt) facts(d *Delivery) ReceiptFacts {
 	facts := ReceiptFacts{
 		ServiceID: r.Event.ServiceID, TokensDeleted: r.Tokens, ResultCode: maskedCode(r.ResultCode, r.Event.SessionID), Attempts: r.Attempts,
 		SincePublished: max(r.RevokedAt.Sub(d.Published).Milliseconds(), 0), // the server's clock may be ahead
-		Source:         sourceOf(d.Header()), Lane: d.Lane, Stream: d.Stream, Sequence: d.Sequence, PublishedAt: d.Published.UTC(),
+		Source:         Source(d.Header()), Lane: d.Lane, Stream: d.Stream, Sequence: d.Sequence, PublishedAt: d.Published.UTC(),
 	}
 	if ended := r.Event.EndedAt; !ended.IsZero() && !ended.After(r.RevokedAt) && d.Published.Sub(ended) <= maxEndedBefore {
 		since := r.RevokedAt.Sub(ended).Milliseconds()
@@ -58,11 +57,6 @@ func maskedCode(code string, id SessionID) string {
 	}
 	return OneLine(masked(code, id))
 }
-
-// sourceHeader says from where an event came.
-const sourceHeader = "Session-Source"
-
-func sourceOf(header nats.Header) string { return OneLine(header.Get(sourceHeader)) }
 
 // append appends the facts as JSON, as encoding/json would.
 func (f ReceiptFacts) append(to []byte) []byte {
