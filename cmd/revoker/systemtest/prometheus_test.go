@@ -178,12 +178,16 @@ func (p *prometheus) value(query string) float64 {
 	return value
 }
 
-// checkDashboard asks every query of the dashboard.
+// checkDashboard asks every query of the dashboard that is about workers. Those about receivers are held against the receiver's own
+// metrics by TestMetricsOfAReceiver.
 func (p *prometheus) checkDashboard() {
 	p.t.Helper()
 	dashboard := readDashboard(p.t)
 	for _, panel := range dashboard.Panels {
 		for _, target := range panel.Targets {
+			if strings.Contains(target.Expr, "revoker_receive_") {
+				continue
+			}
 			if n, _ := p.query(dashboardVariables.Replace(target.Expr)); n == 0 {
 				p.t.Errorf("%s: no answer to %s", panel.Title, target.Expr)
 			}
