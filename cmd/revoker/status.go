@@ -252,6 +252,9 @@ func milliseconds(seconds float64) time.Duration {
 	return time.Duration(seconds * float64(time.Second)).Round(time.Millisecond)
 }
 
+// leastRevoked is from how many revocations on a source is judged: a session that is ended twice is no reason for alarm.
+const leastRevoked = 5
+
 // emptyTexts name the sources whose revocations delete nothing more often than not: their IDs may be wrong.
 func emptyTexts(s admin.Status) (list []string) {
 	counts := map[string]events.SourceCount{}
@@ -262,7 +265,7 @@ func emptyTexts(s admin.Status) (list []string) {
 		}
 	}
 	for _, source := range slices.Sorted(maps.Keys(counts)) {
-		if c := counts[source]; 2*c.Empty > c.Revoked {
+		if c := counts[source]; c.Revoked >= leastRevoked && 2*c.Empty > c.Revoked {
 			list = append(list, fmt.Sprintf("%d of the last %d revocations of source %s: are its IDs session IDs of Authlete?", c.Empty, c.Revoked, terminal.Printable(source, "")))
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/nats-io/nats.go"
 
 	"revoker/events"
 	"revoker/internal/testproc"
@@ -132,4 +133,23 @@ func TestThePageShowsOneLane(t *testing.T) {
 	if b.eval(`document.querySelectorAll('#lanes-table tbody tr').length === 1 && document.querySelector('#figure-bulk').hidden`) != true {
 		t.Error("a lane is shown that is off")
 	}
+}
+
+// A source whose session IDs are wrong is named. The API answers OK to them.
+func TestThePageNamesASourceThatRevokesNothing(t *testing.T) {
+	t.Parallel()
+	s := testsite.New(t, testsite.Simulator{})
+	s.StartNATS()
+	_, page := pageOf(s)
+	b := openTab(t, page, 1400, 1000)
+	for range 3 {
+		for i := range 6 { // the second and the third time there is nothing left to delete
+			msg := &nats.Msg{Subject: "session.ended", Data: fmt.Appendf(nil, `{"sessionId":"SECRET-%d"}`, i), Header: nats.Header{"Session-Source": {"login"}}}
+			if _, err := s.JS.PublishMsg(s.Deadline(), msg); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	b.waitText("#notice", "12 of the last 18 revocations of source login deleted nothing")
+	b.audit("empty revocations")
 }

@@ -53,6 +53,9 @@ function set(id, text, note) {
   if (note !== undefined) $(id + '-note').textContent = note || '\u00a0';
 }
 
+// workersOf are the workers that are known; of this one alone its own state is the newest.
+function workersOf(worker, fleet) { return fleet && fleet.workers && fleet.workers.length > 1 ? fleet.workers : [worker || {}]; }
+
 function showState() {
   const {worker, fleet} = state;
   $('version').textContent = state.version;
@@ -62,12 +65,13 @@ function showState() {
   else if (fleet && fleet.paused) notice(`All workers are paused ${fleet.pausedUntil ? 'until ' + time(fleet.pausedUntil) : 'until somebody resumes them'}. Sessions that end meanwhile keep their tokens.`, 'warning');
   else if (pausedText(fleet)) notice(pausedText(fleet), 'warning');
   else if (worker && worker.braked) notice('The API answered CALLER_ERROR for many sessions in a row. This worker holds its other events back until a session is revoked. If the answers are right, Resume lets such events go to the dead letters.', 'warning');
+  else if (emptyText(workersOf(worker, fleet))) notice(emptyText(workersOf(worker, fleet)), 'warning');
   else if (state.fleetError) notice('The state of the streams can\u2019t be read: ' + state.fleetError, 'warning');
   else notice('');
 
   showBreaker(worker, fleet && fleet.workers || []);
   showWorkers(fleet && fleet.workers || []);
-  const told = fleet && fleet.workers && fleet.workers.length > 1 ? fleet.workers : [worker || {}]; // its own state is the newest
+  const told = workersOf(worker, fleet);
   showTimes(told);
   showLanes(fleet ? fleet.lanes : [], told);
   showWaits();

@@ -78,3 +78,16 @@ function limitText(w) {
 
 // limitOf is a worker's limit with its reason. Workers of before did not tell either.
 const limitOf = w => w.limitedBy ? `${count(w.limit || 0)} (${limitText(w)})` : '';
+
+// emptyText names a source whose revocations delete nothing more often than not: the API answers OK to a wrong session ID too.
+function emptyText(workers) {
+  const sums = new Map();
+  for (const w of workers) for (const s of w.sources || []) {
+    const sum = sums.get(s.source) || {revoked: 0, empty: 0};
+    sums.set(s.source, {revoked: sum.revoked + s.revoked, empty: sum.empty + s.empty});
+  }
+  for (const [source, s] of [...sums].sort((a, b) => a[0] < b[0] ? -1 : 1)) {
+    if (s.revoked >= 5 && 2 * s.empty > s.revoked) return `${count(s.empty)} of the last ${count(s.revoked)} revocations of source ${source} deleted nothing. Are its IDs session IDs of Authlete?`;
+  }
+  return '';
+}
