@@ -199,6 +199,8 @@ func (w *Worker) pull(ctx context.Context, lane admission.Lane, consumer *events
 // is no trouble: `revoker setup` may add it at any time.
 func (w *Worker) restore(ctx context.Context, lane admission.Lane, consumer *events.Consumer, trouble *outage) {
 	w.pulling[lane].Rest() // it may wait for the connection
+	w.admission.Away(lane, true)
+	defer w.admission.Away(lane, false)
 	missing := false
 	for ctx.Err() == nil {
 		wait := trouble.pause()

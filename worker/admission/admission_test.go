@@ -152,6 +152,17 @@ func TestProbesComeFromTheLiveLaneFirst(t *testing.T) {
 	}
 }
 
+// A live consumer that is not served does not keep bulk events from probing.
+func TestBulkProbesWhileLiveIsAway(t *testing.T) {
+	t.Parallel()
+	a := quiet(4, 0)
+	a.breaker.change(HalfOpen)
+	a.Away(Live, true)
+	if g, _ := a.admit(time.Now(), Bulk); g.N != 1 || g.Wait != pullWait {
+		t.Errorf("bulk: %+v", g)
+	}
+}
+
 func TestTokensBoundTheRate(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

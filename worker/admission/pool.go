@@ -35,6 +35,7 @@ type laneState struct {
 	working int  // in a slot
 	backlog bool // more events waited behind the last one
 	ended   bool // nothing more arrives
+	away    bool // its consumer is not served, so that nothing can be pulled
 
 	wake      chan struct{} // something changed; holds one signal
 	heartbeat Heartbeat     // of the loop that admits
@@ -122,7 +123,7 @@ func (a *Admission) Admit(ctx context.Context, l Lane) Grant {
 func (a *Admission) admit(now time.Time, l Lane) (g Grant, wait time.Duration) {
 	g = Grant{Generation: a.breaker.generation, Wait: pullWait}
 	probing := a.breaker.state != Closed
-	if probing && l == Bulk && !a.passed {
+	if live := &a.lanes[Live]; probing && l == Bulk && !a.passed && !live.away {
 		return g, heartbeatInterval // woken when live has none
 	}
 	free := a.room(now, l)
@@ -131,7 +132,7 @@ func (a *Admission) admit(now time.Time, l Lane) (g Grant, wait time.Duration) {
 	}
 	g.N, wait = a.breaker.Admit(now, free)
 	g.Generation = a.breaker.generation
-	if g.N > 0 && probing && l == Live && !a.lanes[Bulk].ended {
+	if bulk := &a.lanes[Bulk]; g.N > 0 && probing && l == Live && !bulk.ended && !bulk.away {
 		g.Wait = probeWait
 	}
 	a.lanes[l].asked += g.N
@@ -170,6 +171,14 @@ func (a *Admission) Arrived(l Lane, backlog bool) {
 	lane.backlog = backlog
 	a.slots.Signal()
 	a.mu.Unlock()
+}
+
+// Away tells whether the lane's consumer is served. While it is not, the other lane does not wait for its turn to probe.
+func (a *Admission) Away(l Lane, away bool) {
+	a.mu.Lock()
+	a.lanes[l].away = away
+	a.mu.Unlock()
+	a.signal()
 }
 
 // End is for a lane from which nothing more arrives.
