@@ -42,8 +42,8 @@ func besideOthers(b *testing.B, workers int) {
 	server := s.StartNATS()
 	s.Control("PUT", "/sim/capacity", sim.Capacity{Servers: servers})
 	setUp(s, n)
-	stop := askOthers(s)
-	time.Sleep(10 * time.Second)
+	stop, answered := askOthers(s)
+	testproc.WaitFor(b, "what the others wait without revoker", func() bool { return answered() >= 10*otherRate })
 	alone := waits(stop(), time.Time{}, time.Now())
 
 	s.Says(0, nil, []string{"pause"})
@@ -51,7 +51,7 @@ func besideOthers(b *testing.B, workers int) {
 	for range workers {
 		all = append(all, s.StartWorker(plainly(concurrency)...))
 	}
-	stop = askOthers(s)
+	stop, _ = askOthers(s)
 	s.Says(0, nil, []string{"resume"})
 	l := run(s, all[0], n)
 	for _, p := range all[1:] {
@@ -61,7 +61,7 @@ func besideOthers(b *testing.B, workers int) {
 	beside := waits(stop(), calls[0].Began.Add(time.Second), calls[n-1].Ended)
 	server.Kill()
 
-	stop = askOthers(s)
+	stop, _ = askOthers(s)
 	callAlone(s, concurrency, n)
 	stop()
 	noTime(b)
@@ -89,9 +89,9 @@ func waits(all []wait, from, to time.Time) (took []time.Duration) {
 	return took
 }
 
-// askOthers asks the API as its other users do, otherRate times a second, whether or not the last answer is there. stop ends it
-// and returns what they waited.
-func askOthers(s *testsite.Site) (stop func() []wait) {
+// askOthers asks the API as its other users do, otherRate times a second, whether or not the last answer is there. answered is how
+// many answers came so far. stop ends it and returns what they waited.
+func askOthers(s *testsite.Site) (stop func() []wait, answered func() int) {
 	s.T.Helper()
 	var (
 		mu      sync.Mutex
@@ -125,12 +125,17 @@ func askOthers(s *testsite.Site) (stop func() []wait) {
 			}
 		}
 	})
+	answered = func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(all)
+	}
 	return sync.OnceValue(func() []wait {
 		close(ended)
 		working.Wait()
 		client.CloseIdleConnections()
 		return all
-	})
+	}), answered
 }
 
 // BenchmarkSlowerAPI lets the latency of all calls rise from 20 to 100 ms, whatever the load: it is no queue, so the limit of 64 must

@@ -99,13 +99,14 @@ func shareRate(b *testing.B) {
 // doubleRate doubles the limit in mid-run.
 func doubleRate(b *testing.B) {
 	b.Helper()
-	const before, patience = 15 * allowed, 30 * time.Second
-	s := limited(b, before+2*allowed*int(patience.Seconds()))
+	const before, after = 15 * allowed, 30 * allowed // events: a quarter of a minute's work at the doubled limit, half at the old one
+	s := limited(b, before+2*after)
 	p := s.StartWorker(plainly(64)...)
 	workOff(s, before)
 	doubled := time.Now()
 	s.Control("PUT", "/sim/capacity", sim.Capacity{PerSecond: 2 * allowed})
-	time.Sleep(patience)
+	until := s.Calls() + after
+	testproc.WaitFor(b, "the calls after it doubled", func() bool { return s.Calls() >= until })
 	finish(p, before)
 	noTime(b)
 	b.ReportMetric(reached(okCalls(s), doubled, 0.9*2*allowed), "s-to-0.9")
