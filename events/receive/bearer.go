@@ -5,9 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -16,20 +14,16 @@ import (
 )
 
 const (
-	tokenCheckInterval = time.Second // between two looks at the file
-	maxTokenFile       = 64 << 10
-	minTokenLength     = 16
+	maxTokenFile   = 64 << 10
+	minTokenLength = 16
 )
 
 // bearer knows the tokens that senders may have. Where they come from a file, it follows the file.
 type bearer struct {
-	path string // empty for a fixed token
+	file *config.SecretFile // nil for a fixed token
 
-	mu       sync.Mutex
-	tokens   [][sha256.Size]byte // of one length each, so that a comparison takes the same time whatever differs
-	modified time.Time
-	size     int64
-	checked  time.Time
+	mu     sync.Mutex
+	tokens [][sha256.Size]byte // of one length each, so that a comparison takes the same time whatever differs
 }
 
 // CheckToken says why the token can't be used.
@@ -46,15 +40,14 @@ func newBearer(cfg config.Receive) (*bearer, error) {
 	case cfg.TokenFile == "":
 		return nil, nil
 	}
-	b := &bearer{path: cfg.TokenFile}
-	if err := b.read(); err != nil {
+	b := &bearer{file: config.NewSecretFile(cfg.TokenFile, maxTokenFile)}
+	if err := b.file.Read(b.take); err != nil {
 		return nil, fmt.Errorf("REVOKER_RECEIVE_TOKEN_FILE: %w", err)
 	}
 	return b, nil
 }
 
-// allows reports whether a request has one of the tokens. A file that can't be read for the moment, as while it is being replaced,
-// leaves the last tokens in force.
+// allows reports whether a request has one of the tokens.
 func (b *bearer) allows(r *http.Request, now time.Time) bool {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
@@ -70,30 +63,14 @@ func (b *bearer) allows(r *http.Request, now time.Time) bool {
 func (b *bearer) current(now time.Time) [][sha256.Size]byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.path != "" && now.Sub(b.checked) >= tokenCheckInterval {
-		b.checked = now
-		if info, err := os.Stat(b.path); err == nil && (!info.ModTime().Equal(b.modified) || info.Size() != b.size) {
-			_ = b.read()
-		}
+	if b.file != nil {
+		b.file.Follow(now, b.take)
 	}
 	return b.tokens
 }
 
-// read takes the tokens from the file. The caller holds mu, or is the constructor.
-func (b *bearer) read() error {
-	file, err := os.Open(b.path)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	content, err := io.ReadAll(io.LimitReader(file, maxTokenFile))
-	if err != nil {
-		return err
-	}
+// take takes the tokens from the file's content. The caller holds mu, or is the constructor.
+func (b *bearer) take(content []byte) error {
 	var tokens [][sha256.Size]byte
 	for token := range strings.FieldsSeq(string(content)) {
 		if len(token) < minTokenLength {
@@ -104,6 +81,6 @@ func (b *bearer) read() error {
 	if len(tokens) == 0 {
 		return errors.New("the file holds no token")
 	}
-	b.tokens, b.modified, b.size = tokens, info.ModTime(), info.Size()
+	b.tokens = tokens
 	return nil
 }

@@ -75,25 +75,25 @@ func TestTokenFileIsFollowed(t *testing.T) {
 	}
 	check(0, "first")
 	replace(t, path, "the-second\n")
-	check(tokenCheckInterval-1, "first") // a look at the file for each call would be waste
+	check(time.Second-1, "first") // a look at the file for each call would be waste
 	check(1, "the-second")
 
 	for _, useless := range []string{"", "two tokens", strings.Repeat("x", maxTokenLength+1)} {
 		replace(t, path, useless)
-		check(tokenCheckInterval, "the-second")
+		check(time.Second, "the-second")
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	check(tokenCheckInterval, "the-second")
+	check(time.Second, "the-second")
 	source.refresh()
 	check(0, "the-second")
 	write(t, path, "a-third-one")
-	check(tokenCheckInterval, "a-third-one")
+	check(time.Second, "a-third-one")
 
 	// Neither size nor time tells that this is another file.
 	replaceUnnoticed(t, path, "a-fourth-1.")
-	check(tokenCheckInterval, "a-third-one")
+	check(time.Second, "a-third-one")
 	source.refresh()
 	check(0, "a-fourth-1.")
 }
