@@ -171,7 +171,9 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		"revoker/worker/authlete/sim":        {},
 		"revoker/worker":                     {"revoker/config", "revoker/events", "revoker/worker/admission", "revoker/worker/authlete"},
 		"revoker/worker/admission":           {},
-		"revoker/worker/ops":                 {"revoker/config", "revoker/events", "revoker/events/admin", "revoker/events/dlq", "revoker/events/sessions", "revoker/worker", "revoker/worker/admission", "revoker/worker/authlete"},
+		"revoker/worker/ops":                 {"revoker/config", "revoker/events", "revoker/events/admin", "revoker/worker", "revoker/worker/admission", "revoker/worker/authlete", "revoker/worker/ops/console", "revoker/worker/ops/history"},
+		"revoker/worker/ops/console":         {"revoker/config", "revoker/events", "revoker/events/admin", "revoker/events/dlq", "revoker/events/sessions", "revoker/worker", "revoker/worker/admission", "revoker/worker/authlete", "revoker/worker/ops/history"},
+		"revoker/worker/ops/history":         {"revoker/config", "revoker/events", "revoker/worker"},
 	}
 	eventsRooms := []string{
 		"revoker/events", "revoker/events/internal/conn", "revoker/events/dlq", "revoker/events/admin", "revoker/events/sessions", "revoker/events/internal/eventstest",
@@ -195,7 +197,7 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		"go.opentelemetry.io/otel/trace":                                  {"revoker/worker"},
 		"go.opentelemetry.io/otel/sdk/trace":                              {"revoker/cmd/revoker"},
 		"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp": {"revoker/cmd/revoker"},
-		"net/http": {"revoker/events/receive", "revoker/events/receive/issuer", "revoker/internal/testissuer", "revoker/internal/testsite", "revoker/worker", "revoker/worker/authlete", "revoker/worker/authlete/sim", "revoker/worker/ops"},
+		"net/http": {"revoker/events/receive", "revoker/events/receive/issuer", "revoker/internal/testissuer", "revoker/internal/testsite", "revoker/worker", "revoker/worker/authlete", "revoker/worker/authlete/sim", "revoker/worker/ops", "revoker/worker/ops/console"},
 	}
 	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "revoker/...").Output()
 	if err != nil {

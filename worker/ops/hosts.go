@@ -50,7 +50,7 @@ func (h *hosts) add(host string) {
 func (h *hosts) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !h.allows(r.Host) {
-			answer(w, http.StatusMisdirectedRequest, failure{"This worker does not answer under this name. If the name is right, add it to REVOKER_OPS_HOSTS."})
+			http.Error(w, "This worker does not answer under this name. If the name is right, add it to REVOKER_OPS_HOSTS.", http.StatusMisdirectedRequest)
 			return
 		}
 		next.ServeHTTP(w, r)

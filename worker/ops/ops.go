@@ -1,4 +1,4 @@
-// Package ops is the HTTP side of a worker: its health, its metrics and the console page.
+// Package ops is the HTTP side of a worker: its health, its metrics and profiles. It serves the page of package console.
 package ops
 
 import (
@@ -19,6 +19,8 @@ import (
 	"revoker/events/admin"
 	"revoker/worker"
 	"revoker/worker/authlete"
+	"revoker/worker/ops/console"
+	"revoker/worker/ops/history"
 )
 
 const (
@@ -37,9 +39,8 @@ type Server struct {
 	ctx      context.Context // for what runs beside requests
 	cancel   context.CancelFunc
 	address  string
-	history  *History
-	waits    *waits
-	console  *console
+	history  *history.History
+	console  *console.Console
 	hosts    *hosts
 	try      preflight
 
@@ -59,10 +60,10 @@ func Listen(cfg config.Config, version string, registry *prometheus.Registry, lo
 	if err != nil {
 		return nil, fmt.Errorf("health endpoints (REVOKER_OPS_ADDR): %w", err)
 	}
-	s := &Server{cfg: cfg, log: log, registry: registry, address: listener.Addr().String(), history: NewHistory(cfg.Objective), waits: newWaits(), try: preflight{log: log}}
+	s := &Server{cfg: cfg, log: log, registry: registry, address: listener.Addr().String(), history: history.New(cfg.Objective, cfg.Concurrency), try: preflight{log: log}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.hosts = newHosts(listener.Addr(), cfg.OpsHosts)
-	s.console = newConsole(s.ctx, cfg, version, s, log)
+	s.console = console.New(s.ctx, cfg, version, s.parts, s.history, log)
 	registry.MustRegister(newCollector(version, s.facts))
 	s.http = &http.Server{
 		Handler: s.routes(), ReadHeaderTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout,
@@ -77,7 +78,7 @@ func Listen(cfg config.Config, version string, registry *prometheus.Registry, lo
 // /metrics answer to any name; see [hosts].
 func (s *Server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.Handle("/", s.hosts.guard(s.console.handler()))
+	mux.Handle("/", s.hosts.guard(s.console.Handler()))
 	mux.HandleFunc("GET /livez", s.live)
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{
@@ -145,31 +146,23 @@ func (s *Server) Close() {
 	s.cancel()
 	_ = s.http.Close()
 	s.served.Wait()
-	s.console.fleet.running.Wait()
-	s.console.scans.close()
+	s.console.Close()
 }
 
 // Observe records a settlement for the console page. A nil Server ignores it.
 func (s *Server) Observe(settlement worker.Settlement) {
 	if s != nil {
 		s.history.Observe(settlement)
-		s.waits.observe(settlement)
 		s.try.observe(settlement)
 	}
 }
 
-// Complete adds to a worker's state what the Server observed of its settlements. If calls are short, an instant with no event in hand
-// comes often even at full load. So the mean number of calls in the last second counts as in hand, if that is more. A nil Server adds
-// nothing.
+// Complete is [history.History.Complete]. A nil Server adds nothing.
 func (s *Server) Complete(state events.WorkerState) events.WorkerState {
-	if s != nil {
-		waiting := s.waits.count()
-		state.Waiting, state.SettledPerSecond = &waiting, s.history.settledPerSecond()
-		delays, kept := s.history.lately()
-		state.LongDelays, state.Objective = delays, &kept
-		state.InHand = max(state.InHand, min(s.history.inFlight(), s.cfg.Concurrency))
+	if s == nil {
+		return state
 	}
-	return state
+	return s.history.Complete(state)
 }
 
 // parts returns the connection and the worker. Each is nil until it is set.

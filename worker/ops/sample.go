@@ -3,24 +3,29 @@ package ops
 import (
 	"time"
 
+	"revoker/config"
 	"revoker/events/admin"
 	"revoker/worker"
+	"revoker/worker/ops/history"
 )
+
+// sampleInterval is what the history counts in.
+const sampleInterval = time.Second
 
 // sample writes into the history what limits the calls and how long the lanes are, once a second until the server ends.
 func (s *Server) sample(w *worker.Worker, q *queue) {
-	ticker := time.NewTicker(tickInterval)
+	ticker := time.NewTicker(sampleInterval)
 	defer ticker.Stop()
 	for {
 		state := w.State()
-		g := gauges{limit: &state.Limit, rate: state.Rate}
+		g := history.Gauges{Limit: &state.Limit, Rate: state.Rate}
 		// The queue is read every few seconds, and oftener while a page is open.
 		newest := q.latest().status
-		if open := s.console.fleet.last(); open != nil && open.Time.After(newest.Time) {
+		if open := s.console.Latest(); open != nil && open.Time.After(newest.Time) {
 			newest = *open
 		}
-		g.backlog = backlogs(newest, time.Now())
-		s.history.sample(g)
+		g.Backlog = backlogs(newest, time.Now())
+		s.history.Sample(g)
 		select {
 		case <-s.ctx.Done():
 			return
@@ -30,13 +35,13 @@ func (s *Server) sample(w *worker.Worker, q *queue) {
 }
 
 // backlogs are the lanes' in a status that is not too old.
-func backlogs(s admin.Status, now time.Time) (backlog [2]*int) {
+func backlogs(s admin.Status, now time.Time) map[config.Lane]int {
+	backlog := map[config.Lane]int{}
 	if now.Sub(s.Time) >= staleAfter {
 		return backlog
 	}
 	for _, l := range s.Lanes {
-		n := l.Backlog
-		backlog[laneIndex(l.Lane)] = &n
+		backlog[l.Lane] = l.Backlog
 	}
 	return backlog
 }

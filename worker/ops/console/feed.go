@@ -1,4 +1,4 @@
-package ops
+package console
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"revoker/events"
 	"revoker/events/admin"
 	"revoker/worker/admission"
+	"revoker/worker/ops/history"
 )
 
 const (
@@ -19,10 +20,11 @@ const (
 	statusInterval = 2 * time.Second // between two readings from JetStream, while a page is open
 	writeTimeout   = 5 * time.Second // for one message to one reader
 	maxReaders     = 50
+	waitsShown     = 30 // events that wait for their retry, listed one by one
 )
 
-// State is the present state that the console page shows. The feed sends it once a second.
-type State struct {
+// state is the present state that the console page shows. The feed sends it once a second.
+type state struct {
 	Time        int64  `json:"t"` // Unix milliseconds
 	Version     string `json:"version"`
 	Stream      string `json:"stream"`
@@ -38,8 +40,8 @@ type State struct {
 	Fleet *admin.Status `json:"fleet"`
 	Rates *admin.Rates  `json:"rates"`
 	// Waits are the events that this worker handed back and that are due next, and WaitsKnown how many of them it could list.
-	Waits      []Wait `json:"waits"`
-	WaitsKnown int    `json:"waitsKnown"`
+	Waits      []waitRow `json:"waits"`
+	WaitsKnown int       `json:"waitsKnown"`
 	// FleetError says why it could not be read.
 	FleetError string `json:"fleetError,omitempty"`
 	// CanAct tells whether a console token is configured, and SignedIn whether this reader gave it.
@@ -50,9 +52,9 @@ type State struct {
 
 // message is one event of the feed. The first one brings the last 15 minutes.
 type message struct {
-	State   State     `json:"state"`
-	Seconds []Second  `json:"seconds"`
-	Settled []Settled `json:"settled"`
+	State   state            `json:"state"`
+	Seconds []history.Second `json:"seconds"`
+	Settled []settledRow     `json:"settled"`
 }
 
 // fleet reads JetStream's state once for all readers, and only while a page is open.
@@ -108,7 +110,7 @@ func (f *fleet) read() {
 }
 
 // feed sends the state once a second, as server-sent events.
-func (c *console) feed(w http.ResponseWriter, r *http.Request) {
+func (c *Console) feed(w http.ResponseWriter, r *http.Request) {
 	if !c.enter() {
 		answer(w, http.StatusServiceUnavailable, failure{"Too many pages are open."})
 		return
@@ -122,7 +124,7 @@ func (c *console) feed(w http.ResponseWriter, r *http.Request) {
 	defer ticker.Stop()
 	second, number := int64(0), 0
 	for {
-		m := message{State: c.state(r), Seconds: c.server.history.Since(second), Settled: c.server.history.Recent(number)}
+		m := message{State: c.state(r), Seconds: c.history.Since(second), Settled: settledRows(c.history.Recent(number))}
 		if n := len(m.Seconds); n > 0 {
 			second = m.Seconds[n-1].Time
 		}
@@ -147,7 +149,7 @@ func (c *console) feed(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (c *console) enter() bool {
+func (c *Console) enter() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.readers >= maxReaders {
@@ -157,28 +159,29 @@ func (c *console) enter() bool {
 	return true
 }
 
-func (c *console) leave() {
+func (c *Console) leave() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.readers--
 }
 
-func (c *console) state(r *http.Request) State {
-	conn, worker := c.server.parts()
-	s := State{
+func (c *Console) state(r *http.Request) state {
+	conn, worker := c.parts()
+	s := state{
 		Time: time.Now().UnixMilli(), Version: c.version, Stream: c.cfg.Stream, Consumer: c.cfg.Consumer, Concurrency: c.cfg.Concurrency,
 		Host: c.host, Connected: conn != nil && conn.Connected(), Working: worker != nil, CanAct: c.gate.open(),
 	}
 	s.Operator, s.SignedIn = c.gate.who(r)
 	stopped := false
 	if worker != nil {
-		state := c.server.Complete(worker.State())
-		s.Worker, stopped = &state, state.Breaker != string(admission.Closed)
+		own := c.history.Complete(worker.State())
+		s.Worker, stopped = &own, own.Breaker != string(admission.Closed)
 	}
 	var err error
 	if s.Fleet, s.Rates, err = c.fleet.latest(conn); err != nil {
 		s.FleetError = err.Error()
 	}
-	s.Waits, s.WaitsKnown = c.server.waits.soonest(stopped || s.Fleet != nil && s.Fleet.Paused)
+	next, known := c.history.Waits(waitsShown, stopped || s.Fleet != nil && s.Fleet.Paused)
+	s.Waits, s.WaitsKnown = waitRows(next), known
 	return s
 }

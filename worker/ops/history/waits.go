@@ -1,4 +1,4 @@
-package ops
+package history
 
 import (
 	"slices"
@@ -11,8 +11,6 @@ import (
 const (
 	// maxWaits bounds the events that are known one by one: those that are due soonest.
 	maxWaits = 1000
-	// waitsShown is how many of them the console page lists.
-	waitsShown = 30
 	// waitGrain is how exact the count is.
 	waitGrain = 100 * time.Millisecond
 )
@@ -25,12 +23,12 @@ type waits struct {
 	mu    sync.Mutex
 	due   map[int64]int // events by when they are due, in grains since 1970
 	swept int64         // the second in which what is past was last taken from due
-	list  []*wait       // soonest first
+	list  []*Wait       // soonest first
 }
 
-// wait is one event that was handed back.
-type wait struct {
-	due time.Time
+// Wait is an event that was handed back, with its last failed attempt.
+type Wait struct {
+	Due time.Time // the next attempt
 	worker.Settlement
 }
 
@@ -60,20 +58,20 @@ func (w *waits) observe(s worker.Settlement) {
 	if len(w.list) == maxWaits {
 		w.drop(now)
 	}
-	at, _ := slices.BinarySearchFunc(w.list, due, func(old *wait, due time.Time) int { return old.due.Compare(due) })
+	at, _ := slices.BinarySearchFunc(w.list, due, func(old *Wait, due time.Time) int { return old.Due.Compare(due) })
 	if at == maxWaits {
 		return
 	}
 	if len(w.list) == maxWaits {
 		w.list = w.list[:maxWaits-1]
 	}
-	w.list = slices.Insert(w.list, at, &wait{due, s})
+	w.list = slices.Insert(w.list, at, &Wait{due, s})
 }
 
 // take takes an event that came back from the list. It returns nil for one that is not in it. The caller holds mu.
-func (w *waits) take(s worker.Settlement) (old *wait) {
+func (w *waits) take(s worker.Settlement) (old *Wait) {
 	if s.Deliveries > 1 {
-		if at := slices.IndexFunc(w.list, func(old *wait) bool { return old.Sequence == s.Sequence }); at >= 0 {
+		if at := slices.IndexFunc(w.list, func(old *Wait) bool { return old.Sequence == s.Sequence }); at >= 0 {
 			old = w.list[at]
 			w.list = slices.Delete(w.list, at, at+1)
 		}
@@ -83,7 +81,7 @@ func (w *waits) take(s worker.Settlement) (old *wait) {
 
 // drop forgets the events that are due: another worker may have them. The caller holds mu.
 func (w *waits) drop(now time.Time) {
-	w.list = slices.DeleteFunc(w.list, func(old *wait) bool { return !old.due.After(now) })
+	w.list = slices.DeleteFunc(w.list, func(old *Wait) bool { return !old.Due.After(now) })
 }
 
 // sweep forgets the counts of what is due. The caller holds mu.
@@ -112,31 +110,20 @@ func (w *waits) count() (n int) {
 	return n
 }
 
-// Wait is an event that waits for its retry, as the console page shows it.
-type Wait struct {
-	Sequence uint64 `json:"sequence"`
-	Session  string `json:"session"` // masked
-	// Attempt counts deliveries up to the call that failed last. Due is when the next one is, in Unix milliseconds.
-	Attempt int    `json:"attempt"`
-	Due     int64  `json:"due"`
-	Detail  string `json:"detail"` // of the failure
+// Waits lists up to n of the events that are due next, soonest first, and how many it knows one by one. With stopped no worker takes
+// any, so that those are listed too that are due already.
+func (h *History) Waits(n int, stopped bool) (next []Wait, known int) {
+	return h.waits.soonest(n, stopped)
 }
 
-// soonest lists the events that are due next. With stopped no worker takes any, so that those are listed too that are due already.
-// Sessions are masked, and no text of the API is in it.
-func (w *waits) soonest(stopped bool) (shown []Wait, known int) {
+func (w *waits) soonest(n int, stopped bool) (next []Wait, known int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := w.now()
 	if !stopped {
-		w.drop(now)
+		w.drop(w.now())
 	}
-	shown = []Wait{}
-	for _, next := range w.list[:min(len(w.list), waitsShown)] {
-		shown = append(shown, Wait{
-			Sequence: next.Sequence, Session: next.Session.Mask(), Attempt: next.Deliveries, Due: next.due.UnixMilli(),
-			Detail: publicDetail(next.Settlement),
-		})
+	for _, wait := range w.list[:min(len(w.list), n)] {
+		next = append(next, *wait)
 	}
-	return shown, len(w.list)
+	return next, len(w.list)
 }

@@ -1,4 +1,4 @@
-package ops
+package history
 
 import (
 	"time"
@@ -15,7 +15,7 @@ const timesMinutes = historySeconds / 60
 type times struct {
 	objective config.Objective
 	minutes   [timesMinutes]minute // by minute modulo its length
-	second    [2]quantiles         // by whether it is the bulk lane
+	second    [2]quantiles         // by lane
 }
 
 // minute is what was settled within one minute.
@@ -71,6 +71,9 @@ func (t *times) observe(s worker.Settlement, second int64) {
 	}
 }
 
+// lanes names the places of what is kept by lane.
+var lanes = [2]config.Lane{config.Live, config.Bulk}
+
 func laneIndex(lane config.Lane) int {
 	if lane == config.Bulk {
 		return 1
@@ -102,7 +105,7 @@ func (t *times) lately(second int64) (delays map[config.Lane]events.LaneDelay, k
 		}
 	}
 	delays = map[config.Lane]events.LaneDelay{}
-	for lane, name := range []config.Lane{config.Live, config.Bulk} {
+	for lane, name := range lanes {
 		if sum := &sums[lane]; sum.n > 0 {
 			delays[name] = events.LaneDelay{Revoked: sum.n, P50: *sum.seconds(0.5), P99: *sum.seconds(0.99)}
 		}

@@ -1,4 +1,4 @@
-package ops
+package history
 
 import (
 	"math"
@@ -7,7 +7,6 @@ import (
 
 	"revoker/config"
 	"revoker/events"
-	"revoker/events/admin"
 	"revoker/worker"
 )
 
@@ -22,8 +21,8 @@ func near(got *float64, want float64) bool { return got != nil && math.Abs(*got-
 func TestASecondShowsItsLanes(t *testing.T) {
 	t.Parallel()
 	h, at := newTestHistory()
-	limit, backlog := 16, 7
-	h.sample(gauges{limit: &limit, rate: 985.04, backlog: [2]*int{1: &backlog}})
+	limit := 16
+	h.Sample(Gauges{Limit: &limit, Rate: 985.04, Backlog: map[config.Lane]int{config.Bulk: 7}})
 	for range 98 {
 		h.Observe(revoked(config.Live, 20*time.Millisecond))
 	}
@@ -86,20 +85,8 @@ func TestTheLongFiguresAreOfFifteenMinutes(t *testing.T) {
 	}
 }
 
-func TestABacklogThatIsOldIsNotKnown(t *testing.T) {
-	t.Parallel()
-	now := time.Now()
-	s := admin.Status{Time: now, Lanes: []admin.LaneStatus{{Lane: config.Live, Backlog: 3}}}
-	if b := backlogs(s, now); b[0] == nil || *b[0] != 3 || b[1] != nil {
-		t.Errorf("%v", b)
-	}
-	if b := backlogs(s, now.Add(staleAfter)); b[0] != nil {
-		t.Errorf("%v of an old reading", b)
-	}
-}
-
 func TestObservingForThePageAllocatesNothing(t *testing.T) {
-	h := NewHistory(config.Default().Objective)
+	h := New(config.Default().Objective, 64)
 	s := revoked(config.Live, 20*time.Millisecond)
 	if n := testing.AllocsPerRun(1000, func() { h.Observe(s) }); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -109,10 +96,10 @@ func TestObservingForThePageAllocatesNothing(t *testing.T) {
 // What a worker answers over NATS, and the page shows, has the long figures.
 func TestAWorkersStateHasTheLongFigures(t *testing.T) {
 	t.Parallel()
-	s := &Server{history: NewHistory(config.Default().Objective), waits: newWaits()}
-	s.history.Observe(revoked(config.Live, 20*time.Millisecond))
-	s.history.Observe(revoked(config.Live, time.Minute))
-	state := s.Complete(events.WorkerState{})
+	h := New(config.Default().Objective, 64)
+	h.Observe(revoked(config.Live, 20*time.Millisecond))
+	h.Observe(revoked(config.Live, time.Minute))
+	state := h.Complete(events.WorkerState{})
 	if o := state.Objective; o == nil || o.Met != 1 || o.Missed != 1 || o.Target != "99% within 5s" || state.LongDelays[config.Live].Revoked != 2 {
 		t.Errorf("%+v, %+v", state.Objective, state.LongDelays)
 	}

@@ -1,4 +1,5 @@
-package ops
+// Package history keeps the last 15 minutes of a worker's settlements, for its console page and its state.
+package history
 
 import (
 	"math"
@@ -13,20 +14,23 @@ import (
 
 const (
 	historySeconds = 15 * 60
-	recentSettled  = 50 // settlements that the console page lists one by one
+	recentSettled  = 50 // settlements that are kept one by one
 )
 
-// History holds what the worker settled in the last 15 minutes, second by second, for the console page. It is safe for
-// concurrent use.
+// History holds what the worker settled in the last 15 minutes, second by second, and the events that wait for their
+// retry. It is safe for concurrent use.
 type History struct {
+	concurrency int
+	waits       *waits
+
 	mu      sync.Mutex
 	now     func() time.Time
 	second  int64 // the current one
 	current counts
 	past    [historySeconds]Second // by second modulo its length
 	times   times
-	gauges  gauges // the newest
-	recent  [recentSettled]settled
+	gauges  Gauges // the newest
+	recent  [recentSettled]Settled
 	settled int
 }
 
@@ -59,11 +63,14 @@ type LaneSecond struct {
 	P99 *float64 `json:"p99"`
 }
 
-// gauges are what a second shows of the present.
-type gauges struct {
-	limit   *int
-	rate    float64
-	backlog [2]*int // by whether it is the bulk lane
+// Gauges are what a second shows of the present.
+type Gauges struct {
+	// Limit is how many calls may be in flight, nil where it is not known. Rate is how many the API was found to allow in a second,
+	// 0 while no limit was met.
+	Limit *int
+	Rate  float64
+	// Backlog is how many events were never delivered, by lane. A lane of which it is not known is absent.
+	Backlog map[config.Lane]int
 }
 
 // counts are those of the current second.
@@ -74,19 +81,21 @@ type counts struct {
 	took                   [durationBuckets]uint32
 }
 
-// settled is one settlement of the list of recent ones.
-type settled struct {
-	at time.Time
+// Settled is one settlement and when it was observed. Number counts settlements from 1 on.
+type Settled struct {
+	Number int
+	At     time.Time
 	worker.Settlement
 }
 
-// NewHistory returns an empty History. Time to revoked is held against the objective.
-func NewHistory(objective config.Objective) *History {
-	return &History{now: time.Now, times: times{objective: objective}}
+// New returns an empty History of a worker that makes concurrency calls at a time. Time to revoked is held against the objective.
+func New(objective config.Objective, concurrency int) *History {
+	return &History{concurrency: concurrency, waits: newWaits(), now: time.Now, times: times{objective: objective}}
 }
 
-// Observe records a settlement. It is called for each one, so it allocates nothing and hashes no session.
+// Observe records a settlement. It is called for each one, so it hashes no session, and allocates nothing unless the event waits.
 func (h *History) Observe(s worker.Settlement) {
+	h.waits.observe(s)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.now()
@@ -108,8 +117,8 @@ func (h *History) Observe(s worker.Settlement) {
 		c.busy += s.Took
 		c.took[bucketOf(s.Took)]++
 	}
-	h.recent[h.settled%recentSettled] = settled{now, s}
 	h.settled++
+	h.recent[h.settled%recentSettled] = Settled{h.settled, now, s}
 }
 
 // advance closes the seconds before this one. The caller holds mu.
@@ -132,20 +141,34 @@ func (h *History) close() Second {
 	c, g := &h.current, h.gauges
 	second := Second{
 		Time: h.second, Revoked: c.revoked, Retried: c.retried, DeadLetters: c.dead, P50: c.quantile(0.5), P99: c.quantile(0.99),
-		InFlight: math.Round(10*c.busy.Seconds()) / 10, Calls: c.calls, Limit: g.limit, Rate: math.Round(10*g.rate) / 10,
+		InFlight: math.Round(10*c.busy.Seconds()) / 10, Calls: c.calls, Limit: g.Limit, Rate: math.Round(10*g.Rate) / 10,
 	}
 	for i, lane := range []*LaneSecond{&second.Live, &second.Bulk} {
-		*lane = LaneSecond{Backlog: g.backlog[i], P50: h.times.second[i].seconds(0.5), P99: h.times.second[i].seconds(0.99)}
+		if backlog, known := g.Backlog[lanes[i]]; known {
+			lane.Backlog = &backlog
+		}
+		lane.P50, lane.P99 = h.times.second[i].seconds(0.5), h.times.second[i].seconds(0.99)
 	}
 	return second
 }
 
-// sample takes the present gauges. They count for the present second, and for those that follow, until the next sample.
-func (h *History) sample(g gauges) {
+// Sample takes the present gauges. They count for the present second, and for those that follow, until the next sample.
+func (h *History) Sample(g Gauges) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.advance(h.now().Unix())
 	h.gauges = g
+}
+
+// Complete adds to a worker's state what was observed of its settlements. If calls are short, an instant with no event in hand
+// comes often even at full load. So the mean number of calls in the last second counts as in hand, if that is more.
+func (h *History) Complete(state events.WorkerState) events.WorkerState {
+	waiting := h.waits.count()
+	state.Waiting, state.SettledPerSecond = &waiting, h.settledPerSecond()
+	delays, kept := h.lately()
+	state.LongDelays, state.Objective = delays, &kept
+	state.InHand = max(state.InHand, min(h.inFlight(), h.concurrency))
+	return state
 }
 
 // lately tells the times to revoked of the last 15 minutes by lane, and how well the live lane met the objective.
@@ -169,8 +192,8 @@ func (h *History) Since(after int64) []Second {
 	return list
 }
 
-// lately is the time over which the mean of settledPerSecond is taken, in seconds.
-const lately = 3
+// settledOver is the time over which settledPerSecond takes the mean, in seconds.
+const settledOver = 3
 
 // inFlight is how many calls were in flight in the last second that is over, on average.
 func (h *History) inFlight() int {
@@ -189,38 +212,19 @@ func (h *History) settledPerSecond() float64 {
 	second := h.now().Unix()
 	h.mu.Unlock()
 	settled := 0
-	for _, s := range h.Since(second - lately - 1) {
+	for _, s := range h.Since(second - settledOver - 1) {
 		settled += s.Revoked + s.DeadLetters
 	}
-	return float64(settled) / lately
+	return float64(settled) / settledOver
 }
 
-// Settled is one settlement as the console page shows it.
-type Settled struct {
-	Number     int     `json:"n"`
-	Time       int64   `json:"t"` // Unix milliseconds
-	Session    string  `json:"session"`
-	Outcome    string  `json:"outcome"`
-	Sequence   uint64  `json:"sequence"`
-	Deliveries int     `json:"deliveries"`
-	HTTPStatus int     `json:"httpStatus"`
-	ResultCode string  `json:"resultCode"`
-	Detail     string  `json:"detail"`
-	Took       float64 `json:"ms"`
-	Age        float64 `json:"age"` // seconds
-}
-
-// Recent returns the settlements that follow number after, newest first. Sessions are masked, and no text of the API is in it.
+// Recent returns the settlements that follow number after, newest first. At most the last 50 are kept.
 func (h *History) Recent(after int) []Settled {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	list := []Settled{}
 	for n := h.settled; n > max(after, h.settled-recentSettled); n-- {
-		s := h.recent[(n-1)%recentSettled]
-		list = append(list, Settled{
-			Number: n, Time: s.at.UnixMilli(), Session: s.Session.Mask(), Outcome: string(s.Outcome), Sequence: s.Sequence, Deliveries: s.Deliveries,
-			HTTPStatus: s.Status, ResultCode: publicCode(s.ResultCode), Detail: publicDetail(s.Settlement), Took: milliseconds(s.Took), Age: s.Age.Seconds(),
-		})
+		list = append(list, h.recent[n%recentSettled])
 	}
 	return list
 }

@@ -1,4 +1,4 @@
-package ops
+package console
 
 import (
 	"context"
@@ -104,7 +104,7 @@ type letterList struct {
 
 // letters counts the chosen dead letters and lists the newest. It changes nothing. It is a POST so that no session ID gets into
 // a URL.
-func (c *console) letters(w http.ResponseWriter, r *http.Request) {
+func (c *Console) letters(w http.ResponseWriter, r *http.Request) {
 	var request struct {
 		selection
 		Exact bool `json:"exact"` // an operator is about to act on the count
@@ -155,15 +155,15 @@ func statusOf(err error) int {
 	return http.StatusBadGateway
 }
 
-func (c *console) store(ctx context.Context) (*dlq.LetterStore, error) {
-	conn, _ := c.server.parts()
+func (c *Console) store(ctx context.Context) (*dlq.LetterStore, error) {
+	conn, _ := c.parts()
 	if conn == nil || !conn.Connected() {
 		return nil, errors.New("not connected to NATS")
 	}
 	return dlq.OpenLetters(ctx, conn, c.cfg)
 }
 
-func (c *console) listLetters(ctx context.Context, store *dlq.LetterStore, chosen dlq.Selection) (letterList, error) {
+func (c *Console) listLetters(ctx context.Context, store *dlq.LetterStore, chosen dlq.Selection) (letterList, error) {
 	var groups dlq.LetterGroups
 	list := letterList{Groups: []groupRow{}, Newest: []letterRow{}}
 	var newest [lettersShown]letterRow
@@ -200,7 +200,7 @@ type letterDetail struct {
 	Created  time.Time           `json:"created"` // of the stream
 }
 
-func (c *console) letter(w http.ResponseWriter, r *http.Request) {
+func (c *Console) letter(w http.ResponseWriter, r *http.Request) {
 	sequence, err := strconv.ParseUint(r.PathValue("sequence"), 10, 64)
 	if err != nil {
 		answer(w, http.StatusNotFound, failure{"No such dead letter."})

@@ -1,4 +1,5 @@
-package ops
+// Package console serves the page where operators see what the workers do, and act on dead letters and pauses.
+package console
 
 import (
 	"context"
@@ -10,6 +11,10 @@ import (
 	"sync"
 
 	"revoker/config"
+	"revoker/events"
+	"revoker/events/admin"
+	"revoker/worker"
+	"revoker/worker/ops/history"
 )
 
 // page holds the files of the console page. The browser loads nothing from elsewhere. uplot.js and uplot.css are uPlot 1.6.32 as
@@ -21,13 +26,14 @@ var page embed.FS
 // policy lets the page run its own scripts and talk to its own origin, and nothing else.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// console serves the page for operators. It shows the present state, the last 15 minutes and the dead letters, and lets
+// Console serves the page for operators. It shows the present state, the last 15 minutes and the dead letters, and lets
 // operators act on them.
-type console struct {
+type Console struct {
 	cfg      config.Config
 	version  string
 	host     string // the machine's name, empty if it has none
-	server   *Server
+	parts    Parts
+	history  *history.History
 	gate     *gate
 	fleet    *fleet
 	scans    *scans
@@ -39,10 +45,14 @@ type console struct {
 	readers int
 }
 
-func newConsole(ctx context.Context, cfg config.Config, version string, server *Server, log *slog.Logger) *console {
+// Parts returns the connection and the worker of this process. Each is nil until it is set up.
+type Parts func() (*events.Conn, *worker.Worker)
+
+// New returns a Console for a process of this version, with that process's history. Its feeds and readings end with ctx.
+func New(ctx context.Context, cfg config.Config, version string, parts Parts, past *history.History, log *slog.Logger) *Console {
 	host, _ := os.Hostname()
-	c := &console{
-		cfg: cfg, version: version, host: host, server: server,
+	c := &Console{
+		cfg: cfg, version: version, host: host, parts: parts, history: past,
 		gate:  newGate(cfg.ConsoleToken, log),
 		fleet: &fleet{cfg: cfg, ctx: ctx}, lookups: make(chan struct{}, visitorLookups), closing: ctx.Done(),
 	}
@@ -51,9 +61,9 @@ func newConsole(ctx context.Context, cfg config.Config, version string, server *
 	return c
 }
 
-// handler serves the page and its data. Whatever changes something is a POST, and the protection refuses those from the pages
+// Handler serves the page and its data. Whatever changes something is a POST, and the protection refuses those from the pages
 // of other origins.
-func (c *console) handler() http.Handler {
+func (c *Console) Handler() http.Handler {
 	files, _ := fs.Sub(page, "page") // embedded, so it exists
 	mux := http.NewServeMux()
 	mux.Handle("GET /", http.FileServerFS(files))
@@ -67,6 +77,15 @@ func (c *console) handler() http.Handler {
 	mux.HandleFunc("POST /console/pause", c.gate.acting(c.pause))
 	mux.HandleFunc("POST /console/resume", c.gate.acting(c.resume))
 	return http.NewCrossOriginProtection().Handler(secured(mux))
+}
+
+// Latest returns the last reading of JetStream's state for an open page. It is nil while no page was open yet.
+func (c *Console) Latest() *admin.Status { return c.fleet.last() }
+
+// Close waits for what runs beside requests. End the context of New first.
+func (c *Console) Close() {
+	c.fleet.running.Wait()
+	c.scans.close()
 }
 
 func secured(next http.Handler) http.Handler {

@@ -1,4 +1,4 @@
-package ops
+package console
 
 import (
 	"bytes"
@@ -10,25 +10,37 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
 
 	"revoker/config"
 	"revoker/events"
 	"revoker/internal/testproc"
+	"revoker/worker"
+	"revoker/worker/ops/history"
 )
 
-const consoleToken = "the-console-token"
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	testTimeout  = 20 * time.Second
+	consoleToken = "the-console-token"
+)
 
 // desk is a console over a NATS server of its own, with a browser for each who uses it.
 type desk struct {
 	t        *testing.T
 	cfg      config.Config
-	server   *Server
+	console  *Console
+	end      context.CancelFunc // of the console
+	url      string
+	conn     *events.Conn // the worker's
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	visitor  *http.Client
@@ -39,7 +51,7 @@ func newDesk(t *testing.T) *desk {
 	t.Helper()
 	d := &desk{t: t, cfg: config.Default()}
 	d.cfg.NATS.URL = config.NewServerURLs(testproc.StartNATS(t).URL())
-	d.cfg.OpsAddr, d.cfg.ConsoleToken = "127.0.0.1:0", config.NewSecret(consoleToken)
+	d.cfg.ConsoleToken = config.NewSecret(consoleToken)
 	d.cfg.API.ServiceID, d.cfg.API.AllowedServiceIDs = "1234567890", []string{"555"}
 	var err error
 	if d.nc, err = nats.Connect(d.cfg.NATS.URL.Reveal()); err != nil {
@@ -59,16 +71,28 @@ func newDesk(t *testing.T) *desk {
 		t.Fatal(err)
 	}
 	t.Cleanup(lanes.Close)
-	if d.server, err = Listen(d.cfg, "v1", NewRegistry(), slog.New(slog.DiscardHandler)); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(d.server.Close)
-	d.server.Watch(conn)
+	d.conn = conn
+	d.serve()
 	d.visitor, d.operator = d.browser(), d.browser()
 	if status, text := d.ask(d.operator, "POST", "/console/sign-in", map[string]string{"name": "Ada", "token": consoleToken}); status != http.StatusOK {
 		t.Fatalf("signing in: %d %s", status, text)
 	}
 	return d
+}
+
+// serve serves the console until the test ends, or calls end.
+func (d *desk) serve() {
+	ctx, cancel := context.WithCancel(context.Background())
+	parts := func() (*events.Conn, *worker.Worker) { return d.conn, nil }
+	d.console = New(ctx, d.cfg, "v1", parts, history.New(d.cfg.Objective, d.cfg.Concurrency), slog.New(slog.DiscardHandler))
+	server := httptest.NewServer(d.console.Handler())
+	d.url, d.end = server.URL, func() {
+		cancel()
+		server.CloseClientConnections()
+		server.Close()
+		d.console.Close()
+	}
+	d.t.Cleanup(d.end)
 }
 
 func (d *desk) deadline() context.Context {
@@ -91,7 +115,7 @@ func (d *desk) ask(as *http.Client, method, path string, body any) (int, string)
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	request, err := http.NewRequestWithContext(d.t.Context(), method, "http://"+d.server.Address()+path, bytes.NewReader(text))
+	request, err := http.NewRequestWithContext(d.t.Context(), method, d.url+path, bytes.NewReader(text))
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -251,7 +275,7 @@ func TestVisitorsMakeFewConsumers(t *testing.T) {
 	if n, most := consumers(), 2+operators+int(time.Since(began)/time.Second); n > most {
 		t.Errorf("%d consumers, want at most %d", n, most)
 	}
-	d.server.Close() // ends the others
+	d.end() // ends the others
 	for range visitorsMost + 10 {
 		<-statuses
 	}
@@ -297,7 +321,7 @@ func TestUnchangedLettersAreNotReadAgain(t *testing.T) {
 
 // age makes the lists that are known older than they are shown for without asking.
 func (d *desk) age() {
-	s := d.server.console.scans
+	s := d.console.scans
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, list := range s.known {

@@ -1,4 +1,4 @@
-package ops
+package console
 
 import (
 	"encoding/json"
@@ -55,7 +55,7 @@ func TestASessionIsFoundByThoseWhoAreSignedIn(t *testing.T) {
 			t.Errorf("%s: %d, %+v, want %d", name, status, found, c.want)
 		}
 	}
-	d.server.console.searches <- struct{}{} // one is running
+	d.console.searches <- struct{}{} // one is running
 	if status, _ := d.search(d.operator, map[string]string{"session": "s"}); status != http.StatusServiceUnavailable {
 		t.Errorf("beside another search: %d", status)
 	}

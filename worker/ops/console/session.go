@@ -1,4 +1,4 @@
-package ops
+package console
 
 import (
 	"context"
@@ -18,12 +18,12 @@ const (
 
 // session says what became of a session, by its ID or its hash. It is a POST so that no ID gets into a URL, and for those who are
 // signed in: it makes the NATS server work, one search at a time.
-func (c *console) session(w http.ResponseWriter, r *http.Request, _ *slog.Logger) {
+func (c *Console) session(w http.ResponseWriter, r *http.Request, _ *slog.Logger) {
 	var request struct{ Session, Hash, Service string }
 	if !decode(w, r, &request) {
 		return
 	}
-	conn, _ := c.server.parts()
+	conn, _ := c.parts()
 	if conn == nil {
 		answer(w, http.StatusServiceUnavailable, failure{"The worker is not connected to NATS yet."})
 		return
@@ -52,7 +52,7 @@ func (c *console) session(w http.ResponseWriter, r *http.Request, _ *slog.Logger
 	answer(w, http.StatusOK, found)
 }
 
-func (c *console) sessionKey(id, hash, service string) (sessions.Key, error) {
+func (c *Console) sessionKey(id, hash, service string) (sessions.Key, error) {
 	own := c.cfg.API.ServiceID
 	if hash != "" {
 		return sessions.ByHash(hash, own)

@@ -1,4 +1,4 @@
-package ops
+package console
 
 import (
 	"net/http"
@@ -40,7 +40,6 @@ func TestThePageReplaysToTheBulkLane(t *testing.T) {
 func TestThePagePausesBothLanes(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	conn, _ := d.server.parts()
 	for _, want := range []bool{true, false} {
 		path := "/console/resume"
 		if want {
@@ -49,7 +48,7 @@ func TestThePagePausesBothLanes(t *testing.T) {
 		if status, text := d.ask(d.operator, "POST", path, map[string]any{}); status != http.StatusOK {
 			t.Fatalf("%s: %d %s", path, status, text)
 		}
-		status, err := admin.NewStatusReader(conn, d.cfg).ReadQueue(d.deadline())
+		status, err := admin.NewStatusReader(d.conn, d.cfg).ReadQueue(d.deadline())
 		if err != nil || len(status.Lanes) != 2 || status.Lanes[0].Lane != config.Live {
 			t.Fatalf("%+v, %v", status, err)
 		}

@@ -1,4 +1,4 @@
-package ops
+package console
 
 import (
 	"context"
@@ -39,7 +39,7 @@ type sweepProgress struct {
 
 // sweep replays or discards the chosen letters. It writes its progress as lines of JSON. It ends with the request, so closing
 // the page stops it. What is done by then stays done.
-func (c *console) sweep(w http.ResponseWriter, r *http.Request, log *slog.Logger) {
+func (c *Console) sweep(w http.ResponseWriter, r *http.Request, log *slog.Logger) {
 	var request sweepRequest
 	if !decode(w, r, &request) {
 		return
@@ -93,7 +93,7 @@ func (s sweepRequest) check() error {
 }
 
 // begin opens the store in which the letters were counted, and returns what the request asks to do to each of them.
-func (c *console) begin(ctx context.Context, request sweepRequest, log *slog.Logger) (*dlq.LetterStore, func(context.Context, dlq.StoredLetter) error, error) {
+func (c *Console) begin(ctx context.Context, request sweepRequest, log *slog.Logger) (*dlq.LetterStore, func(context.Context, dlq.StoredLetter) error, error) {
 	store, err := c.store(ctx)
 	if err == nil {
 		err = request.Selection.on(store)
@@ -119,8 +119,8 @@ func (c *console) begin(ctx context.Context, request sweepRequest, log *slog.Log
 }
 
 // replayLane is the bulk lane, or the live one while there is none.
-func (c *console) replayLane(ctx context.Context, log *slog.Logger) (config.Lane, error) {
-	conn, _ := c.server.parts()
+func (c *Console) replayLane(ctx context.Context, log *slog.Logger) (config.Lane, error) {
+	conn, _ := c.parts()
 	err := events.FindLane(ctx, conn, c.cfg, config.Bulk, 0)
 	switch {
 	case errors.Is(err, events.ErrNoLane):
@@ -154,7 +154,7 @@ func writeProgress(w http.ResponseWriter, p sweepProgress) {
 }
 
 // pause stops delivery to all workers, for some seconds or until somebody resumes it.
-func (c *console) pause(w http.ResponseWriter, r *http.Request, log *slog.Logger) {
+func (c *Console) pause(w http.ResponseWriter, r *http.Request, log *slog.Logger) {
 	var request struct {
 		Seconds int `json:"seconds"` // 0: until somebody resumes it
 	}
@@ -175,9 +175,9 @@ func (c *console) pause(w http.ResponseWriter, r *http.Request, log *slog.Logger
 }
 
 // resume ends a pause, and lets the events go on that CALLER_ERROR holds back: at this worker, then at the others.
-func (c *console) resume(w http.ResponseWriter, r *http.Request, log *slog.Logger) {
+func (c *Console) resume(w http.ResponseWriter, r *http.Request, log *slog.Logger) {
 	c.act(w, r, func(ctx context.Context, conn *events.Conn) error {
-		_, own := c.server.parts()
+		_, own := c.parts()
 		released := own != nil && own.LetGo()
 		others, err := admin.LetGo(ctx, conn, c.cfg)
 		if err != nil {
@@ -194,10 +194,10 @@ func (c *console) resume(w http.ResponseWriter, r *http.Request, log *slog.Logge
 	})
 }
 
-func (c *console) act(w http.ResponseWriter, r *http.Request, do func(context.Context, *events.Conn) error) {
+func (c *Console) act(w http.ResponseWriter, r *http.Request, do func(context.Context, *events.Conn) error) {
 	ctx, cancel := context.WithTimeout(r.Context(), actTimeout)
 	defer cancel()
-	conn, _ := c.server.parts()
+	conn, _ := c.parts()
 	if conn == nil || !conn.Connected() {
 		answer(w, http.StatusBadGateway, failure{"not connected to NATS"})
 		return
