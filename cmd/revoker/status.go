@@ -216,7 +216,7 @@ func limitText(w events.WorkerState) string {
 	case "concurrency":
 		return "REVOKER_CONCURRENCY"
 	case "start":
-		return "it has just begun"
+		return "no load has asked for more yet"
 	case "latency":
 		return "more would queue at the API"
 	case "failures":

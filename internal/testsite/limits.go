@@ -6,7 +6,7 @@ import "revoker/events"
 func Limits() map[string]events.WorkerState {
 	return map[string]events.WorkerState{
 		"REVOKER_CONCURRENCY":               {LimitedBy: "concurrency"},
-		"it has just begun":                 {LimitedBy: "start"},
+		"no load has asked for more yet":    {LimitedBy: "start"},
 		"more would queue at the API":       {LimitedBy: "latency"},
 		"calls time out or are turned away": {LimitedBy: "failures"},
 		"the circuit breaker":               {LimitedBy: "breaker"},

@@ -70,7 +70,7 @@ type Cause string
 // The causes of a limit.
 const (
 	ByBound   Cause = "concurrency" // REVOKER_CONCURRENCY
-	ByStart   Cause = "start"       // the worker has just begun
+	ByStart   Cause = "start"       // no load has asked for more since the worker began
 	ByLatency Cause = "latency"     // more calls would queue at the API
 	ByFailure Cause = "failures"    // calls time out, or this machine or the API can't take more
 	ByBreaker Cause = "breaker"     // the circuit breaker was open

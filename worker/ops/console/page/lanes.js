@@ -67,7 +67,7 @@ function pausedText(fleet) {
 function limitText(w) {
   switch (w.limitedBy) {
     case 'concurrency': return 'REVOKER_CONCURRENCY';
-    case 'start': return 'it has just begun';
+    case 'start': return 'no load has asked for more yet';
     case 'latency': return 'more would queue at the API';
     case 'failures': return 'calls time out or are turned away';
     case 'rate': return `the API allows ${Number(w.rate.toPrecision(3))} calls/s`;
