@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"time"
 )
@@ -27,16 +28,22 @@ func (f *SecretFile) Path() string { return f.path }
 
 // Read hands the content to take, whose error it returns. What take refuses is read again at the next [SecretFile.Follow].
 func (f *SecretFile) Read(take func(content []byte) error) error {
-	info, err := os.Stat(f.path)
+	// One open file gives the time and the content: a replacement in between can't mix them.
+	file, err := os.Open(f.path)
 	if err != nil {
 		return err
 	}
-	if info.Size() > f.most {
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	content, err := io.ReadAll(io.LimitReader(file, f.most+1))
+	if err != nil {
+		return err
+	}
+	if int64(len(content)) > f.most {
 		return fmt.Errorf("the file is too large: it may have %d bytes", f.most)
-	}
-	content, err := os.ReadFile(f.path)
-	if err != nil {
-		return err
 	}
 	if err := take(content); err != nil {
 		return err
