@@ -48,8 +48,8 @@ type chaos struct {
 	random  *rand.Rand
 	server  *testproc.Process
 	workers [2]*testproc.Process
-	toNATS  *relay
-	toAPI   *relay
+	toNATS  *testproc.Relay
+	toAPI   *testproc.Relay
 	faults  int
 	stored  int // events whose storing the stream has confirmed
 }
@@ -58,8 +58,8 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 	api := testsite.Simulator{Failing: 5, Bad: 1, Cursed: 200, Latency: 3 * time.Millisecond, Jitter: 4 * time.Millisecond}
 	c := &chaos{Site: testsite.New(t, api), random: rand.New(rand.NewPCG(seed, seed))}
 	c.server = c.StartNATS()
-	c.toNATS = newRelay(t, strings.TrimPrefix(c.NATSURL, "nats://"))
-	c.toAPI = newRelay(t, strings.TrimPrefix(c.APIURL, "http://"))
+	c.toNATS = testproc.NewRelay(t, strings.TrimPrefix(c.NATSURL, "nats://"))
+	c.toAPI = testproc.NewRelay(t, strings.TrimPrefix(c.APIURL, "http://"))
 	for i := range c.workers {
 		c.startWorkerAt(i)
 	}
@@ -76,7 +76,7 @@ const maxAttempts = testsite.Failures + 1
 // startWorkerAt starts a worker behind the relays; it may find NATS away. Its limits are so low that many events pass them in an
 // outage. Attempts and age alone must not condemn them.
 func (c *chaos) startWorkerAt(i int) {
-	env := c.Env("NATS_URL=nats://"+c.toNATS.addr, "AUTHLETE_BASE_URL=http://"+c.toAPI.addr, "REVOKER_ACK_WAIT=2s", "REVOKER_REQUEST_TIMEOUT=2s", "REVOKER_LOG_LEVEL=info", "REVOKER_RECEIPTS=true",
+	env := c.Env("NATS_URL=nats://"+c.toNATS.Addr, "AUTHLETE_BASE_URL=http://"+c.toAPI.Addr, "REVOKER_ACK_WAIT=2s", "REVOKER_REQUEST_TIMEOUT=2s", "REVOKER_LOG_LEVEL=info", "REVOKER_RECEIPTS=true",
 		fmt.Sprintf("REVOKER_RETRY_MAX_ATTEMPTS=%d", maxAttempts), "REVOKER_RETRY_MAX_AGE=1s", "REVOKER_RETRY_MAX_INTERVAL=500ms")
 	c.workers[i] = testproc.Start(c.T, env, testproc.Binary(c.T, "revoker"), "run")
 }
@@ -113,9 +113,9 @@ func (c *chaos) fault() {
 		{"kill -9 of a worker", func() { c.endWorker(syscall.SIGKILL) }},
 		{"SIGTERM of a worker", func() { c.endWorker(syscall.SIGTERM) }},
 		{"kill -9 of the NATS server", c.killNATS},
-		{"connections to NATS cut", c.toNATS.cut},
+		{"connections to NATS cut", c.toNATS.Cut},
 		{"connections to NATS silent", func() { c.silent(c.toNATS) }},
-		{"connections to the API cut", c.toAPI.cut},
+		{"connections to the API cut", c.toAPI.Cut},
 		{"connections to the API silent", func() { c.silent(c.toAPI) }},
 		{"API down", func() { c.outage(sim.Answer{Kind: sim.Unavailable}) }},
 		{"API answers SERVER_ERROR", func() { c.outage(sim.Answer{Kind: sim.ServerError}) }},
@@ -148,10 +148,10 @@ func (c *chaos) killNATS() {
 	c.server = testproc.Start(c.T, nil, testproc.Binary(c.T, "nats-server"), c.server.Cmd.Args[1:]...)
 }
 
-func (c *chaos) silent(r *relay) {
-	r.blackHole()
+func (c *chaos) silent(r *testproc.Relay) {
+	r.Silence()
 	c.sleep(500*time.Millisecond, 2500*time.Millisecond)
-	r.heal()
+	r.Heal()
 }
 
 func (c *chaos) outage(answer sim.Answer) {

@@ -20,12 +20,12 @@ func TestASilentNetworkIsSurvived(t *testing.T) {
 			const events = 4000
 			s := testsite.New(t, testsite.Simulator{Latency: 20 * time.Millisecond})
 			s.StartNATS()
-			toNATS := newRelay(t, strings.TrimPrefix(s.NATSURL, "nats://"))
-			w := s.StartWorker("NATS_URL=nats://"+toNATS.addr, "REVOKER_CONCURRENCY=32", "REVOKER_ACK_WAIT=2s")
+			toNATS := testproc.NewRelay(t, strings.TrimPrefix(s.NATSURL, "nats://"))
+			w := s.StartWorker("NATS_URL=nats://"+toNATS.Addr, "REVOKER_CONCURRENCY=32", "REVOKER_ACK_WAIT=2s")
 			said := func(message string) int { return strings.Count(w.Stderr.String(), `"msg":"`+message) }
 			s.Publish(0, events/2)
 			testproc.WaitFor(t, "the middle of the run", func() bool { return s.Calls() > events/4 })
-			toNATS.blackHole()
+			toNATS.Silence()
 			s.Publish(events/2, events)
 			if noticed {
 				testproc.WaitFor(t, "end of the connection", func() bool { return said("disconnected from NATS") == 1 })
@@ -35,7 +35,7 @@ func TestASilentNetworkIsSurvived(t *testing.T) {
 			if n := s.Calls(); n >= events {
 				t.Fatalf("%d calls were made in the silence", n)
 			}
-			toNATS.heal()
+			toNATS.Heal()
 			s.WaitDone()
 			testproc.WaitFor(t, "word of the end", func() bool { return said("events are served again") > 0 })
 			w.Signal(syscall.SIGTERM)
