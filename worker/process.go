@@ -37,6 +37,7 @@ type attempt struct {
 	receipt       Receipt   // what became of it
 	answered      time.Time // when the API revoked the session
 	attempts      int       // how often the event had been delivered by then; 0 for this delivery
+	tries         int       // that could not store the receipt or the dead letter
 	trace         *traced
 }
 
@@ -197,8 +198,19 @@ func (w *Worker) provenSince(ctx context.Context, caller *authlete.Caller, a *at
 
 // settle is the one place where deliveries are settled. Whatever fails on the way, the event stays in the stream: a panic hands
 // it back.
+//
+// An event whose dead letter can't be stored is settled by a later try.
 func (w *Worker) settle(a *attempt) {
-	defer a.trace.end(a)
+	kept := false
+	defer func() {
+		if kept {
+			return
+		}
+		if a.tries > 0 {
+			w.unstored.release(a)
+		}
+		a.trace.end(a)
+	}()
 	defer w.survive(a, "settling an event", func() {
 		w.renewer.remove(a.delivery)
 		a.delivery.Nak(w.cfg.RetryInitialInterval)
@@ -206,7 +218,12 @@ func (w *Worker) settle(a *attempt) {
 	d := a.delivery
 	if a.outcome.Reason() != "" {
 		if err := w.deadLetter(a); err != nil {
-			a.outcome, a.detail, a.letterFailed = Retry, err.Error(), true
+			failed := *a
+			failed.outcome, failed.detail, failed.letterFailed = Retry, err.Error(), true
+			if kept = w.keep(a, failed, func() { w.settle(a) }); kept {
+				return
+			}
+			*a = failed
 		}
 	}
 	var delay time.Duration
@@ -251,7 +268,7 @@ func (w *Worker) delay(a *attempt) time.Duration {
 		return w.pacer.place(now, w.retries.delay(a.delivery.Deliveries))
 	}
 	if a.receiptFailed {
-		return w.handBack.place(now, min(w.retries.delay(a.delivery.Deliveries), maxReceiptDelay))
+		return w.handBack.place(now, min(w.retries.delay(a.delivery.Deliveries), maxUnstoredDelay))
 	}
 	asked := admission.Spread(a.response.RetryAfter)
 	_, blame := judge(a.outcome, a.response.Status, a.throttled(), a.event.ServiceID != "", a.panicked)

@@ -3,7 +3,6 @@ package worker
 import (
 	"errors"
 	"sync"
-	"time"
 
 	"revoker/events"
 )
@@ -18,17 +17,13 @@ const (
 	ReceiptKept Receipt = "kept"
 )
 
-// maxReceiptDelay bounds the delay of an event whose session is revoked, and whose receipt could not be published. To try again
-// costs no call.
-const maxReceiptDelay = 10 * time.Second
-
 // Receipts makes the worker publish a receipt for each revocation. It comes before Run.
 func (w *Worker) Receipts(r *events.Receipts) { w.receipts = r }
 
 // confirm publishes the receipt of a revocation, and settles the delivery once that is confirmed. Meanwhile the slot makes the next
 // call: a receipt stream that is slow must not slow the API's calls down. The delivery stays renewed, and a drain waits for it.
-// Receipts that wait are bounded. One that is too many fails, as does one that the stream refuses: its event is handed back, and
-// its session stays revoked without a second call.
+// One that the stream refuses waits for another try. Those that wait are bounded: an event that is too many is handed back, and this
+// worker revokes its session without a second call.
 func (w *Worker) confirm(a *attempt) {
 	if a.attempts == 0 {
 		a.attempts = a.delivery.Deliveries
@@ -47,8 +42,13 @@ func (w *Worker) confirmed(a *attempt, kept bool, err error) {
 	defer w.confirms.Done()
 	switch {
 	case err != nil:
+		failed := *a
+		failed.outcome, failed.detail, failed.receiptFailed = Retry, err.Error(), true
+		if w.keep(a, failed, func() { w.confirm(a) }) {
+			return
+		}
 		w.early.put(keyOf(a.delivery), earlyCall{response: a.response, answered: a.answered, attempts: a.attempts})
-		a.outcome, a.detail, a.receiptFailed = Retry, err.Error(), true
+		*a = failed
 	case kept:
 		a.receipt = ReceiptKept
 	default:

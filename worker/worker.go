@@ -31,7 +31,8 @@ type Worker struct {
 	consumers [2]*events.Consumer // by lane; nil for a lane that is switched off
 	letters   *events.DeadLetters
 	receipts  *events.Receipts // nil while they are off
-	confirms  sync.WaitGroup   // deliveries that wait for the confirmation of their receipt
+	confirms  sync.WaitGroup   // deliveries that wait for the confirmation of their receipt, or for another try
+	unstored  unstored
 	api       *authlete.Client
 	log       *slog.Logger
 	observe   func(Settlement)
@@ -137,6 +138,7 @@ func (w *Worker) Run(ctx context.Context) {
 	pulls.Wait()
 	close(w.pulled)
 	slots.Wait()
+	w.unstored.end()
 	w.confirms.Wait() // events gives each up after seconds
 	cutOff()
 	endRenewing()
