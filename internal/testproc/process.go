@@ -19,6 +19,7 @@ type Process struct {
 	Stdin  io.WriteCloser
 	Stdout Buffer
 	Stderr Buffer
+	Quiet  bool // leaves what it said out of a failed test's log
 	ended  chan struct{}
 }
 
@@ -42,7 +43,7 @@ func Start(t testing.TB, env []string, name string, args ...string) *Process {
 	t.Cleanup(func() {
 		_ = p.Cmd.Process.Kill()
 		<-p.ended
-		if t.Failed() {
+		if t.Failed() && !p.Quiet {
 			t.Logf("%s %s said last:\n%s", filepath.Base(name), strings.Join(args, " "), p.Stderr.Tail())
 		}
 	})
