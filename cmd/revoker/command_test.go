@@ -150,6 +150,7 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		commands + "publish":                 {commands + "complete", commands + "connection", commands + "exit", commands + "lane", commands + "memory", commands + "terminal", "revoker/config", "revoker/events", "revoker/events/eventfile"},
 		commands + "receive":                 {commands + "connection", commands + "exit", commands + "memory", commands + "terminal", "revoker/config", "revoker/events", "revoker/events/receive"},
 		commands + "systemtest":              {},
+		commands + "chaos":                   {},
 		commands + "terminal":                {"revoker/config"},
 		"revoker/internal/testproc":          {"revoker/events/embedded"},
 		"revoker/internal/testissuer":        {},

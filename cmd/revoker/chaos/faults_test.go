@@ -55,8 +55,8 @@ func (c *chaos) kinds() (list []kind) {
 	if c.names.hosts != "" {
 		list = append(list, kind{"DNS of the API fails", api, 2 * time.Second, 4 * time.Second, (*chaos).loseName})
 	}
-	wanted := regexp.MustCompile(*only)
-	return slices.DeleteFunc(list, func(k kind) bool { return !wanted.MatchString(k.name) })
+	matching := regexp.MustCompile(*only)
+	return slices.DeleteFunc(list, func(k kind) bool { return !matching.MatchString(k.name) })
 }
 
 const (

@@ -152,3 +152,22 @@ func TestClusterLosesNothing(t *testing.T) {
 		t.Errorf("the stream is not replicated: %v", err)
 	}
 }
+
+// A cluster refuses a stream while it knows too few servers for the replicas, as when it starts. The worker waits, so that nobody need
+// start it again, and takes what is there by then.
+func TestAWorkerWaitsForEnoughServers(t *testing.T) {
+	c, _ := newCluster(t, testsite.Simulator{})
+	w := testproc.Start(t, c.Env("REVOKER_REPLICAS=5"), testproc.Binary(t, "revoker"), "run")
+	testproc.WaitFor(t, "word of it", func() bool {
+		if !w.Running() {
+			t.Fatalf("the worker ended:\n%s", w.Stderr.String())
+		}
+		return strings.Contains(w.Stderr.String(), "no suitable peers")
+	})
+	for name, subjects := range map[string][]string{"SESSIONS": {"session.ended", "session.ended.bulk"}, "SESSIONS_DLQ": {"dlq.session.ended"}} {
+		if _, err := c.JS.CreateStream(c.Deadline(), jetstream.StreamConfig{Name: name, Subjects: subjects, Discard: jetstream.DiscardNew}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testproc.WaitFor(t, "worker", func() bool { return strings.Contains(w.Stderr.String(), `"msg":"working"`) })
+}

@@ -10,8 +10,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Error codes of the JetStream API: a stream's max message size, and the server's 64 KiB of headers, are exceeded.
+// Error codes of the JetStream API: a cluster has too few servers for the replicas; a stream's max message size, and the server's
+// 64 KiB of headers, are exceeded.
 const (
+	errorNoPeers         = 10005
 	errorMessageTooLarge = 10054
 	errorHeaderTooLarge  = 10097
 )
@@ -101,7 +103,8 @@ func Transient(err error) bool {
 	case errors.Is(err, ErrDenied):
 		return false
 	case errors.As(err, &api):
-		return api.Code == 503 // JetStream is starting, has no leader, or is off
+		// JetStream is starting, has no leader, or is off. Or a cluster that is starting does not know enough servers yet.
+		return api.Code == 503 || api.ErrorCode == errorNoPeers
 	}
 	for _, passing := range []error{
 		context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrDisconnected, nats.ErrConnectionReconnecting,
