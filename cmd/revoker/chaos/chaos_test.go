@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,6 +36,7 @@ type chaos struct {
 
 	ending  chan struct{} // closed when the sources are to end
 	ended   chan struct{} // closed when the watch is to end
+	over    atomic.Bool   // the test is: nobody goes on trying
 	running sync.WaitGroup
 	watched sync.WaitGroup
 }
@@ -88,10 +90,25 @@ func (c *chaos) start() {
 		})
 	}
 	c.receiver = newReceiver(c, testissuer.New(c.t))
+	c.t.Cleanup(c.endAll)
 	c.watched.Go(c.watchOn)
 	c.recovered("the start")
 	c.running.Go(c.publish)
 	c.running.Go(c.signal)
+}
+
+// endAll ends sources and watch, if a fatal error left them running.
+func (c *chaos) endAll() {
+	c.over.Store(true)
+	for _, end := range []chan struct{}{c.ending, c.ended} {
+		select {
+		case <-end:
+		default:
+			close(end)
+		}
+	}
+	c.running.Wait()
+	c.watched.Wait()
 }
 
 // attempts is one more than a session fails that is OK in the end.

@@ -81,7 +81,7 @@ func (c *chaos) signal() {
 
 // send sends one signal until it is accepted.
 func (c *chaos) send(id string, asToken bool) {
-	for began := time.Now(); !c.receiver.accepts(id, asToken); {
+	for began := time.Now(); !c.over.Load() && !c.receiver.accepts(id, asToken); {
 		c.sources.refused.Add(1)
 		if time.Since(began) > giveUp {
 			c.violation("a signal was not accepted in %v", giveUp)
@@ -104,7 +104,7 @@ func (c *chaos) publish() {
 			c.violation("%v", err)
 			return
 		}
-		for began := time.Now(); !c.publishes(file); {
+		for began := time.Now(); !c.over.Load() && !c.publishes(file); {
 			c.sources.refused.Add(1)
 			if time.Since(began) > giveUp {
 				c.violation("a file was not published in %v", giveUp)
