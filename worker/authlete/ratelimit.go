@@ -26,7 +26,7 @@ func parseRateLimit(header http.Header) (limit RateLimit) {
 		if unit, stated := policy.Params.Get("qu"); stated && unit != "requests" {
 			continue
 		}
-		if quota <= 0 || window <= 0 || time.Duration(window)*time.Second > longestPolicyWindow {
+		if quota <= 0 || window <= 0 || window > int64(longestPolicyWindow/time.Second) { // seconds of centuries overflow a Duration
 			continue
 		}
 		if perSecond := float64(quota) / float64(window); limit.PerSecond == 0 || perSecond < limit.PerSecond {
