@@ -88,7 +88,7 @@ func decodeIssuers(in io.Reader) (issuers []Issuer, err error) {
 	if err := decoder.Decode(&issuers); err != nil {
 		return nil, fmt.Errorf(`not a JSON array of issuers, such as [{"name":"login","issuer":"https://login.example","clientIds":["app"]}]: %w`, err)
 	}
-	if decoder.More() {
+	if _, err := decoder.Token(); err != io.EOF { // More does not see a bracket
 		return nil, errors.New("something follows the JSON array of issuers")
 	}
 	return issuers, nil

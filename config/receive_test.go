@@ -81,6 +81,7 @@ func TestIssuersThatAreWrong(t *testing.T) {
 		`{}`:   "not a JSON array of issuers",
 		`[]`:   "names no issuer",
 		`[] x`: "something follows",
+		`[]]`:  "something follows",
 		one(`"name":"b","issuer":"https://b.example","clientIds":["app"],"audience":"x"`):    "unknown field",
 		one(`"name":"B","issuer":"https://b.example","clientIds":["app"]`):                   "issuer 2: name:",
 		one(`"name":"receive","issuer":"https://b.example","clientIds":["app"]`):             "issuer 2: name:",
