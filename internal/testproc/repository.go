@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// repository is the path of the repository's folder: the first one above a test's that has a go.mod.
-func repository(t testing.TB) string {
+// Repository is the path of the repository's folder: the first one above a test's that has a go.mod.
+func Repository(t testing.TB) string {
 	t.Helper()
 	folder, err := os.Getwd()
 	if err != nil {
@@ -25,7 +25,7 @@ func repository(t testing.TB) string {
 // ReadFile reads a file by its path in the repository.
 func ReadFile(t testing.TB, name string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(repository(t), name))
+	text, err := os.ReadFile(filepath.Join(Repository(t), name))
 	if err != nil {
 		t.Fatal(err)
 	}
