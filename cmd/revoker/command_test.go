@@ -153,6 +153,7 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		commands + "chaos":                   {},
 		commands + "terminal":                {"revoker/config"},
 		"revoker/internal/testproc":          {"revoker/events/embedded"},
+		"revoker/internal/testasyncapi":      {"revoker/internal/testproc"},
 		"revoker/internal/testissuer":        {},
 		"revoker/internal/testsite":          {"revoker/internal/testproc", "revoker/events", "revoker/events/admin", "revoker/worker/authlete/sim"},
 		"revoker/config":                     {},
@@ -183,11 +184,12 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		"github.com/nats-io/nats.go":                 append([]string{commands + "dlq", "revoker/internal/testsite", "revoker/worker"}, eventsRooms...), // for message headers
 		"github.com/nats-io/nats.go/jetstream":       append([]string{"revoker/internal/testsite"}, eventsRooms...),
 		"github.com/synadia-io/orbit.go/natscontext": {"revoker/events/internal/conn"},
-		"testing":                                                         {"revoker/internal/testissuer", "revoker/internal/testproc", "revoker/internal/testsite", "revoker/events/internal/eventstest"},
-		"revoker/internal/testproc":                                       {"revoker/internal/testsite", "revoker/events/internal/eventstest"}, // and tests
-		"revoker/internal/testissuer":                                     {},                                                                  // tests alone
-		"revoker/internal/testsite":                                       {},                                                                  // tests alone
-		"revoker/events/internal/eventstest":                              {},                                                                  // tests alone
+		"testing":                                                         {"revoker/internal/testasyncapi", "revoker/internal/testissuer", "revoker/internal/testproc", "revoker/internal/testsite", "revoker/events/internal/eventstest"},
+		"revoker/internal/testproc":                                       {"revoker/internal/testasyncapi", "revoker/internal/testsite", "revoker/events/internal/eventstest"}, // and tests
+		"revoker/internal/testasyncapi":                                   {},                                                                                                   // tests alone
+		"revoker/internal/testissuer":                                     {},                                                                                                   // tests alone
+		"revoker/internal/testsite":                                       {},                                                                                                   // tests alone
+		"revoker/events/internal/eventstest":                              {},                                                                                                   // tests alone
 		"github.com/nats-io/nats-server/v2/server":                        {"revoker/events/embedded", "revoker/events/internal/eventstest"},
 		"github.com/go-json-experiment/json/jsontext":                     {"revoker/events/jsonobject"},
 		"github.com/kelseyhightower/envconfig":                            {"revoker/config"},

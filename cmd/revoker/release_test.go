@@ -29,6 +29,9 @@ func TestVersionsAgree(t *testing.T) {
 	if !strings.Contains(testproc.ReadFile(t, "deploy/README.md"), "-t revoker:"+newest+" .") {
 		t.Errorf("deploy/README.md does not build %s", newest)
 	}
+	if got := first(t, `(?m)^  version: (\S+)$`, testproc.ReadFile(t, "events/asyncapi.yaml")); "v"+got != newest {
+		t.Errorf("events/asyncapi.yaml is of version %s, the changelog's newest version is %s", got, newest)
+	}
 	server := first(t, `(?m)github\.com/nats-io/nats-server/v2 v(\S+)$`, testproc.ReadFile(t, "go.mod"))
 	if !strings.Contains(testproc.ReadFile(t, "deploy/nats/README.md"), "The tests run against "+server+",") {
 		t.Errorf("deploy/nats/README.md does not say that the tests run against NATS server %s", server)
