@@ -25,6 +25,9 @@ const (
 	// wait, after which other workers take over the events of this one.
 	pingInterval = 3 * time.Second
 	maxPingsOut  = 2
+	// A write that a server does not take holds the connection's lock, and with it everybody who publishes, and the pings. The
+	// library's own limit is a minute.
+	writeTimeout = 5 * time.Second
 )
 
 // Conn is a connection to NATS with its JetStream settings. It is safe for concurrent use.
@@ -69,6 +72,11 @@ func Connect(cfg config.NATS, name string, log *slog.Logger, wait bool) (*Conn, 
 		nats.ReconnectWait(reconnectWait),
 		nats.PingInterval(pingInterval),
 		nats.MaxPingsOutstanding(maxPingsOut),
+		nats.FlusherTimeout(writeTimeout),
+		nats.ReconnectOnFlusherError(),
+		// The library's own look-up of names has no end but the resolver's, and holds the lock too. Dialing looks them up as well,
+		// within the time for connecting.
+		nats.SkipHostLookup(),
 		nats.IgnoreAuthErrorAbort(),
 		nats.RetryOnFailedConnect(wait),
 	)
