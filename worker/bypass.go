@@ -110,6 +110,9 @@ func (b *bypass) call(ctx context.Context, c candidate, generation uint64) {
 			b.w.log.Error("bypassing a full consumer panicked", "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 		}
 	}()
+	beat := b.w.slots.add()
+	defer b.w.slots.remove(beat)
+	beat.Beat(slotTime(b.w.cfg))
 	caller := b.w.api.Caller(ctx)
 	defer caller.Close()
 	a := b.w.try(ctx, caller, c)

@@ -49,6 +49,8 @@ type bench struct {
 	log    *logOutput
 	// traces, if not nil, is told of the workers' spans.
 	traces trace.TracerProvider
+	// observe, if not nil, is told of the workers' settlements.
+	observe func(worker.Settlement)
 
 	mu      sync.Mutex
 	settled []worker.Settlement
@@ -105,6 +107,9 @@ func (b *bench) start() (stop func()) {
 		b.mu.Lock()
 		b.settled = append(b.settled, s)
 		b.mu.Unlock()
+		if b.observe != nil {
+			b.observe(s)
+		}
 	})
 	b.worker = w
 	if b.cfg.Receipts {

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"revoker/events"
 	"revoker/worker/admission"
@@ -24,16 +25,23 @@ type adviser struct {
 	failed [2]atomic.Pointer[eventKey] // the newest event for which the API failed, by lane; it would say nothing new
 }
 
+// opinionNATS is how long the adviser may wait for NATS at one opinion: for up to ten looks into the stream.
+const opinionNATS = 80 * time.Second
+
 // advise answers the breaker's questions until ctx is done.
 func (w *Worker) advise(ctx context.Context) {
 	adviser := &adviser{w: w}
+	beat := w.slots.add()
+	defer w.slots.remove(beat)
 	for {
+		beat.Rest()
 		select {
 		case <-ctx.Done():
 			return
 		case <-w.admission.Asked():
 		}
 		if generation, calls, asking := w.admission.Question(); asking {
+			beat.Beat(w.cfg.RequestTimeout + opinionNATS)
 			r := adviser.opinion(ctx, calls)
 			r.Generation = generation
 			w.counts.opinion(r.Verdict)

@@ -41,6 +41,7 @@ type Worker struct {
 	waiting   [2]chan inHand // deliveries without a slot yet, by lane
 	pulled    chan struct{}  // closed when the last pulls are over
 	pulling   [2]*heartbeat  // of the loops that admit and pull
+	slots     slotBeats
 	renewer   *renewer
 	pacer     *pacer // of failed attempts
 	handBack  *pacer // of events that are handed back through no fault of theirs
@@ -268,11 +269,15 @@ type inHand struct {
 func (w *Worker) slot(ctx, workCtx context.Context) {
 	caller := w.api.Caller(workCtx)
 	defer caller.Close()
+	beat := w.slots.add()
+	defer w.slots.remove(beat)
 	for {
+		beat.Rest()
 		lane, more := w.admission.Next()
 		if !more {
 			return
 		}
+		beat.Beat(slotTime(w.cfg))
 		next := <-w.waiting[lane]
 		if ctx.Err() == nil {
 			w.process(workCtx, caller, lane, next)
