@@ -138,7 +138,7 @@ func (c *Consumer) pull(n int, got *int, wait time.Duration, accept func(*nats.M
 		return err
 	}
 	switch {
-	case !c.conn.Connected():
+	case !c.conn.NC().IsConnected():
 		return fmt.Errorf("%w: not connected", ErrPull)
 	case c.incarnation.Ended():
 		return errReplaced

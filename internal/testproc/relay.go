@@ -65,6 +65,8 @@ func (r *Relay) pass(client net.Conn) {
 		return
 	}
 	defer upstream.Close()
+	// A silence is felt soon: the kernel would take megabytes for it.
+	_ = client.(*net.TCPConn).SetReadBuffer(64 << 10)
 	c := &relayed{client: client, upstream: upstream, lost: make(chan struct{})}
 	r.mu.Lock()
 	r.open[c] = true

@@ -27,8 +27,11 @@ type ackBatcher struct {
 
 	closing sync.Once
 
-	mu      sync.Mutex
+	mu      sync.Mutex // held for moments only, so that whoever settles or renews waits for no network
 	pending []acknowledgement
+
+	sending sync.Mutex // of who sends, in the order of what is pending
+	batch   []acknowledgement
 	failing bool
 }
 
@@ -85,11 +88,12 @@ func (b *ackBatcher) run() {
 // send hands to the connection what may be sent, and drops what must not be. It returns how many acknowledgements it holds back
 // until the server has confirmed their incarnation.
 func (b *ackBatcher) send() (held int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.sending.Lock()
+	defer b.sending.Unlock()
+	batch := b.take()
 	var current *Incarnation
 	var decision verdict
-	for _, ack := range b.pending {
+	for _, ack := range batch {
 		if ack.incarnation != current {
 			current = ack.incarnation
 			decision = current.verdict(time.Now(), b.signal)
@@ -98,15 +102,37 @@ func (b *ackBatcher) send() (held int) {
 		case mayNotSettle:
 			current.refuse()
 		case mustWait:
-			b.pending[held] = ack
+			batch[held] = ack
 			held++
 		case maySettle:
 			b.publish(ack)
 		}
 	}
-	clear(b.pending[held:])
-	b.pending = b.pending[:held]
+	clear(batch[held:])
+	b.giveBack(batch[:held])
 	return held
+}
+
+// take takes what is pending. The caller holds sending, here and below.
+func (b *ackBatcher) take() (batch []acknowledgement) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	batch, b.pending = b.pending, b.batch
+	return batch
+}
+
+// giveBack puts what is held back before what came meanwhile.
+func (b *ackBatcher) giveBack(batch []acknowledgement) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(batch) == 0 {
+		b.batch = batch
+		return
+	}
+	came := b.pending
+	b.pending = append(batch, came...)
+	clear(came)
+	b.batch = came[:0]
 }
 
 // publish hands an acknowledgement to the connection. A connection that is cut keeps some megabytes; more is an error.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -41,6 +42,8 @@ type Conn struct {
 	cfg   config.NATS
 	inbox string // prefix of the subjects of answers, with its dot
 	brief bool   // for a command whose errors say what the server forbids, so that the log need not
+
+	link atomic.Int32 // what the client last said of the connection
 
 	mu         sync.Mutex
 	lastReason string // why the last attempt to connect failed, to log each reason once
@@ -98,6 +101,9 @@ func Connect(cfg config.NATS, name string, log *slog.Logger, wait bool) (*Conn, 
 	}
 	if err != nil {
 		return nil, reached.explain(scrub(err, cfg), cfg)
+	}
+	if c.nc.IsConnected() {
+		c.link.CompareAndSwap(linkUnknown, linkUp)
 	}
 	if !wait {
 		if err := c.checkInbox(); err != nil {

@@ -137,7 +137,7 @@ func TestADNSServerThatDoesNotAnswerHoldsNobodyUp(t *testing.T) {
 	c := h.Connect(t, true)
 	testproc.WaitFor(t, "question to DNS", func() bool { return dnsAsked.Load() > 0 })
 	told := make(chan bool, 1)
-	go func() { told <- c.Connected() }() // it needs the lock, as everything does
+	go func() { told <- c.NC().IsConnected() }() // it needs the lock, as everything does
 	select {
 	case connected := <-told:
 		if connected {

@@ -14,14 +14,17 @@ import (
 func (c *Conn) handlers() []nats.Option {
 	return []nats.Option{
 		nats.ConnectHandler(func(nc *nats.Conn) {
+			c.link.Store(linkUp)
 			c.log.Info("connected to NATS", "server", nc.ConnectedUrlRedacted(), "version", nc.ConnectedServerVersion())
 		}),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			c.link.Store(linkDown)
 			if err != nil {
 				c.log.Warn("disconnected from NATS; reconnecting", "error", err)
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
+			c.link.Store(linkUp)
 			c.violations.forget() // the account may be allowed more by now
 			c.mu.Lock()
 			c.lastReason = ""
@@ -98,8 +101,16 @@ func (c *Conn) AwaitConnected(ctx context.Context) error {
 	return nil
 }
 
-// Connected reports whether the connection is up now.
-func (c *Conn) Connected() bool { return c.nc.IsConnected() }
+// What the client last said of the connection.
+const (
+	linkUnknown int32 = iota // nothing yet
+	linkUp
+	linkDown
+)
+
+// Connected reports whether the connection is up, as the client last said. It waits for nothing: the client itself answers only once
+// it has written what it writes at the moment.
+func (c *Conn) Connected() bool { return c.link.Load() == linkUp }
 
 // ServerAtLeast compares the server's version, 2.10.4-beta.1 for example, with a released one. An unknown version is old.
 func (c *Conn) ServerAtLeast(major, minor, patch int) bool {
