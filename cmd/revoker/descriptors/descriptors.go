@@ -18,6 +18,10 @@ func fit(concurrency int, limit uint64, known bool) (fits int, shortage string) 
 		return concurrency, ""
 	}
 	fits = max(int(limit)-Reserved, 1)
-	return fits, fmt.Sprintf("this process may open %d files, which is enough for %d calls in flight, and REVOKER_CONCURRENCY is %d: "+
-		"raise the limit (ulimit -n, LimitNOFILE=), or lower REVOKER_CONCURRENCY", limit, fits, concurrency)
+	calls := fmt.Sprintf("%d calls", fits)
+	if fits == 1 {
+		calls = "one call"
+	}
+	return fits, fmt.Sprintf("this process may open %d files, which is enough for %s in flight, and REVOKER_CONCURRENCY is %d: "+
+		"raise the limit (ulimit -n, LimitNOFILE=), or lower REVOKER_CONCURRENCY", limit, calls, concurrency)
 }

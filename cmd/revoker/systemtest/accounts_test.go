@@ -170,7 +170,7 @@ func TestTheClusterConfiguration(t *testing.T) {
 }
 
 // startConfigured starts a server with a file of deploy/nats, at addresses and with a store of the test's own.
-func startConfigured(s *testsite.Site, name, client, cluster string) *testproc.Process {
+func startConfigured(s *testsite.Site, name, client, cluster, store string) *testproc.Process {
 	s.T.Helper()
 	folder := s.T.TempDir()
 	for _, file := range []string{name, "accounts.conf"} {
@@ -181,7 +181,7 @@ func startConfigured(s *testsite.Site, name, client, cluster string) *testproc.P
 		if file == name {
 			text = replaced(s.T, text, "0.0.0.0:4222", client)
 			text = replaced(s.T, text, "127.0.0.1:8222", fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(s.T)))
-			text = replaced(s.T, text, "/data", s.T.TempDir())
+			text = replaced(s.T, text, "/data", store)
 		}
 		if s.Edit != nil {
 			text = []byte(s.Edit(string(text)))
@@ -199,8 +199,15 @@ func startConfigured(s *testsite.Site, name, client, cluster string) *testproc.P
 // startOneServer starts the server of server.conf, and startThree those of cluster.conf.
 func startOneServer(s *testsite.Site) {
 	s.T.Helper()
-	startConfigured(s, "server.conf", strings.TrimPrefix(s.NATSURL, "nats://"), "")
+	startOneServerOn(s, s.T.TempDir())
+}
+
+// startOneServerOn starts it on a store that there may be already.
+func startOneServerOn(s *testsite.Site, store string) *testproc.Process {
+	s.T.Helper()
+	server := startConfigured(s, "server.conf", strings.TrimPrefix(s.NATSURL, "nats://"), "", store)
 	s.Connect()
+	return server
 }
 
 func startThreeServers(s *testsite.Site) (servers []*testproc.Process) {
@@ -215,7 +222,7 @@ func startThreeServers(s *testsite.Site) (servers []*testproc.Process) {
 	s.ServerEnv = append(s.ServerEnv, "NATS_ROUTES=["+strings.Join(routes, ", ")+"]")
 	for i := range nodes {
 		s.ServerEnv = append(s.ServerEnv, fmt.Sprintf("NATS_SERVER_NAME=nats-%d", i)) // the last one counts
-		servers = append(servers, startConfigured(s, "cluster.conf", clients[i], clusters[i]))
+		servers = append(servers, startConfigured(s, "cluster.conf", clients[i], clusters[i], s.T.TempDir()))
 	}
 	s.Connect()
 	return servers
