@@ -1,12 +1,14 @@
 package worker
 
 import (
+	"context"
 	"math"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"revoker/events"
+	"revoker/worker/authlete"
 )
 
 // eventKey names one stored event. The sequence alone would not do: it means another event once the stream was created anew.
@@ -76,7 +78,49 @@ func needed(maxAttempts int, age, maxAge time.Duration) int {
 }
 
 // exhausted decides whether a failure that the API answered just now may be the event's last. charged is how many it
-// answered so far. What remains to be shown is that the API works for another session: see [Worker.provenSince].
+// answered so far. What remains to be shown is that the API works for other sessions: see [Worker.failsAlone].
 func exhausted(deliveries, charged, maxAttempts int, age, maxAge time.Duration) bool {
 	return deliveries >= maxAttempts && age >= maxAge && charged >= needed(maxAttempts, age, maxAge)
+}
+
+// lastAttempt decides whether the event itself is at fault for the attempt that just failed, so that it must not be tried
+// again. Only what the API answered for this very session, while the breaker is closed, is held against it.
+func (w *Worker) lastAttempt(ctx context.Context, caller *authlete.Caller, a *attempt) bool {
+	if !w.blames(a) {
+		return false
+	}
+	d := a.delivery
+	charged := w.charges.charge(keyOf(d))
+	return exhausted(d.Deliveries, charged, w.cfg.RetryMaxAttempts, time.Since(d.Published), w.cfg.RetryMaxAge) && w.failsAlone(ctx, caller, a)
+}
+
+// blames reports whether the attempt's failure may be held against its event.
+func (w *Worker) blames(a *attempt) bool {
+	return a.outcome == Retry && a.response.Action != "" && !a.throttled() && w.admission.BlamesEvent(a.generation)
+}
+
+// failsAlone reports whether the API revokes another session, then fails for a's once more, and then revokes another again. Less would
+// not do: a failure at the edge of an outage looks like the session's own if an OK from before the outage, or from after it, counts
+// as proof. The call between is a's own. If it succeeds, the session is revoked.
+func (w *Worker) failsAlone(ctx context.Context, caller *authlete.Caller, a *attempt) bool {
+	if !w.worksForAnother(ctx, caller, a) {
+		return false
+	}
+	w.call(ctx, caller, a)
+	return w.blames(a) && w.worksForAnother(ctx, caller, a)
+}
+
+// worksForAnother asks the API about the newest event, or about a session that it revoked lately, and reports whether it revoked that.
+func (w *Worker) worksForAnother(ctx context.Context, caller *authlete.Caller, a *attempt) bool {
+	other, err := w.newest(ctx)
+	if last := w.lastRevoked.Load(); (err != nil || other.event.SessionID == a.event.SessionID) && last != nil {
+		other, err = candidate{event: last.event}, nil
+	}
+	if err != nil || other.event.SessionID == a.event.SessionID {
+		return false
+	}
+	caller.Before = nil // the call belongs to no trace
+	proof := w.try(ctx, caller, other)
+	w.evidence(proof)
+	return proof.outcome == Revoked
 }

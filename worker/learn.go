@@ -142,7 +142,6 @@ const rememberEvery = 100 * time.Millisecond
 // revoked notes that the API works, for some session.
 func (w *Worker) revoked(event events.Event) {
 	now := time.Since(epoch)
-	w.lastOK.Store(int64(now))
 	if last := w.lastRevoked.Load(); last == nil || now-last.at >= rememberEvery {
 		w.lastRevoked.Store(&revokedSession{event, now})
 	}

@@ -165,37 +165,6 @@ func brief(code string) string {
 	return code
 }
 
-// lastAttempt decides whether the event itself is at fault for the attempt that just failed, so that it must not be tried
-// again. Only what the API answered for this very session, while the breaker is closed, is held against it.
-func (w *Worker) lastAttempt(ctx context.Context, caller *authlete.Caller, a *attempt) bool {
-	if a.response.Action == "" || a.throttled() || !w.admission.BlamesEvent(a.generation) {
-		return false
-	}
-	d := a.delivery
-	charged := w.charges.charge(keyOf(d))
-	return exhausted(d.Deliveries, charged, w.cfg.RetryMaxAttempts, time.Since(d.Published), w.cfg.RetryMaxAge) &&
-		w.provenSince(ctx, caller, a)
-}
-
-// provenSince reports whether the API revoked another session after a's call began. If no slot saw that, the newest event
-// is asked about.
-func (w *Worker) provenSince(ctx context.Context, caller *authlete.Caller, a *attempt) bool {
-	if last := w.lastOK.Load(); last > int64(a.began) {
-		return true
-	}
-	other, err := w.newest(ctx)
-	if last := w.lastRevoked.Load(); (err != nil || other.event.SessionID == a.event.SessionID) && last != nil {
-		other, err = candidate{event: last.event}, nil
-	}
-	if err != nil || other.event.SessionID == a.event.SessionID {
-		return false
-	}
-	caller.Before = nil // the call belongs to no trace
-	proof := w.try(ctx, caller, other)
-	w.evidence(proof)
-	return proof.outcome == Revoked
-}
-
 // settle is the one place where deliveries are settled. Whatever fails on the way, the event stays in the stream: a panic hands
 // it back.
 //

@@ -52,7 +52,6 @@ type Worker struct {
 	tracing   *tracing
 	unserved  [2]atomic.Pointer[string] // why pulls are not served, by lane; nil while they are
 
-	lastOK      atomic.Int64                   // when a session was last revoked, ns since epoch; 0 for never
 	lastRevoked atomic.Pointer[revokedSession] // one that was revoked lately
 	handedBack  [2]atomic.Bool                 // an event of the lane was handed back since its bypass looked last
 	counts      counts
