@@ -13,6 +13,7 @@ import (
 type object struct {
 	sessionID, serviceID, endedAt, reason    []byte
 	specVersion, eventType, data, dataBase64 []byte
+	id, source                               []byte
 }
 
 // member returns where the member called name is kept, or nil for one that is not known.
@@ -38,6 +39,17 @@ func (o *object) member(name []byte) *[]byte {
 	return nil
 }
 
+// attribute keeps what CloudEvents requires and a plain event may have for purposes of its own. Of two it takes the last: what is
+// revoked does not depend on them.
+func (o *object) attribute(name, value []byte) {
+	switch string(name) {
+	case "id":
+		o.id = value
+	case "source":
+		o.source = value
+	}
+}
+
 // byteOrderMark may stand before JSON. RFC 8259, section 8.1, lets a parser ignore it.
 const byteOrderMark = "\ufeff"
 
@@ -55,6 +67,7 @@ func parseObject(what string, payload []byte) (object, error) {
 		known := o.member(name)
 		switch {
 		case known == nil:
+			o.attribute(name, value)
 		case *known != nil:
 			return fmt.Errorf("%s has %s twice", what, name)
 		default:

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -59,9 +58,8 @@ type Receipt struct {
 
 // Receipts publishes receipts. It is safe for concurrent use.
 type Receipts struct {
-	cfg      config.Config
-	js       jetstream.JetStream
-	envelope envelope
+	cfg config.Config
+	js  jetstream.JetStream
 
 	mu      sync.Mutex
 	pending map[*nats.Msg]func(kept bool, err error)
@@ -71,9 +69,6 @@ type Receipts struct {
 func NewReceipts(c *Conn, cfg config.Config) (*Receipts, error) {
 	r := &Receipts{cfg: cfg, pending: map[*nats.Msg]func(bool, error){}}
 	var err error
-	if r.envelope, err = newEnvelope(cfg.Stream); err != nil {
-		return nil, err
-	}
 	r.js, err = jetstream.New(c.NC(),
 		jetstream.WithPublishAsyncMaxPending(receiptUnheard),
 		jetstream.WithPublishAsyncTimeout(receiptTimeout),
@@ -103,7 +98,7 @@ func (r *Receipts) Publish(d *Delivery, receipt Receipt, done func(kept bool, er
 
 func (r *Receipts) message(d *Delivery, receipt Receipt) *nats.Msg {
 	hash := SessionHash(receipt.Event.ServiceID, receipt.Event.SessionID)
-	payload := r.envelope.fill(d, hash, receipt.RevokedAt, receipt.facts(d))
+	payload := receiptEvent(d, hash, receipt.RevokedAt, receipt.facts(d))
 	header := receiptHeader
 	if receipt.Tokens == 0 {
 		header = firstReceiptHeader
@@ -113,8 +108,8 @@ func (r *Receipts) message(d *Delivery, receipt Receipt) *nats.Msg {
 
 // The headers of receipts, which nothing changes. With the second the stream stores a receipt only if its subject has none.
 var (
-	receiptHeader      = nats.Header{"Content-Type": {cloudevents.ApplicationCloudEventsJSON}}
-	firstReceiptHeader = nats.Header{"Content-Type": {cloudevents.ApplicationCloudEventsJSON}, jetstream.ExpectedLastSubjSeqHeader: {"0"}}
+	receiptHeader      = nats.Header{"Content-Type": {structuredType}}
+	firstReceiptHeader = nats.Header{"Content-Type": {structuredType}, jetstream.ExpectedLastSubjSeqHeader: {"0"}}
 )
 
 // expect notes whom to tell of the message.

@@ -21,11 +21,7 @@ func FuzzReceipt(f *testing.F) {
 		if session.Validate() != nil || len(id) < shortID || strings.Contains(`{"specversion":"1.0"}session.revoked application/json `+service+source+stream, id) {
 			return
 		}
-		e, err := newEnvelope(stream)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := &Receipts{envelope: e}
+		r := &Receipts{}
 		now := time.Date(2026, 3, 1, 12, 0, 0, 7, time.UTC)
 		d := &Delivery{msg: &nats.Msg{Header: nats.Header{SourceHeader: {source}}}, Lane: "live", Stream: stream, Sequence: 7, Published: now.Add(-time.Second)}
 		receipt := Receipt{Event: Event{SessionID: session, ServiceID: service, EndedAt: time.Unix(0, ended)}, RevokedAt: now, Tokens: tokens, ResultCode: code, Attempts: 1}

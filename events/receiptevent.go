@@ -1,15 +1,10 @@
 package events
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
-
-	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 
 	"revoker/config"
 )
@@ -80,82 +75,21 @@ func (f ReceiptFacts) append(to []byte) []byte {
 	return append(to, `"}`...)
 }
 
-// envelope is a CloudEvents 1.0 event in the structured mode, which is whole without the message's headers. The SDK writes it once,
-// with marks where the receipts differ. To let it write each took 3 µs and 27 allocations a receipt, a tenth of what an event costs a
-// worker in all; this way it is 1 µs and 7 (BenchmarkReceipt).
-type envelope struct {
-	parts [][]byte // between the marks
-	marks []string // in their order
-}
+// receiptEvent returns a receipt as a CloudEvents 1.0 event in the structured mode, which is whole without the message's headers. Its ID
+// is the same for each attempt, so that a subscriber sees what it has seen. TestAReceiptReadsAsTheSDKWouldWriteIt holds that it is what
+// the SDK reads; written by the SDK it took 3 µs and 27 allocations, a tenth of what an event costs a worker in all (BenchmarkReceipt).
+func receiptEvent(d *Delivery, hash string, revokedAt time.Time, facts ReceiptFacts) []byte {
+	const usual = 640    // bytes
+	var buffer [128]byte // on the stack
+	id := strconv.AppendUint(append(append(buffer[:0], d.Stream...), '/'), d.Sequence, 10)
+	id = strconv.AppendInt(append(id, '/'), d.Published.UnixNano(), 10)
 
-// The marks, one for each attribute that differs. None is a part of another, or of a stream's name.
-const (
-	markID      = "mark id"
-	markSubject = "mark subject"
-	markTime    = "2006-01-02T15:04:05Z"
-	markData    = "mark data"
-)
-
-func newEnvelope(stream string) (envelope, error) {
-	at, err := time.Parse(time.RFC3339, markTime)
-	if err != nil {
-		return envelope{}, err
-	}
-	event := cloudevents.New(cloudevents.CloudEventsVersionV1)
-	event.SetID(markID)
-	event.SetSource("revoker/" + url.PathEscape(stream))
-	event.SetType(ReceiptType)
-	event.SetSubject(markSubject)
-	event.SetTime(at)
-	if err := event.SetData(cloudevents.ApplicationJSON, markData); err != nil {
-		return envelope{}, fmt.Errorf("a receipt's data: %w", err)
-	}
-	if err := event.Validate(); err != nil {
-		return envelope{}, fmt.Errorf("a receipt's attributes: %w", err)
-	}
-	rest, err := json.Marshal(event)
-	if err != nil {
-		return envelope{}, fmt.Errorf("encoding a receipt: %w", err)
-	}
-	var e envelope
-	for len(rest) > 0 {
-		first, next := len(rest), ""
-		for _, mark := range []string{markID, markSubject, markTime, markData} {
-			if i := bytes.Index(rest, []byte(`"`+mark+`"`)); i >= 0 && i < first {
-				first, next = i, mark
-			}
-		}
-		e.parts = append(e.parts, rest[:first])
-		if next == "" {
-			break
-		}
-		e.marks = append(e.marks, next)
-		rest = rest[first+len(next)+2:]
-	}
-	return e, nil
-}
-
-// fill returns the event of a receipt. Its ID is the same for each attempt, so that a subscriber sees what it has seen.
-func (e envelope) fill(d *Delivery, hash string, revokedAt time.Time, facts ReceiptFacts) []byte {
-	const usual = 640 // bytes
-	out := make([]byte, 0, usual)
-	for i, part := range e.parts {
-		out = append(out, part...)
-		if i == len(e.marks) {
-			break
-		}
-		switch e.marks[i] {
-		case markID:
-			var buffer [128]byte // on the stack
-			id := strconv.AppendUint(append(append(buffer[:0], d.Stream...), '/'), d.Sequence, 10)
-			out = appendText(out, string(strconv.AppendInt(append(id, '/'), d.Published.UnixNano(), 10)))
-		case markSubject:
-			out = append(append(append(out, '"'), hash...), '"')
-		case markTime:
-			out = append(revokedAt.UTC().AppendFormat(append(out, '"'), time.RFC3339Nano), '"')
-		case markData:
-			out = facts.append(out)
-		}
-	}
-	return out
+	out := append(make([]byte, 0, usual), `{"specversion":"`+cloudEventsVersion+`","id":`...)
+	out = appendText(out, string(id))
+	out = appendText(append(out, `,"source":`...), "revoker/"+url.PathEscape(d.Stream))
+	out = append(append(out, `,"type":"`+ReceiptType+`","subject":"`...), hash...)
+	out = append(out, `","datacontenttype":"application/json","time":"`...)
+	out = revokedAt.UTC().AppendFormat(out, time.RFC3339Nano)
+	out = facts.append(append(out, `","data":`...))
+	return append(out, '}')
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"revoker/events"
@@ -61,14 +60,15 @@ func (f *finder) readOldest(ctx context.Context) error {
 
 // decodeReceipt reads a receipt. Its subject was asked for, so whoever may publish there is trusted with the rest.
 func decodeReceipt(msg conn.StoredMessage) (*Receipt, error) {
-	var event cloudevents.Event
-	if err := json.Unmarshal(msg.Payload, &event); err != nil || event.Type() != events.ReceiptType {
+	var event struct {
+		Type string               `json:"type"`
+		Time time.Time            `json:"time"`
+		Data *events.ReceiptFacts `json:"data"`
+	}
+	if err := json.Unmarshal(msg.Payload, &event); err != nil || event.Type != events.ReceiptType || event.Time.IsZero() || event.Data == nil {
 		return nil, errReceipt
 	}
-	receipt := &Receipt{RevokedAt: event.Time(), Stored: msg.Published}
-	if err := json.Unmarshal(event.Data(), &receipt.ReceiptFacts); err != nil || receipt.RevokedAt.IsZero() {
-		return nil, errReceipt
-	}
+	receipt := &Receipt{RevokedAt: event.Time, ReceiptFacts: *event.Data, Stored: msg.Published}
 	receipt.ResultCode, receipt.Source = events.OneLine(receipt.ResultCode), events.OneLine(receipt.Source)
 	return receipt, nil
 }
