@@ -63,11 +63,10 @@ Every ended session is revoked, or is on the dead-letter subject with the reason
 
 Exit codes: 0 done, 1 a problem, 2 wrong usage, 78 wrong configuration.`,
 		Example:       devExample + "  revoker run --help  # the configuration",
-		Version:       currentVersion(),
+		Version:       versionText(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.SetVersionTemplate(versionLine())
 	root.AddCommand(newRunCommand(), publish.NewCommand(), dlq.NewCommand(), newVersionCommand(), newSimulateCommand(), receive.NewCommand())
 	root.AddCommand(newStatusCommand(), newSessionCommand(), newPauseCommand(), newResumeCommand(), newSetupCommand(), newCheckCommand(), newHealthCommand())
 	root.AddCommand(devCommands()...)

@@ -84,10 +84,11 @@ var thisBuild = sync.OnceValue(func() build {
 // currentVersion is the release's version, or else what the build knows: the module version or the commit.
 func currentVersion() string { return thisBuild().Version }
 
-// versionLine is what --version prints too.
-func versionLine() string {
+// versionText is what --version prints after cobra's own words. A template of our own would bring text/template, which keeps the linker
+// from leaving out any exported method.
+func versionText() string {
 	b := thisBuild()
-	return fmt.Sprintf("revoker %s (%s, %s/%s)\n", b.Version, b.Go, b.OS, b.Arch)
+	return fmt.Sprintf("%s (%s, %s/%s)", b.Version, b.Go, b.OS, b.Arch)
 }
 
 func newVersionCommand() *cobra.Command {
@@ -103,7 +104,7 @@ modules that the program is built from.`,
 			if asJSON {
 				return exit.Problem(terminal.WriteJSON(cmd.OutOrStdout(), thisBuild()))
 			}
-			_, err := fmt.Fprint(cmd.OutOrStdout(), versionLine())
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "revoker version %s\n", versionText())
 			return exit.Problem(err)
 		},
 	}

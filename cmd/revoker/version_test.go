@@ -28,7 +28,7 @@ func TestVersionIsSaidInEachWay(t *testing.T) {
 	if err := json.Unmarshal([]byte(said(t, "version", "--json")), &b); err != nil {
 		t.Fatal(err)
 	}
-	if b.Version == "" || !strings.Contains(line, "revoker "+b.Version+" ("+b.Go+", "+b.OS+"/"+b.Arch+")") {
+	if b.Version == "" || line != "revoker version "+b.Version+" ("+b.Go+", "+b.OS+"/"+b.Arch+")\n" {
 		t.Errorf("%+v is not what %q says", b, line)
 	}
 	cobra := slices.IndexFunc(b.Dependencies, func(d dependency) bool { return d.Path == "github.com/spf13/cobra" })

@@ -46,7 +46,7 @@ func TestImage(t *testing.T) {
 	}
 
 	said := i.start(t, nil, "version")
-	if code := said.wait(t); code != 0 || !strings.HasPrefix(said.out.String(), "revoker "+version+" ") {
+	if code := said.wait(t); code != 0 || !strings.HasPrefix(said.out.String(), "revoker version "+version+" ") {
 		t.Errorf("version: exit code %d, %s", code, said.out.String())
 	}
 	url, api, ops := startNATS(t), freeAddress(t), freeAddress(t)
