@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -12,8 +13,8 @@ import (
 	"revoker/cmd/revoker/terminal"
 )
 
-// version and commit are set by a release build: -ldflags "-X main.version=v1.2.3 -X main.commit=0123abcd…".
-var version, commit = "", ""
+// version is set by a release build: -ldflags "-X main.version=v1.2.3".
+var version = ""
 
 // build is what is known about the program.
 type build struct {
@@ -35,7 +36,7 @@ type dependency struct {
 
 // describeBuild puts the release's words before what the compiler noted. info may be nil.
 func describeBuild(info *debug.BuildInfo) build {
-	b := build{Version: version, Commit: commit, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, Dependencies: []dependency{}}
+	b := build{Version: version, Commit: knownCommit(commit), Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, Dependencies: []dependency{}}
 	if info == nil {
 		info = &debug.BuildInfo{}
 	}
@@ -62,6 +63,14 @@ func describeBuild(info *debug.BuildInfo) build {
 		b.Version = develVersion(b)
 	}
 	return b
+}
+
+// knownCommit is empty for a question that Git has not answered.
+func knownCommit(text string) string {
+	if strings.HasPrefix(text, "$") {
+		return ""
+	}
+	return text
 }
 
 // develVersion names a build that is no release by its commit.
