@@ -4,6 +4,7 @@
 //
 //	go run -C deploy/release . notes v1.2.3     # prints what CHANGELOG.md says of it
 //	go run -C deploy/release . build v1.2.3     # builds it
+//	go run -C deploy/release . chart v1.2.3     # packs the chart alone, as it lies here, to try it
 //
 // It is not GoReleaser: that is several hundred modules and a tool of its own for the bill of materials, to run what stands here.
 package main
@@ -15,10 +16,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 const usage = `go run -C deploy/release . notes VERSION
-go run -C deploy/release . build [-platforms linux/amd64,…] [-out FOLDER] VERSION`
+go run -C deploy/release . build [-platforms linux/amd64,…] [-out FOLDER] VERSION
+go run -C deploy/release . chart [-out FOLDER] VERSION`
 
 func main() {
 	if err := run(os.Args[1:], os.Stdout); err != nil {
@@ -44,21 +47,24 @@ func run(args []string, out io.Writer) error {
 	if flags.NArg() != 1 {
 		return errors.New(usage)
 	}
-	version := flags.Arg(0)
-	notes, err := readNotes(root, version)
+	r := release{source: root, out: *folder, version: flags.Arg(0), date: time.Unix(0, 0)}
+	if args[0] == "chart" {
+		return packChart(r)
+	}
+	notes, err := readNotes(root, r.version)
 	if err != nil {
 		return err
 	}
+	r.date = notes.date
 	switch args[0] {
 	case "notes":
 		_, err := fmt.Fprint(out, notes.text)
 		return err
 	case "build":
-		targets, err := parsePlatforms(*platforms)
-		if err != nil {
+		if r.platforms, err = parsePlatforms(*platforms); err != nil {
 			return err
 		}
-		return build(release{source: root, out: *folder, version: version, date: notes.date, platforms: targets})
+		return build(r)
 	}
 	return errors.New(usage)
 }

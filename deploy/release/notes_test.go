@@ -1,6 +1,7 @@
 package main
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -30,5 +31,20 @@ func TestThePlatformsAreChecked(t *testing.T) {
 	}
 	if _, err := parsePlatforms("linux/amd64,plan9/386"); err == nil || !strings.Contains(err.Error(), `"plan9/386"`) {
 		t.Errorf("%v", err)
+	}
+}
+
+// The page's commands are there, and for the version that comes next.
+func TestTheDocumentedCommands(t *testing.T) {
+	t.Parallel()
+	page := read(t, "README.md")
+	commands := regexp.MustCompile("(?m)go run -C deploy/release \\. (\\w+) (\\S+?)(`|$)").FindAllStringSubmatch(page, -1)
+	for _, command := range commands {
+		if !strings.Contains(usage, " . "+command[1]+" ") || command[2] != theVersion(t) {
+			t.Errorf("%s", command[0])
+		}
+	}
+	if len(commands) < 2 {
+		t.Error("the page does not say how to build a release")
 	}
 }
