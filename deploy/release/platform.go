@@ -39,8 +39,12 @@ func buildPlatform(r release, p platform, commit, folder string) error {
 	if err := compile(r, p, commit, program); err != nil {
 		return err
 	}
+	licences := filepath.Join(folder, licencesName)
+	if err := writeLicences(r.source, program, licences); err != nil {
+		return fmt.Errorf("the licences: %w", err)
+	}
 	name := fmt.Sprintf("revoker-%s-%s-%s", r.version, p.os, p.arch)
-	files := []file{{name: name + "/revoker", path: program, mode: 0o755}}
+	files := []file{{name: name + "/revoker", path: program, mode: 0o755}, {name: name + "/" + licencesName, path: licences, mode: 0o644}}
 	for _, path := range beside {
 		files = append(files, file{name: name + "/" + filepath.Base(path), path: filepath.Join(r.source, path), mode: 0o644})
 	}
@@ -53,22 +57,28 @@ func buildPlatform(r release, p platform, commit, folder string) error {
 // compile builds the program as the image has it, but with `revoker dev`. Nothing of this machine gets into it: neither its folders, nor
 // its Git, nor its settings of Go, nor its version of Go.
 func compile(r release, p platform, commit, program string) error {
-	toolchain, err := goToolchain()
-	if err != nil {
-		return err
-	}
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags", "release,grpcnotrace",
+	_, err := goCommand(r.source, []string{"CGO_ENABLED=0", "GOOS=" + p.os, "GOARCH=" + p.arch, "GOAMD64=v1", "GOARM64=v8.0"},
+		"build", "-trimpath", "-buildvcs=false", "-tags", "release,grpcnotrace",
 		"-ldflags", "-s -w -buildid= -X main.version="+r.version+" -X main.commit="+commit, "-o", program, "./cmd/revoker")
-	cmd.Dir, cmd.Stderr = r.source, os.Stderr
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+p.os, "GOARCH="+p.arch, "GOAMD64=v1", "GOARM64=v8.0",
-		"GOFLAGS=-mod=readonly", "GOWORK=off", "GOTOOLCHAIN="+toolchain)
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("go build: %w", err)
-	}
-	return nil
+	return err
 }
 
-// goToolchain is the Go of this module's go.mod, whichever runs this program: go fetches it if it is not here.
+// goCommand runs the Go of this module's go.mod in the sources, whichever Go runs this program. Go fetches it if it is not here.
+func goCommand(source string, env []string, args ...string) (string, error) {
+	toolchain, err := goToolchain()
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command("go", args...)
+	cmd.Dir, cmd.Stderr = source, os.Stderr
+	cmd.Env = append(append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off", "GOTOOLCHAIN="+toolchain), env...)
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("go %s: %w", args[0], err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
 func goToolchain() (string, error) {
 	text, err := os.ReadFile("go.mod")
 	if err != nil {

@@ -86,6 +86,12 @@ func TestTwoBuildsAreTheSame(t *testing.T) {
 	if d.Version != version || d.Commit != command(t, clone, "git", "rev-parse", "HEAD") || d.Modified || d.Go != toolchain {
 		t.Errorf("the program says %+v", d)
 	}
+	licences := read(t, folder, name, licencesName)
+	for _, module := range d.Dependencies {
+		if !strings.Contains(licences, "\n==== "+module.Path+" "+module.Version+", ") {
+			t.Errorf("%s has no licence of %s", licencesName, module.Path)
+		}
+	}
 	checkSBOM(t, read(t, dist, name+".cdx.json"), d)
 }
 
