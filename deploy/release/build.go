@@ -33,6 +33,9 @@ func build(r release) error {
 	if err := os.Mkdir(r.out, 0o755); err != nil {
 		return err
 	}
+	if err := packChart(r); err != nil {
+		return fmt.Errorf("the chart: %w", err)
+	}
 	scratch, err := os.MkdirTemp("", "revoker-release-")
 	if err != nil {
 		return err
@@ -42,9 +45,6 @@ func build(r release) error {
 		if err := buildPlatform(r, p, commit, filepath.Join(scratch, p.os+"-"+p.arch)); err != nil {
 			return fmt.Errorf("%s/%s: %w", p.os, p.arch, err)
 		}
-	}
-	if err := packChart(r); err != nil {
-		return fmt.Errorf("the chart: %w", err)
 	}
 	return writeChecksums(r.out)
 }

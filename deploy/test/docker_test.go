@@ -25,12 +25,13 @@ const (
 	// text/template, json-iterator, gRPC without its tag. `go build -ldflags -dumpdep` marks them with <ReflectMethod>.
 	maxImage = 18 << 20
 	version  = "v1.2.3-test"
+	revision = "0123abc"
 )
 
 // TestImage builds the image and runs it beside a NATS server, with the simulated API in a container of its own.
 func TestImage(t *testing.T) {
 	t.Parallel()
-	i := build(t, root, map[string]string{"VERSION": version})
+	i := build(t, root, map[string]string{"VERSION": version, "REVISION": revision})
 	files, size := i.files(t)
 	if want := []string{"/etc/passwd", "/etc/ssl/certs/ca-certificates.crt", "/revoker"}; !slices.Equal(files, want) {
 		t.Errorf("it has %v, want %v: no shell, no library, no source", files, want)
@@ -47,8 +48,8 @@ func TestImage(t *testing.T) {
 		t.Errorf("its user is %q", i.user)
 	}
 
-	said := i.start(t, nil, "version")
-	if code := said.wait(t); code != 0 || !strings.HasPrefix(said.out.String(), "revoker version "+version+" ") {
+	said := i.start(t, nil, "version", "--json")
+	if code := said.wait(t); code != 0 || !strings.Contains(said.out.String(), `"version": "`+version+`"`) || !strings.Contains(said.out.String(), `"commit": "`+revision+`"`) {
 		t.Errorf("version: exit code %d, %s", code, said.out.String())
 	}
 	url, api, ops := startNATS(t), freeAddress(t), freeAddress(t)
@@ -142,7 +143,7 @@ func TestTheImageIsForBothArchitectures(t *testing.T) {
 // The names are those of the OCI image specification: https://specs.opencontainers.org/image-spec/annotations/.
 func TestTheImageSaysWhatItIs(t *testing.T) {
 	t.Parallel()
-	want := map[string]string{"version": version, "revision": "0123abc", "source": "https://git.example.com/revoker", "licenses": "Apache-2.0", "title": "revoker"}
+	want := map[string]string{"version": version, "revision": revision, "source": "https://git.example.com/revoker", "licenses": "Apache-2.0", "title": "revoker"}
 	b := newBuilder(t, root, map[string]string{"VERSION": version, "REVISION": want["revision"], "SOURCE": want["source"]})
 	last := b.parsed[len(b.parsed)-1]
 	s := b.stages[last.Name]
