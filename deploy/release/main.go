@@ -16,6 +16,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 )
 
@@ -61,10 +62,22 @@ func run(args []string, out io.Writer) error {
 		_, err := fmt.Fprint(out, notes.text)
 		return err
 	case "build":
+		if err := checkGo(runtime.Version()); err != nil {
+			return err
+		}
 		if r.platforms, err = parsePlatforms(*platforms); err != nil {
 			return err
 		}
 		return build(r)
 	}
 	return errors.New(usage)
+}
+
+// checkGo refuses another Go than that of go.mod: it would compile the same programs, but may compress them otherwise.
+func checkGo(running string) error {
+	want, err := goToolchain()
+	if err == nil && running != want {
+		err = fmt.Errorf("this runs with %s: set GOTOOLCHAIN=%s, and go fetches that", running, want)
+	}
+	return err
 }

@@ -48,3 +48,17 @@ func TestTheDocumentedCommands(t *testing.T) {
 		t.Error("the page does not say how to build a release")
 	}
 }
+
+func TestAnotherGoIsRefused(t *testing.T) {
+	t.Parallel()
+	want, err := goToolchain()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := checkGo(want); err != nil {
+		t.Error(err)
+	}
+	if err := checkGo("go1.99.0"); err == nil || !strings.Contains(err.Error(), "GOTOOLCHAIN="+want) {
+		t.Error(err)
+	}
+}
