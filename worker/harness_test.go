@@ -296,3 +296,21 @@ func sessions(prefix string, n int) []string {
 type logOutput struct{ testproc.Buffer }
 
 func (l *logOutput) count(part string) int { return strings.Count(l.String(), part) }
+
+// at is the time of the first line with a part.
+func (l *logOutput) at(t *testing.T, part string) time.Time {
+	t.Helper()
+	for line := range strings.Lines(l.String()) {
+		if strings.Contains(line, part) {
+			var text string
+			_, err := fmt.Sscanf(line, "time=%s", &text)
+			moment, parsed := time.Parse(time.RFC3339Nano, text)
+			if err = errors.Join(err, parsed); err != nil {
+				t.Fatal(err)
+			}
+			return moment
+		}
+	}
+	t.Fatalf("no line with %q", part)
+	return time.Time{}
+}
