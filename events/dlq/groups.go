@@ -19,10 +19,14 @@ type LetterGroup struct {
 	Oldest, Newest     time.Time
 	// Example is the sequence of the newest.
 	Example uint64
+	// LastHour and LastDay are how many came in the hour and the day before the groups' Now. They are 0 without a Now.
+	LastHour, LastDay int
 }
 
 // LetterGroups counts dead letters by reason and result code. Its zero value is empty.
 type LetterGroups struct {
+	// Now is what LastHour and LastDay are counted from.
+	Now time.Time
 	// Total is how many letters there are in all groups.
 	Total  int
 	groups map[[2]string]*LetterGroup
@@ -44,11 +48,24 @@ func (g *LetterGroups) Add(l StoredLetter) {
 		g.groups[key] = group
 	}
 	group.Count++
+	g.age(group, g.Now.Sub(l.Stored))
 	if l.Stored.Before(group.Oldest) {
 		group.Oldest = l.Stored
 	}
 	if !l.Stored.Before(group.Newest) {
 		group.Newest, group.Example = l.Stored, l.Sequence
+	}
+}
+
+func (g *LetterGroups) age(group *LetterGroup, age time.Duration) {
+	if g.Now.IsZero() {
+		return
+	}
+	if age <= time.Hour {
+		group.LastHour++
+	}
+	if age <= 24*time.Hour {
+		group.LastDay++
 	}
 }
 

@@ -75,7 +75,7 @@ func TestGroups(t *testing.T) {
 	for i, code := range []string{"A1", "A2", "A2", ""} {
 		g.Add(StoredLetter{Letter: events.Letter{Reason: "R", ResultCode: code}, Sequence: uint64(i + 1), Stored: at(i)})
 	}
-	want := []LetterGroup{{"R", "A2", 2, at(1), at(2), 3}, {"R", "", 1, at(3), at(3), 4}, {"R", "A1", 1, at(0), at(0), 1}}
+	want := []LetterGroup{{"R", "A2", 2, at(1), at(2), 3, 0, 0}, {"R", "", 1, at(3), at(3), 4, 0, 0}, {"R", "A1", 1, at(0), at(0), 1, 0, 0}}
 	if got := g.List(); g.Total != 4 || !slices.Equal(got, want) {
 		t.Errorf("%d in %v, want %v", g.Total, got, want)
 	}
@@ -84,6 +84,18 @@ func TestGroups(t *testing.T) {
 	}
 	if got := g.List(); len(got) != maxGroups+1 || got[0].Reason != OtherGroups || g.Total != 5*maxGroups+4 {
 		t.Errorf("%d groups of %d, the first %v", len(got), g.Total, got[0])
+	}
+}
+
+func TestGroupsTellWhatCameLately(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	g := LetterGroups{Now: now}
+	for _, age := range []time.Duration{100 * time.Hour, 25 * time.Hour, 24 * time.Hour, 2 * time.Hour, time.Hour, 0, -time.Second} { // the server's clock may be ahead
+		g.Add(StoredLetter{Stored: now.Add(-age)})
+	}
+	if got := g.List(); len(got) != 1 || got[0].LastHour != 3 || got[0].LastDay != 5 {
+		t.Errorf("%+v", got)
 	}
 }
 

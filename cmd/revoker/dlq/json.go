@@ -88,7 +88,7 @@ type groupJSON struct {
 func groupsJSON(groups *dlq.LetterGroups) []groupJSON {
 	list := []groupJSON{}
 	for _, g := range groups.List() {
-		list = append(list, groupJSON(g))
+		list = append(list, groupJSON{g.Reason, g.ResultCode, g.Count, g.Oldest, g.Newest, g.Example})
 	}
 	return list
 }
