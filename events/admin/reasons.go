@@ -11,6 +11,7 @@ import (
 	"revoker/config"
 	"revoker/events"
 	"revoker/events/dlq"
+	"revoker/events/internal/conn"
 )
 
 // countedMost bounds how many dead letters are read to count their reasons. The newest are read.
@@ -34,6 +35,7 @@ type reasonCounter struct {
 	created time.Time
 	state   jetstream.StreamState
 	count   *DeadLetterCount
+	denied  error // why the account may not read letters; it is not tried again
 }
 
 func (r *reasonCounter) read(ctx context.Context, c *events.Conn, cfg config.Config) (*DeadLetterCount, error) {
@@ -55,6 +57,9 @@ func (r *reasonCounter) read(ctx context.Context, c *events.Conn, cfg config.Con
 	}
 	count := &DeadLetterCount{Total: int(state.Subjects[cfg.DeadLetterSubject]), Reasons: map[string]int{},
 		FirstSequence: state.FirstSeq, LastSequence: state.LastSeq, Oldest: oldestOf(state)}
+	if r.denied != nil && state.Msgs > 0 {
+		return count, r.denied
+	}
 	store := dlq.NewLetterStore(c, cfg, stream)
 	newest := dlq.SequenceRange{First: state.FirstSeq, Last: state.LastSeq}
 	switch {
@@ -66,6 +71,9 @@ func (r *reasonCounter) read(ctx context.Context, c *events.Conn, cfg config.Con
 	}
 	for letter, err := range store.All(ctx, dlq.Selection{Sequences: []dlq.SequenceRange{newest}}, nil) {
 		if err != nil {
+			if errors.Is(err, conn.ErrDenied) {
+				r.denied = err
+			}
 			return count, err
 		}
 		count.add(letter)

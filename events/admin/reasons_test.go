@@ -1,7 +1,10 @@
 package admin_test
 
 import (
+	"strings"
 	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
 
 	"revoker/events"
 	"revoker/events/admin"
@@ -54,5 +57,32 @@ func TestLettersThatCameAreAddedToTheCount(t *testing.T) {
 	}
 	if c := counted(); c.Reasons[events.ReasonInvalidEvent] != more-1 || c.Total != most+more-1 {
 		t.Errorf("after one went: %+v", c)
+	}
+}
+
+// An account that may not read letters is told how many there are. It does not try again to read them, since each try takes seconds.
+func TestLettersThatMayNotBeReadAreTriedOnce(t *testing.T) {
+	t.Parallel()
+	s := eventstest.Secured(t, &server.User{Username: "worker", Password: "pw", Permissions: &server.Permissions{
+		Publish: &server.SubjectPermission{Deny: []string{"$JS.API.CONSUMER.CREATE.SESSIONS_DLQ.>"}},
+	}})
+	h := unconnected()
+	h.Cfg.NATS = eventstest.As(s, "worker")
+	h.Conn = h.Connect(t, true)
+	h.Ensure(t)
+	if err := h.Conn.NC().Publish(h.Cfg.DeadLetterSubject, nil); err != nil {
+		t.Fatal(err)
+	}
+	reader := admin.NewStatusReader(h.Conn, h.Cfg)
+	sent := func() uint64 {
+		before := h.Conn.NC().Stats().OutMsgs
+		status, err := reader.Read(eventstest.Deadline(t))
+		if err != nil || status.DeadLetters == nil || status.DeadLetters.Total != 1 || !strings.Contains(strings.Join(status.Unknown, "\n"), "dead letters: ") {
+			t.Fatalf("%+v, %v", status, err)
+		}
+		return h.Conn.NC().Stats().OutMsgs - before
+	}
+	if first, second := sent(), sent(); second >= first {
+		t.Errorf("%d requests, then %d: it tries again", first, second)
 	}
 }
