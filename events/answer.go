@@ -3,107 +3,14 @@ package events
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"revoker/config"
 	"revoker/events/internal/conn"
 )
-
-// WorkerState is what a worker answers over NATS when it is asked for its state.
-type WorkerState struct {
-	// Name is the host's, Version the worker's.
-	Name    string    `json:"name"`
-	Version string    `json:"version"`
-	Started time.Time `json:"started"`
-	// InFlight is the number of API calls being made. InHand is the number of events that the worker holds, including those.
-	InFlight int `json:"inFlight"`
-	InHand   int `json:"inHand"`
-	// Breaker is the circuit breaker's state, and Reason why it is not closed.
-	Breaker string `json:"breaker"`
-	Reason  string `json:"reason,omitempty"`
-	// Limit is how many calls may be in flight now, and LimitedBy why no more: concurrency, latency, failures, rate, breaker or
-	// start. Older workers don't tell.
-	Limit     int    `json:"limit,omitempty"`
-	LimitedBy string `json:"limitedBy,omitempty"`
-	// Rate is how many calls per second the API was found to allow; 0 while no limit was met.
-	Rate float64 `json:"rate,omitempty"`
-	// Delays tell, by lane, how long the revocations of the last minute took, and LongDelays those of the last 15 minutes.
-	Delays     map[config.Lane]LaneDelay `json:"delays,omitempty"`
-	LongDelays map[config.Lane]LaneDelay `json:"delays15m,omitempty"`
-	// Objective tells how well the live lane met REVOKER_OBJECTIVE lately. It is nil if the worker does not know.
-	Objective *Kept `json:"objective,omitempty"`
-	// BreakerSince is since when the circuit breaker has not been closed, and NextProbe when it lets the next call through. Both
-	// are nil while it is closed. NextProbe is nil too while a probe is out.
-	BreakerSince *time.Time `json:"breakerSince,omitempty"`
-	NextProbe    *time.Time `json:"nextProbe,omitempty"`
-	// Waiting is the number of events that the worker handed back and that are not due yet. It is nil if the worker does not know.
-	Waiting *int `json:"waitingForRetry,omitempty"`
-	// SettledPerSecond is how many events the worker acknowledged or gave up in a second, lately.
-	SettledPerSecond float64 `json:"settledPerSecond,omitempty"`
-	// Sources tell of the revocations of the last 15 minutes, by where the events came from.
-	Sources []SourceCount `json:"sources,omitempty"`
-	// Held are the services whose events are held back because the API refuses them or asks for time.
-	Held []HeldService `json:"held,omitempty"`
-	// Braked tells that CALLER_ERROR for many sessions in a row holds the other events back.
-	Braked bool `json:"braked,omitempty"`
-	// Event answers an [About] request: what this worker knows of the event's next attempt. It is nil if it handed no such event back.
-	Event *NextAttempt `json:"event,omitempty"`
-	// Released answers a [LetGo] request: they were held back until then.
-	Released bool `json:"released,omitempty"`
-}
-
-// Kept says how many events of the live lane met an objective in the last 15 minutes.
-type Kept struct {
-	// Target is the objective in words, and Ratio the share of the events that must meet it.
-	Target string  `json:"target"`
-	Ratio  float64 `json:"ratio"`
-	// Met and Missed count those that were settled for good. A dead letter missed it.
-	Met    int `json:"met"`
-	Missed int `json:"missed"`
-}
-
-// Budget is how many of the settled ones may miss it. The objective is not met if more did.
-func (k Kept) Budget() float64 { return float64(k.Met+k.Missed) * (1 - k.Ratio) }
-
-// NextAttempt is what a worker knows of an event that it handed back.
-type NextAttempt struct {
-	// Attempts is how often the event was delivered by then.
-	Attempts int `json:"attempts"`
-	// Due is when the server delivers it again. After that any worker may have it.
-	Due time.Time `json:"due"`
-	// Status and ResultCode are those of the API's last answer, if there was one.
-	Status     int    `json:"status,omitempty"`
-	ResultCode string `json:"resultCode,omitempty"`
-}
-
-// LaneDelay says how long sessions of a lane took from their end to their revocation. Where an event does not tell that end, or no
-// plausible one, its publication counts.
-type LaneDelay struct {
-	// Revoked is how many revocations the others are about. For the last minute these are the newest 1,024.
-	Revoked int `json:"revoked"`
-	// P50 and P99 are in seconds.
-	P50 float64 `json:"p50"`
-	P99 float64 `json:"p99"`
-}
-
-// SourceCount counts the revocations of one source of events, see [Source].
-type SourceCount struct {
-	// Source is a name, "none" for events that name none, or "other" for those beyond the 32 that are told apart.
-	Source string `json:"source"`
-	// Revoked counts sessions, and Empty those that had no token: if these are most, the source may send wrong IDs.
-	Revoked int `json:"revoked"`
-	Empty   int `json:"empty"`
-}
-
-// HeldService is a service that events name, and why its events are held back.
-type HeldService struct {
-	Service string    `json:"service"`
-	Reason  string    `json:"reason"`
-	Since   time.Time `json:"since"`
-}
 
 // LetGo is the payload of a request to a worker to let the events go on that CALLER_ERROR holds back. A worker that does not know
 // it only answers with its state.
@@ -124,12 +31,37 @@ func WorkersSubject(cfg config.Config) string {
 	return "revoker.workers." + cfg.Stream + "." + cfg.Consumer
 }
 
-// Answer lets `revoker status` ask this worker for its state, `revoker resume` tell it to let events go on, and `revoker session` ask
-// about an event. The account must be
+// Answerer is what a worker knows of itself. Each function answers one kind of request.
+type Answerer struct {
+	State func() WorkerState
+	// LetGo lets the events go on that CALLER_ERROR holds back, and reports whether there were any.
+	LetGo func() (was bool)
+	// About tells of an event that this worker handed back, nil if there is none.
+	About func(sequence uint64, mask string) *NextAttempt
+	// History tells what was settled in the last seconds. It is nil in a worker that keeps none.
+	History func(seconds int) *WorkerHistory
+}
+
+// answer is the state with what the request asks for beyond it.
+func (a Answerer) answer(request string) WorkerState {
+	released := request == LetGo && a.LetGo()
+	now := a.State()
+	now.Released = released
+	if sequence, mask, ok := askedAbout(request); ok {
+		now.Event = a.About(sequence, mask)
+	}
+	if seconds, ok := askedHistory(request); ok && a.History != nil {
+		now.History = a.History(seconds)
+	}
+	return now
+}
+
+// Answer lets `revoker status` and the console page ask this worker for its state, `revoker resume` tell it to let events go on, and
+// `revoker session` ask about an event. The account must be
 // allowed to subscribe to the subject and to publish the answer. If it is not, the worker just can't be asked; that is not
 // logged as a fault.
-func Answer(c *Conn, cfg config.Config, state func() WorkerState, letGo func() (was bool), about func(sequence uint64, mask string) *NextAttempt) {
-	answers := &answers{subject: WorkersSubject(cfg)}
+func Answer(c *Conn, cfg config.Config, worker Answerer) {
+	answers := &answers{subject: WorkersSubject(cfg), denied: map[string]bool{}}
 	c.Ignore("answers of this worker", func(violation error) bool {
 		concerned := answers.concern(violation)
 		if concerned {
@@ -141,18 +73,28 @@ func Answer(c *Conn, cfg config.Config, state func() WorkerState, letGo func() (
 		if !answers.begin(msg.Reply) {
 			return
 		}
-		released := string(msg.Data) == LetGo && letGo()
-		now := state()
-		now.Released = released
-		if sequence, mask, ok := askedAbout(string(msg.Data)); ok {
-			now.Event = about(sequence, mask)
-		}
-		if answer, err := json.Marshal(now); err == nil {
+		if answer, err := encodeState(worker.answer(string(msg.Data)), mostAnswer(c.NC().MaxPayload())); err == nil {
 			_ = msg.Respond(answer)
 		}
 	})
 	if err != nil {
 		c.Log().Debug("this worker can't be asked for its state", "error", err)
+	}
+}
+
+// mostAnswer is how long an answer may be, in bytes, on a server that takes messages of at most maxPayload.
+func mostAnswer(maxPayload int64) int { return int(min(maxPayload/2, 512<<10)) }
+
+// encodeState drops the oldest half of the history until the answer is not longer than most.
+func encodeState(s WorkerState, most int) ([]byte, error) {
+	for {
+		text, err := json.Marshal(s)
+		if err != nil || len(text) <= most || s.History == nil || len(s.History.Steps) == 0 {
+			return text, err
+		}
+		shorter := *s.History
+		shorter.Steps = shorter.Steps[(len(shorter.Steps)+1)/2:]
+		s.History = &shorter
 	}
 }
 
@@ -163,8 +105,13 @@ type answers struct {
 	mu      sync.Mutex
 	replies [8]string // the last ones
 	count   int
-	denied  bool // the account may not answer; it is not tried again
+	// denied are the inboxes that the account may not answer to; they are not tried again. Those of `revoker status` and of a worker's
+	// console page may differ in that.
+	denied map[string]bool
 }
+
+// inboxOf is what the inboxes of one asker have in common: all but the last token, which is random.
+func inboxOf(reply string) string { return reply[:max(strings.LastIndexByte(reply, '.'), 0)] }
 
 // begin notes that a request is about to be answered. It reports false if the account may not answer.
 func (a *answers) begin(reply string) bool {
@@ -172,15 +119,21 @@ func (a *answers) begin(reply string) bool {
 	defer a.mu.Unlock()
 	a.replies[a.count%len(a.replies)] = reply
 	a.count++
-	return !a.denied
+	return !a.denied[inboxOf(reply)]
 }
+
+// maxDenied bounds the inboxes to remember, which whoever asks may choose.
+const maxDenied = 64
 
 func (a *answers) concern(violation error) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, reply := range a.replies {
 		if reply != "" && conn.Violates(violation, reply) {
-			a.denied = true
+			if len(a.denied) >= maxDenied {
+				clear(a.denied)
+			}
+			a.denied[inboxOf(reply)] = true
 			return true
 		}
 	}

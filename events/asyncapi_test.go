@@ -249,7 +249,7 @@ func TestTheDocumentsEventsAreRead(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("the document has no %v", slices.Sorted(maps.Keys(want)))
 	}
-	for request, message := range map[string]string{"": "askState", events.LetGo: "letGo", events.About(1<<64-1, events.SessionID("my-sid").Mask()): "askEvent"} {
+	for request, message := range map[string]string{"": "askState", events.LetGo: "letGo", events.About(1<<64-1, events.SessionID("my-sid").Mask()): "askEvent", events.HistoryOf(900): "askHistory"} {
 		if err := d.Validate(message, nil, []byte(request)); err != nil {
 			t.Error(err)
 		}

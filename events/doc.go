@@ -2,7 +2,8 @@
 //
 //   - the event: event.go, object.go, cloudevent.go, session.go; encode.go is the way back
 //   - what a worker takes: ensure.go, which `revoker run` begins with, pull.go, watchdog.go, delivery.go; peek.go
-//   - what a worker gives: deadletter.go, receipt.go with receiptevent.go, answer.go
+//   - what a worker gives: deadletter.go, receipt.go with receiptevent.go
+//   - what a worker tells when it is asked: answer.go, workerstate.go, workerhistory.go
 //   - publishing: publish.go, bulk.go, resend.go
 //   - the lanes, live and bulk: lane.go
 //   - changing streams and consumers: plan.go, compare.go, difference.go, advice.go
@@ -21,6 +22,9 @@ import (
 
 // Conn is a connection to NATS with its JetStream settings. It is safe for concurrent use.
 type Conn = conn.Conn
+
+// ErrDenied marks a request that the account's permissions forbid.
+var ErrDenied = conn.ErrDenied
 
 // ConnectError is why [Connect] failed: what happened, and what to do about it.
 type ConnectError = conn.ConnectError

@@ -174,8 +174,9 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		"revoker/worker":                     {"revoker/config", "revoker/events", "revoker/worker/admission", "revoker/worker/authlete"},
 		"revoker/worker/admission":           {},
 		"revoker/worker/ops":                 {"revoker/config", "revoker/events", "revoker/events/admin", "revoker/worker", "revoker/worker/admission", "revoker/worker/authlete", "revoker/worker/ops/console", "revoker/worker/ops/history"},
-		"revoker/worker/ops/console":         {"revoker/config", "revoker/events", "revoker/events/admin", "revoker/events/dlq", "revoker/events/sessions", "revoker/worker", "revoker/worker/admission", "revoker/worker/authlete", "revoker/worker/ops/history"},
-		"revoker/worker/ops/history":         {"revoker/config", "revoker/events", "revoker/worker"},
+		"revoker/worker/ops/console":         {"revoker/config", "revoker/events", "revoker/events/admin", "revoker/events/dlq", "revoker/events/sessions", "revoker/worker", "revoker/worker/admission", "revoker/worker/authlete", "revoker/worker/ops/fleet", "revoker/worker/ops/history"},
+		"revoker/worker/ops/fleet":           {"revoker/config", "revoker/events", "revoker/events/admin", "revoker/worker/ops/history"},
+		"revoker/worker/ops/history":         {"revoker/config", "revoker/events", "revoker/worker", "revoker/worker/authlete"},
 	}
 	eventsRooms := []string{
 		"revoker/events", "revoker/events/internal/conn", "revoker/events/dlq", "revoker/events/admin", "revoker/events/sessions", "revoker/events/internal/eventstest",

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -73,13 +72,13 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch)
 		return config.Invalid(err)
 	}
 	defer api.Close()
-	registry := ops.NewRegistry()
+	registry, self := ops.NewRegistry(), events.NewIdentity(currentVersion())
 	traces, endTraces, err := startTracing(ctx, log)
 	if err != nil {
 		return config.Invalid(err)
 	}
 	defer endTraces()
-	health, err := ops.Listen(cfg, currentVersion(), registry, log)
+	health, err := ops.Listen(cfg, self, registry, log)
 	if err != nil {
 		return exit.Problem(err)
 	}
@@ -124,7 +123,10 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch)
 		w.Trace(traces)
 	}
 	health.Serve(w)
-	events.Answer(conn, cfg, answerer(w, health), w.LetGo, attempts.Of)
+	events.Answer(conn, cfg, events.Answerer{
+		State: func() events.WorkerState { return self.Sign(health.Complete(w.State())) },
+		LetGo: w.LetGo, About: attempts.Of, History: health.Recent,
+	})
 	w.Run(ctx)
 	if err := conn.Flush(connection.FlushTimeout); err != nil {
 		log.Warn("the last acknowledgements may be lost; their events are delivered again", "error", err)
@@ -138,16 +140,5 @@ func all(observers []func(worker.Settlement)) func(worker.Settlement) {
 		for _, observe := range observers {
 			observe(s)
 		}
-	}
-}
-
-// answerer says how the worker is, for `revoker status`.
-func answerer(w *worker.Worker, health *ops.Server) func() events.WorkerState {
-	host, _ := os.Hostname() // it may have none
-	started := time.Now()
-	return func() events.WorkerState {
-		state := health.Complete(w.State())
-		state.Name, state.Version, state.Started = host, currentVersion(), started
-		return state
 	}
 }

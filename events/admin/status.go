@@ -84,6 +84,11 @@ func NewStatusReader(c *events.Conn, cfg config.Config) *StatusReader {
 // Read asks for the state of streams, consumer and workers. What the account may not read is left out and named in Unknown.
 // Without the consumer's state there is an error.
 func (r *StatusReader) Read(ctx context.Context) (Status, error) {
+	return r.ReadWith(ctx, func(ctx context.Context) ([]events.WorkerState, error) { return Workers(ctx, r.conn, r.cfg) })
+}
+
+// ReadWith is Read for who asks the workers in another way.
+func (r *StatusReader) ReadWith(ctx context.Context, ask func(context.Context) ([]events.WorkerState, error)) (Status, error) {
 	if !r.conn.Connected() {
 		return Status{}, errors.New("not connected to NATS")
 	}
@@ -93,7 +98,7 @@ func (r *StatusReader) Read(ctx context.Context) (Status, error) {
 	var asking sync.WaitGroup
 	var workers []events.WorkerState
 	var refused error
-	asking.Go(func() { workers, refused = Workers(ctx, r.conn, r.cfg) })
+	asking.Go(func() { workers, refused = ask(ctx) })
 	err := r.read(ctx, &s)
 	var lettersErr error
 	if err == nil {

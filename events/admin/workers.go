@@ -25,6 +25,11 @@ func Workers(ctx context.Context, c *events.Conn, cfg config.Config) ([]events.W
 	return askWorkers(ctx, c, cfg, "")
 }
 
+// WorkersWithHistory asks the workers also for what they did in the last seconds. Older workers tell only their state.
+func WorkersWithHistory(ctx context.Context, c *events.Conn, cfg config.Config, seconds int) ([]events.WorkerState, error) {
+	return askWorkers(ctx, c, cfg, events.HistoryOf(seconds))
+}
+
 // LetGo tells the workers to let the events go on that CALLER_ERROR for many sessions in a row holds back. It returns how many
 // workers held some.
 func LetGo(ctx context.Context, c *events.Conn, cfg config.Config) (released int, err error) {
@@ -84,7 +89,7 @@ func askWorkers(ctx context.Context, c *events.Conn, cfg config.Config, request 
 
 // clean makes text from the network fit for a terminal.
 func clean(s *events.WorkerState) {
-	for _, text := range []*string{&s.Name, &s.Version, &s.Breaker, &s.Reason} {
+	for _, text := range []*string{&s.Instance, &s.Name, &s.Version, &s.Breaker, &s.Reason, &s.LimitedBy} {
 		*text = events.OneLine(*text)
 	}
 	if s.Event != nil {

@@ -20,11 +20,17 @@ func TestWorkersAnswer(t *testing.T) {
 		t.Errorf("without any: %v %v", workers, err)
 	}
 	for _, name := range []string{"one", "two"} {
-		events.Answer(h.Connect(t, false), h.Cfg, func() events.WorkerState { return events.WorkerState{Name: name, InFlight: 3, Breaker: "closed"} }, func() bool { return name == "two" }, nil)
+		events.Answer(h.Connect(t, false), h.Cfg, events.Answerer{
+			State: func() events.WorkerState { return events.WorkerState{Name: name, InFlight: 3, Breaker: "closed"} },
+			LetGo: func() bool { return name == "two" },
+		})
 	}
 	other := h.Cfg
 	other.Consumer = "another"
-	events.Answer(h.Connect(t, false), other, func() events.WorkerState { return events.WorkerState{Name: "another's", Breaker: "closed"} }, func() bool { return true }, nil)
+	events.Answer(h.Connect(t, false), other, events.Answerer{
+		State: func() events.WorkerState { return events.WorkerState{Name: "another's", Breaker: "closed"} },
+		LetGo: func() bool { return true },
+	})
 	testproc.WaitFor(t, "two answers", func() bool {
 		workers, err := admin.Workers(eventstest.Deadline(t), h.Conn, h.Cfg)
 		if err != nil || len(workers) > 2 {
@@ -37,18 +43,56 @@ func TestWorkersAnswer(t *testing.T) {
 	}
 }
 
+// A worker tells what it did if it is asked. One of an older version tells its state alone.
+func TestWorkersTellWhatTheyDid(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	events.Answer(h.Connect(t, false), h.Cfg, events.Answerer{
+		State: func() events.WorkerState { return events.WorkerState{Instance: "A\n", Name: "new", Breaker: "closed"} },
+		History: func(seconds int) *events.WorkerHistory {
+			return &events.WorkerHistory{Steps: []events.Step{{Time: int64(seconds), Revoked: 7}}}
+		},
+	})
+	const old = `{"name":"old","version":"v0","started":"2026-01-02T03:04:05Z","inFlight":1,"inHand":2,"breaker":"closed"}`
+	if _, err := h.NC.Subscribe("revoker.workers.>", func(msg *nats.Msg) { _ = msg.Respond([]byte(old)) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.NC.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]events.WorkerState{}
+	testproc.WaitFor(t, "both", func() bool {
+		workers, err := admin.WorkersWithHistory(eventstest.Deadline(t), h.Conn, h.Cfg, 20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range workers {
+			found[w.Name] = w
+		}
+		return len(workers) == 2
+	})
+	if w := found["new"]; w.Key() != "A" || w.History == nil || len(w.History.Steps) != 1 || w.History.Steps[0].Time != 20 || w.History.Steps[0].Revoked != 7 {
+		t.Errorf("%+v", w)
+	}
+	if w := found["old"]; w.Key() != "old 2026-01-02T03:04:05Z" || w.History != nil || w.InHand != 2 {
+		t.Errorf("%+v", w)
+	}
+}
+
 // Only the worker that handed the event back knows it.
 func TestWorkersTellOfAnEvent(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	for _, name := range []string{"one", "two"} {
-		events.Answer(h.Connect(t, false), h.Cfg, func() events.WorkerState { return events.WorkerState{Name: name, Breaker: "closed"} }, func() bool { return false },
-			func(sequence uint64, mask string) *events.NextAttempt {
+		events.Answer(h.Connect(t, false), h.Cfg, events.Answerer{
+			State: func() events.WorkerState { return events.WorkerState{Name: name, Breaker: "closed"} },
+			About: func(sequence uint64, mask string) *events.NextAttempt {
 				if name != "two" || mask != events.SessionID("sess-8f14e45f").Mask() {
 					return nil
 				}
 				return &events.NextAttempt{Attempts: int(sequence)}
-			})
+			},
+		})
 	}
 	var next *events.NextAttempt
 	testproc.WaitFor(t, "the answer", func() (known bool) {

@@ -188,13 +188,15 @@ func TestWhatBecameOfASession(t *testing.T) {
 func (s *site) answer(id events.SessionID, next events.NextAttempt) {
 	s.t.Helper()
 	c := s.Connect(s.t, false)
-	events.Answer(c, s.Cfg, func() events.WorkerState { return events.WorkerState{Name: "one", Breaker: "closed"} }, func() bool { return false },
-		func(_ uint64, mask string) *events.NextAttempt {
+	events.Answer(c, s.Cfg, events.Answerer{
+		State: func() events.WorkerState { return events.WorkerState{Name: "one", Breaker: "closed"} },
+		About: func(_ uint64, mask string) *events.NextAttempt {
 			if mask != id.Mask() {
 				return nil
 			}
 			return &next
-		})
+		},
+	})
 	if err := c.NC().Flush(); err != nil {
 		s.t.Fatal(err)
 	}

@@ -50,9 +50,9 @@ type Server struct {
 	queue  *queue
 }
 
-// Listen listens on cfg.OpsAddr and serves. It returns nil if that is empty. It serves the metrics of the registry, and registers
+// Listen listens on cfg.OpsAddr and serves a worker. It returns nil if that is empty. It serves the metrics of the registry, and registers
 // its own there. The caller ends it with Close.
-func Listen(cfg config.Config, version string, registry *prometheus.Registry, log *slog.Logger) (*Server, error) {
+func Listen(cfg config.Config, self events.Identity, registry *prometheus.Registry, log *slog.Logger) (*Server, error) {
 	if cfg.OpsAddr == "" {
 		return nil, nil
 	}
@@ -63,8 +63,8 @@ func Listen(cfg config.Config, version string, registry *prometheus.Registry, lo
 	s := &Server{cfg: cfg, log: log, registry: registry, address: listener.Addr().String(), history: history.New(cfg.Objective, cfg.Concurrency), try: preflight{log: log}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.hosts = newHosts(listener.Addr(), cfg.OpsHosts)
-	s.console = console.New(s.ctx, cfg, version, s.parts, s.history, log)
-	registry.MustRegister(newCollector(version, s.facts))
+	s.console = console.New(s.ctx, cfg, self, s.parts, s.history, log)
+	registry.MustRegister(newCollector(self.Version, s.facts))
 	s.http = &http.Server{
 		Handler: s.routes(), ReadHeaderTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -163,6 +163,14 @@ func (s *Server) Complete(state events.WorkerState) events.WorkerState {
 		return state
 	}
 	return s.history.Complete(state)
+}
+
+// Recent is [history.History.Last]. A nil Server knows nothing.
+func (s *Server) Recent(seconds int) *events.WorkerHistory {
+	if s == nil {
+		return nil
+	}
+	return s.history.Last(seconds)
 }
 
 // parts returns the connection and the worker. Each is nil until it is set.

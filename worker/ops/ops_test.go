@@ -34,7 +34,7 @@ func listen(t *testing.T, change func(*config.Config)) (base string) {
 	cfg.OpsAddr = port.Addr().String()
 	port.Close()
 	change(&cfg)
-	s, err := Listen(cfg, "v1", NewRegistry(), slog.New(slog.DiscardHandler))
+	s, err := Listen(cfg, events.NewIdentity("v1"), NewRegistry(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestProfilesOnlyWhenAskedFor(t *testing.T) {
 
 func TestNoAddressNoServer(t *testing.T) {
 	t.Parallel()
-	s, err := Listen(config.Config{}, "v1", NewRegistry(), slog.New(slog.DiscardHandler))
+	s, err := Listen(config.Config{}, events.NewIdentity("v1"), NewRegistry(), slog.New(slog.DiscardHandler))
 	if s != nil || err != nil {
 		t.Errorf("%v, %v", s, err)
 	}
@@ -118,7 +118,7 @@ func TestATakenPortIsAnErrorAtStart(t *testing.T) {
 	}
 	defer listener.Close()
 	cfg := config.Config{OpsAddr: listener.Addr().String()}
-	if _, err := Listen(cfg, "v1", NewRegistry(), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "REVOKER_OPS_ADDR") {
+	if _, err := Listen(cfg, events.NewIdentity("v1"), NewRegistry(), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "REVOKER_OPS_ADDR") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -92,7 +92,7 @@ func TestMessagesAreAsTheDocumentSays(t *testing.T) {
 		}
 	}
 	waiting := heldEvent(t, s)
-	for request, want := range map[string]string{"": `"held":[{`, events.LetGo: `"breaker":"`, events.About(waiting, events.SessionID("a-session-1010").Mask()): `"event":{`} {
+	for request, want := range map[string]string{"": `"held":[{`, events.LetGo: `"breaker":"`, events.About(waiting, events.SessionID("a-session-1010").Mask()): `"event":{`, events.HistoryOf(900): `"history":{`} {
 		answer := question(s, request)
 		if err := d.Validate("workerState", nil, answer); err != nil || !strings.Contains(string(answer), want) {
 			t.Errorf("asked %q a worker answers %s: %v", request, answer, err)

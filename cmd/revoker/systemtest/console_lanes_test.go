@@ -12,8 +12,8 @@ import (
 	"revoker/internal/testsite"
 )
 
-// second is what this test looks at of a second that the page plots.
-type second struct {
+// point is what this test looks at of a point that the page plots.
+type point struct {
 	Limit      *int
 	Live, Bulk struct {
 		Backlog *int
@@ -21,7 +21,7 @@ type second struct {
 	}
 }
 
-// The page is fed with what limits the calls and how the lanes are, second by second, and with the objective.
+// The page is fed with what limits the calls and how the lanes are, step by step, and with the objective.
 func TestTheConsolePlotsLimitsAndLanes(t *testing.T) {
 	t.Parallel()
 	s := testsite.New(t, testsite.Simulator{})
@@ -33,26 +33,26 @@ func TestTheConsolePlotsLimitsAndLanes(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.WaitDone()
-	has := func(seconds []second, holds func(second) bool) bool {
-		for _, s := range seconds {
-			if holds(s) {
+	has := func(points []point, holds func(point) bool) bool {
+		for _, p := range points {
+			if holds(p) {
 				return true
 			}
 		}
 		return false
 	}
-	testproc.WaitFor(t, "a second with all of it", func() bool {
+	testproc.WaitFor(t, "a point with all of it", func() bool {
 		var message struct {
-			State   struct{ Worker events.WorkerState }
-			Seconds []second
+			State  struct{ Worker events.WorkerState }
+			Points []point
 		}
 		if err := json.Unmarshal([]byte(strings.TrimPrefix(b.first(), "data: ")), &message); err != nil {
 			t.Fatal(err)
 		}
 		state := message.State.Worker
-		return has(message.Seconds, func(s second) bool { return s.Limit != nil && *s.Limit == 1 }) &&
-			has(message.Seconds, func(s second) bool { return s.Live.Backlog != nil && s.Bulk.Backlog != nil }) &&
-			has(message.Seconds, func(s second) bool { return s.Live.P50 != nil && *s.Live.P50 > 7000 && s.Bulk.P50 == nil }) &&
+		return has(message.Points, func(p point) bool { return p.Limit != nil && *p.Limit == 1 }) &&
+			has(message.Points, func(p point) bool { return p.Live.Backlog != nil && p.Bulk.Backlog != nil }) &&
+			has(message.Points, func(p point) bool { return p.Live.P50 != nil && *p.Live.P50 > 6500 && p.Bulk.P50 == nil }) &&
 			state.Objective != nil && *state.Objective == (events.Kept{Target: "95% within 1h", Ratio: 0.95, Missed: 1}) &&
 			state.LongDelays[config.Live].P99 > 7000
 	})

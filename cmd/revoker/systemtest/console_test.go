@@ -298,7 +298,7 @@ func TestTheConsoleIsReadOnlyWithoutAToken(t *testing.T) {
 			t.Errorf("%s: %d %s", path, status, text)
 		}
 	}
-	for _, path := range []string{"/", "/console.js", "/console.css", "/plots.js", "/letters.js", "/uplot.js", "/uplot.css", "/icon.svg"} {
+	for _, path := range []string{"/", "/console.js", "/console.css", "/dom.js", "/fleet.js", "/plots.js", "/letters.js", "/uplot.js", "/uplot.css", "/icon.svg"} {
 		response, err := b.http.Get(b.page + path)
 		if err != nil {
 			t.Fatal(err)

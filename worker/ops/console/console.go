@@ -3,25 +3,17 @@ package console
 
 import (
 	"context"
-	"embed"
-	"io/fs"
 	"log/slog"
 	"net/http"
-	"os"
 	"sync"
 
 	"revoker/config"
 	"revoker/events"
 	"revoker/events/admin"
 	"revoker/worker"
+	"revoker/worker/ops/fleet"
 	"revoker/worker/ops/history"
 )
-
-// page holds the files of the console page. The browser loads nothing from elsewhere. uplot.js and uplot.css are uPlot 1.6.32 as
-// published (MIT, https://github.com/leeoniya/uPlot).
-//
-//go:embed page
-var page embed.FS
 
 // policy lets the page run its own scripts and talk to its own origin, and nothing else.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -30,12 +22,11 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 // operators act on them.
 type Console struct {
 	cfg      config.Config
-	version  string
-	host     string // the machine's name, empty if it has none
+	self     events.Identity
 	parts    Parts
 	history  *history.History
 	gate     *gate
-	fleet    *fleet
+	fleet    *fleet.Fleet
 	scans    *scans
 	lookups  chan struct{} // one place for each letter that is being read for a visitor
 	searches chan struct{} // one place for a search for a session
@@ -48,13 +39,12 @@ type Console struct {
 // Parts returns the connection and the worker of this process. Each is nil until it is set up.
 type Parts func() (*events.Conn, *worker.Worker)
 
-// New returns a Console for a process of this version, with that process's history. Its feeds and readings end with ctx.
-func New(ctx context.Context, cfg config.Config, version string, parts Parts, past *history.History, log *slog.Logger) *Console {
-	host, _ := os.Hostname()
+// New returns a Console for a worker, with its history. Its feeds and readings end with ctx.
+func New(ctx context.Context, cfg config.Config, self events.Identity, parts Parts, past *history.History, log *slog.Logger) *Console {
 	c := &Console{
-		cfg: cfg, version: version, host: host, parts: parts, history: past,
+		cfg: cfg, self: self, parts: parts, history: past,
 		gate:  newGate(cfg.ConsoleToken, log),
-		fleet: &fleet{cfg: cfg, ctx: ctx}, lookups: make(chan struct{}, visitorLookups), closing: ctx.Done(),
+		fleet: fleet.New(ctx, cfg, self, past), lookups: make(chan struct{}, visitorLookups), closing: ctx.Done(),
 	}
 	c.searches = make(chan struct{}, 1)
 	c.scans = newScans(ctx, c.store, c.listLetters)
@@ -64,9 +54,8 @@ func New(ctx context.Context, cfg config.Config, version string, parts Parts, pa
 // Handler serves the page and its data. Whatever changes something is a POST, and the protection refuses those from the pages
 // of other origins.
 func (c *Console) Handler() http.Handler {
-	files, _ := fs.Sub(page, "page") // embedded, so it exists
 	mux := http.NewServeMux()
-	mux.Handle("GET /", http.FileServerFS(files))
+	mux.HandleFunc("GET /", servePage)
 	mux.HandleFunc("GET /console/feed", c.feed)
 	mux.HandleFunc("POST /console/letters", c.letters)
 	mux.HandleFunc("GET /console/letters/{sequence}", c.letter)
@@ -80,11 +69,11 @@ func (c *Console) Handler() http.Handler {
 }
 
 // Latest returns the last reading of JetStream's state for an open page. It is nil while no page was open yet.
-func (c *Console) Latest() *admin.Status { return c.fleet.last() }
+func (c *Console) Latest() *admin.Status { return c.fleet.Last() }
 
 // Close waits for what runs beside requests. End the context of New first.
 func (c *Console) Close() {
-	c.fleet.running.Wait()
+	c.fleet.Close()
 	c.scans.close()
 }
 

@@ -1,26 +1,31 @@
 package console
 
 import (
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
-	"sync"
 	"time"
 
-	"revoker/config"
 	"revoker/events"
 	"revoker/events/admin"
 	"revoker/worker/admission"
+	"revoker/worker/ops/fleet"
 	"revoker/worker/ops/history"
 )
 
 const (
-	tickInterval   = time.Second
-	statusInterval = 2 * time.Second // between two readings from JetStream, while a page is open
-	writeTimeout   = 5 * time.Second // for one message to one reader
-	maxReaders     = 50
-	waitsShown     = 30 // events that wait for their retry, listed one by one
+	tickInterval = time.Second
+	writeTimeout = 5 * time.Second // for one message to one reader
+	maxReaders   = 50
+	waitsShown   = 30 // events that wait for their retry, listed one by one
+	// answerWait is how long the first message may wait for the other workers. A page that shows one worker, and a moment later all,
+	// would jump.
+	answerWait = 700 * time.Millisecond
+	// maxZipped bounds the readers whose feed is compressed. Each takes most of a megabyte for it.
+	maxZipped = 8
 )
 
 // state is the present state that the console page shows. The feed sends it once a second.
@@ -36,7 +41,13 @@ type state struct {
 	Worker    *events.WorkerState `json:"worker"`
 	// Host is this worker's, as Name is in a WorkerState.
 	Host string `json:"host"`
-	// Fleet is the state of all workers together, as JetStream and the workers know it. It is absent until the first reading.
+	// Workers are those that answer or lately did, this one among them. WorkersProblem says why the others are not known.
+	Workers        []fleet.Worker `json:"workers"`
+	WorkersProblem string         `json:"workersProblem,omitempty"`
+	// Times are the times to revoked of all workers together, as far as they tell: Told of them do.
+	Times fleet.Times `json:"times"`
+	Told  int         `json:"told"`
+	// Fleet is the state of the queue and the dead letters. It is absent until the first reading.
 	Fleet *admin.Status `json:"fleet"`
 	Rates *admin.Rates  `json:"rates"`
 	// Waits are the events that this worker handed back and that are due next, and WaitsKnown how many of them it could list.
@@ -50,68 +61,22 @@ type state struct {
 	Operator string `json:"operator,omitempty"`
 }
 
-// message is one event of the feed. The first one brings the last 15 minutes.
+// message is one event of the feed. The first one brings the last 15 minutes, and later ones what changed.
 type message struct {
-	State   state            `json:"state"`
-	Seconds []history.Second `json:"seconds"`
-	Settled []settledRow     `json:"settled"`
+	State   state         `json:"state"`
+	Points  []fleet.Point `json:"points"`
+	Settled []settledRow  `json:"settled"`
 }
 
-// fleet reads JetStream's state once for all readers, and only while a page is open.
-type fleet struct {
-	cfg     config.Config
-	ctx     context.Context // ends with the server
-	running sync.WaitGroup
-
-	mu      sync.Mutex
-	reader  *admin.StatusReader
-	asking  bool
-	asked   time.Time
-	history admin.History
-	status  *admin.Status
-	rates   *admin.Rates
-	err     error
-}
-
-// latest returns the last reading. If that is old, it starts another in the background.
-func (f *fleet) latest(conn *events.Conn) (*admin.Status, *admin.Rates, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if conn == nil {
-		return nil, nil, nil
-	}
-	if f.reader == nil {
-		f.reader = admin.NewStatusReader(conn, f.cfg)
-	}
-	if !f.asking && time.Since(f.asked) >= statusInterval {
-		f.asking = true
-		f.running.Go(f.read)
-	}
-	return f.status, f.rates, f.err
-}
-
-// last returns the last reading, nil before the first.
-func (f *fleet) last() *admin.Status {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.status
-}
-
-func (f *fleet) read() {
-	status, err := f.reader.Read(f.ctx)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.asking, f.asked, f.err = false, time.Now(), err
-	if err == nil {
-		f.history.Add(status)
-		rates := f.history.Rates()
-		f.status, f.rates = &status, &rates
-	}
-}
-
-// feed sends the state once a second, as server-sent events.
+// feed sends the state once a second, as server-sent events. With an outcome it sends only settlements of that kind.
 func (c *Console) feed(w http.ResponseWriter, r *http.Request) {
-	if !c.enter() {
+	kind := history.Kind(r.URL.Query().Get("outcome"))
+	if kind != "" && !history.KnownKind(kind) {
+		answer(w, http.StatusBadRequest, failure{"No such outcome."})
+		return
+	}
+	readers, ok := c.enter()
+	if !ok {
 		answer(w, http.StatusServiceUnavailable, failure{"Too many pages are open."})
 		return
 	}
@@ -119,24 +84,20 @@ func (c *Console) feed(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no") // tells nginx not to buffer
-	control := http.NewResponseController(w)
+	stream := newStream(w, readers <= maxZipped && takesGzip(r))
 	ticker := time.NewTicker(tickInterval)
 	defer ticker.Stop()
-	second, number := int64(0), 0
+	version, number := 0, 0
+	if c.state(r); c.awaited(r.Context()) != nil {
+		return
+	}
 	for {
-		m := message{State: c.state(r), Seconds: c.history.Since(second), Settled: settledRows(c.history.Recent(number))}
-		if n := len(m.Seconds); n > 0 {
-			second = m.Seconds[n-1].Time
-		}
+		m := message{State: c.state(r), Settled: settledRows(c.history.Recent(number, kind))}
+		m.Points, version = c.fleet.Points(version)
 		if len(m.Settled) > 0 {
 			number = m.Settled[0].Number
 		}
-		body, err := json.Marshal(m)
-		if err != nil {
-			return
-		}
-		_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
-		if _, err := fmt.Fprintf(w, "data: %s\n\n", body); err != nil || control.Flush() != nil {
+		if stream.send(m) != nil {
 			return
 		}
 		select {
@@ -149,14 +110,57 @@ func (c *Console) feed(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (c *Console) enter() bool {
+// awaited waits for the other workers, if there is a connection on which they can answer.
+func (c *Console) awaited(ctx context.Context) error {
+	if conn, worker := c.parts(); conn != nil && conn.Connected() && worker != nil {
+		c.fleet.Await(ctx, answerWait)
+	}
+	return ctx.Err()
+}
+
+// stream writes messages to one reader.
+type stream struct {
+	to      io.Writer
+	zip     *gzip.Writer // nil if it is not compressed
+	control *http.ResponseController
+}
+
+func newStream(w http.ResponseWriter, zipped bool) *stream {
+	s := &stream{to: w, control: http.NewResponseController(w)}
+	if zipped {
+		w.Header().Set("Content-Encoding", "gzip")
+		s.zip, _ = gzip.NewWriterLevel(w, gzip.BestSpeed) // there is such a level
+		s.to = s.zip
+	}
+	return s
+}
+
+func (s *stream) send(m message) error {
+	body, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	_ = s.control.SetWriteDeadline(time.Now().Add(writeTimeout))
+	if _, err := fmt.Fprintf(s.to, "data: %s\n\n", body); err != nil {
+		return err
+	}
+	if s.zip != nil {
+		if err := s.zip.Flush(); err != nil {
+			return err
+		}
+	}
+	return s.control.Flush()
+}
+
+// enter admits a reader, and tells how many there are.
+func (c *Console) enter() (readers int, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.readers >= maxReaders {
-		return false
+		return c.readers, false
 	}
 	c.readers++
-	return true
+	return c.readers, true
 }
 
 func (c *Console) leave() {
@@ -168,8 +172,8 @@ func (c *Console) leave() {
 func (c *Console) state(r *http.Request) state {
 	conn, worker := c.parts()
 	s := state{
-		Time: time.Now().UnixMilli(), Version: c.version, Stream: c.cfg.Stream, Consumer: c.cfg.Consumer, Concurrency: c.cfg.Concurrency,
-		Host: c.host, Connected: conn != nil && conn.Connected(), Working: worker != nil, CanAct: c.gate.open(),
+		Time: time.Now().UnixMilli(), Version: c.self.Version, Stream: c.cfg.Stream, Consumer: c.cfg.Consumer, Concurrency: c.cfg.Concurrency,
+		Host: c.self.Name, Connected: conn != nil && conn.Connected(), Working: worker != nil, CanAct: c.gate.open(),
 	}
 	s.Operator, s.SignedIn = c.gate.who(r)
 	stopped := false
@@ -177,9 +181,10 @@ func (c *Console) state(r *http.Request) state {
 		own := c.history.Complete(worker.State())
 		s.Worker, stopped = &own, own.Breaker != string(admission.Closed)
 	}
-	var err error
-	if s.Fleet, s.Rates, err = c.fleet.latest(conn); err != nil {
-		s.FleetError = err.Error()
+	view := c.fleet.View(conn, s.Worker)
+	s.Fleet, s.Rates, s.Workers, s.WorkersProblem, s.Times, s.Told = view.Status, view.Rates, view.Workers, view.Problem, view.Times, view.Told
+	if view.Err != nil {
+		s.FleetError = view.Err.Error()
 	}
 	next, known := c.history.Waits(waitsShown, stopped || s.Fleet != nil && s.Fleet.Paused)
 	s.Waits, s.WaitsKnown = waitRows(next), known

@@ -87,6 +87,9 @@ type groupRow struct {
 	Count      int       `json:"count"`
 	Oldest     time.Time `json:"oldest"`
 	Newest     time.Time `json:"newest"`
+	// LastHour and LastDay are how many came lately.
+	LastHour int `json:"lastHour"`
+	LastDay  int `json:"lastDay"`
 }
 
 // letterList describes the chosen dead letters.
@@ -96,6 +99,9 @@ type letterList struct {
 	First   uint64 `json:"first"`
 	Last    uint64 `json:"last"`
 	Partial bool   `json:"partial"`
+	// Since is when the first of the counted letters was stored, the zero time if there is none. If the list is partial, more may have
+	// come since a time before it than were counted.
+	Since time.Time `json:"since"`
 	// Created is when the stream was created. An action on these letters sends it back.
 	Created time.Time   `json:"created"`
 	Groups  []groupRow  `json:"groups"`
@@ -164,12 +170,15 @@ func (c *Console) store(ctx context.Context) (*dlq.LetterStore, error) {
 }
 
 func (c *Console) listLetters(ctx context.Context, store *dlq.LetterStore, chosen dlq.Selection) (letterList, error) {
-	var groups dlq.LetterGroups
+	groups := dlq.LetterGroups{Now: time.Now()}
 	list := letterList{Groups: []groupRow{}, Newest: []letterRow{}}
 	var newest [lettersShown]letterRow
 	for l, err := range store.All(ctx, chosen, nil) {
 		if err != nil {
 			return list, err
+		}
+		if groups.Total == 0 {
+			list.Since = l.Stored.UTC()
 		}
 		newest[groups.Total%lettersShown] = rowOf(l, c.cfg)
 		l.Reason, l.ResultCode = publicReason(l.Reason), publicCode(l.ResultCode)
@@ -180,7 +189,7 @@ func (c *Console) listLetters(ctx context.Context, store *dlq.LetterStore, chose
 		list.Newest = append(list.Newest, newest[(n-1)%lettersShown])
 	}
 	for _, g := range groups.List() {
-		list.Groups = append(list.Groups, groupRow{g.Reason, g.ResultCode, g.Count, g.Oldest, g.Newest})
+		list.Groups = append(list.Groups, groupRow{g.Reason, g.ResultCode, g.Count, g.Oldest, g.Newest, g.LastHour, g.LastDay})
 	}
 	return list, nil
 }

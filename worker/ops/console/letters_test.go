@@ -84,7 +84,7 @@ func newDesk(t *testing.T) *desk {
 func (d *desk) serve() {
 	ctx, cancel := context.WithCancel(context.Background())
 	parts := func() (*events.Conn, *worker.Worker) { return d.conn, nil }
-	d.console = New(ctx, d.cfg, "v1", parts, history.New(d.cfg.Objective, d.cfg.Concurrency), slog.New(slog.DiscardHandler))
+	d.console = New(ctx, d.cfg, events.NewIdentity("v1"), parts, history.New(d.cfg.Objective, d.cfg.Concurrency), slog.New(slog.DiscardHandler))
 	server := httptest.NewServer(d.console.Handler())
 	d.url, d.end = server.URL, func() {
 		cancel()

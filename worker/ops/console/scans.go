@@ -18,6 +18,7 @@ const (
 	scanLetters   = 20_000           // how many of the newest letters a scan reads
 	exactLetters  = 1_000_000
 	listFresh     = 2 * time.Second // how long a list is reused without asking NATS
+	listGood      = 4 * time.Minute // how long it is reused if no letter came or went: it counts those of the last hour
 	listsKept     = 32
 	visitorsMost  = 16 // scans for visitors that may wait
 	visitorsPause = time.Second
@@ -32,7 +33,7 @@ var (
 
 // scans reads the dead letters for the console, which shares the worker's connection and processor. To spare the worker, scans
 // run one at a time, and each is bounded in letters and time. Requests for the same list share one scan. A list is read again only
-// after letters came or went. Visitors (who are not signed in) get a share of the time and a place in a short queue.
+// after letters came or went, or when it is old. Visitors (who are not signed in) get a share of the time and a place in a short queue.
 type scans struct {
 	ctx  context.Context // ends with the server
 	open func(context.Context) (*dlq.LetterStore, error)
@@ -65,6 +66,7 @@ type knownList struct {
 	list  letterList
 	state dlq.LetterState
 	asked time.Time // when the stream last had this state
+	read  time.Time
 }
 
 func newScans(ctx context.Context, open func(context.Context) (*dlq.LetterStore, error),
@@ -204,14 +206,14 @@ func (s *scans) scan(key scanKey, chosen selection, exact bool) (letterList, err
 	known, ok := s.known[key]
 	version := s.version
 	s.mu.Unlock()
-	if !ok || known.state != state {
+	if !ok || known.state != state || now.Sub(known.read) >= listGood {
 		if known.list, err = s.bounded(ctx, store, chosen, most); err != nil {
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				err = fmt.Errorf("reading the dead letters took longer than %s; `revoker dlq` has no such limit", timeout)
 			}
 			return letterList{}, err
 		}
-		known.state = state
+		known.state, known.read = state, now
 	}
 	known.asked = now
 	s.keep(key, known, version)

@@ -1,15 +1,15 @@
 package history
 
 import (
-	"math"
 	"testing"
 	"time"
 
 	"revoker/config"
+	"revoker/events"
 	"revoker/worker"
 )
 
-// newTestHistory is one whose clock a test sets, in seconds.
+// newTestHistory is one whose clock a test sets, in seconds. It begins with a step, 20 seconds into a minute.
 func newTestHistory() (h *History, set func(second int64)) {
 	h = New(config.Default().Objective, 64)
 	now := time.Unix(1_700_000_000, 0)
@@ -17,82 +17,88 @@ func newTestHistory() (h *History, set func(second int64)) {
 	return h, func(second int64) { now = time.Unix(1_700_000_000+second, 0) }
 }
 
-func TestHistoryCountsBySecond(t *testing.T) {
+// stepsOf are those of the last 15 minutes.
+func stepsOf(h *History) []events.Step { return h.Last(Seconds).Steps }
+
+// distributionOf is what a reader makes of a histogram.
+func distributionOf(h events.Histogram) *Distribution {
+	var d Distribution
+	d.Add(h)
+	return &d
+}
+
+func TestHistoryCountsByStep(t *testing.T) {
 	t.Parallel()
 	h, at := newTestHistory()
-	for range 3 {
+	for range 98 {
 		h.Observe(worker.Settlement{Outcome: worker.Revoked, Took: 10 * time.Millisecond})
 	}
+	at(4)
 	h.Observe(worker.Settlement{Outcome: worker.Retry, Took: time.Second})
-	h.Observe(worker.Settlement{Outcome: worker.CallerError, Took: 10 * time.Millisecond})
+	h.Observe(worker.Settlement{Outcome: worker.CallerError, Took: time.Second})
 	h.Observe(worker.Settlement{Outcome: worker.Invalid})
 	h.Observe(worker.Settlement{Outcome: worker.Deferred}) // handed back without a call
-	if n := len(h.Since(0)); n != 0 {
-		t.Errorf("%d seconds are over, want none yet", n)
+	if n := len(stepsOf(h)); n != 0 {
+		t.Errorf("%d steps are over, want none yet", n)
 	}
-	at(3)
+	at(5)
 	h.Observe(worker.Settlement{Outcome: worker.Revoked, Took: 20 * time.Millisecond})
-	at(4)
-	list := h.Since(0)
-	if len(list) != 4 {
-		t.Fatalf("%d seconds, want 4", len(list))
+	at(12)
+	list := stepsOf(h)
+	if len(list) != 2 {
+		t.Fatalf("%d steps, want 2", len(list))
 	}
-	first := list[0]
-	if first.Revoked != 3 || first.Retried != 1 || first.DeadLetters != 2 || first.Time != 1_700_000_000 {
-		t.Errorf("the first second: %+v", first)
+	first, second := list[0], list[1]
+	if first.Time != 1_700_000_000 || first.Revoked != 98 || first.Calls != 100 || first.Busy != 2.98 ||
+		len(first.Failed) != 3 || first.Failed["no answer"] != 1 || first.Failed["CALLER_ERROR"] != 1 || first.Failed["INVALID_EVENT"] != 1 {
+		t.Errorf("the first step: %+v", first)
 	}
-	if math.Abs(*first.P50-10) > 1 || math.Abs(*first.P99-1000) > 100 {
-		t.Errorf("p50 %v ms, p99 %v ms; want 10 and 1000 to within a tenth", *first.P50, *first.P99)
+	took := distributionOf(first.Took)
+	if took.Count() != 100 || !near(took.Quantile(0.5), 0.01) || !near(took.Quantile(0.99), 1) {
+		t.Errorf("the calls took %v", first.Took)
 	}
-	if list[1].P50 != nil || list[1].Revoked != 0 || list[3].Revoked != 1 {
-		t.Errorf("the other seconds: %+v", list[1:])
+	if second.Revoked != 1 || second.Failed != nil || distributionOf(second.Took).Count() != 1 {
+		t.Errorf("the second step: %+v", second)
 	}
-	if again := h.Since(list[3].Time); len(again) != 0 {
-		t.Errorf("%d seconds after the last", len(again))
+	if last := h.Last(7).Steps; len(last) != 1 || last[0].Time != second.Time {
+		t.Errorf("of the last 7 seconds: %+v", last)
+	}
+	if last := h.Last(6).Steps; len(last) != 0 {
+		t.Errorf("of the last 6 seconds: %+v", last)
 	}
 }
 
 func TestHistoryKeepsFifteenMinutes(t *testing.T) {
 	t.Parallel()
 	h, at := newTestHistory()
-	for second := range int64(2 * historySeconds) {
+	for second := range int64(2 * Seconds) {
 		at(second)
 		h.Observe(worker.Settlement{Outcome: worker.Revoked, Took: time.Millisecond})
 	}
-	at(2 * historySeconds)
-	if n := len(h.Since(0)); n != historySeconds {
-		t.Errorf("%d seconds are kept, want %d", n, historySeconds)
+	at(2 * Seconds)
+	if n := len(stepsOf(h)); n != keptSteps {
+		t.Errorf("%d steps are kept, want %d", n, keptSteps)
 	}
-	at(10 * historySeconds) // a long silence
-	for _, s := range h.Since(0) {
+	at(10 * Seconds) // a long silence
+	list := stepsOf(h)
+	if len(list) != keptSteps {
+		t.Errorf("%d steps after a silence, want %d", len(list), keptSteps)
+	}
+	for _, s := range list {
 		if s.Revoked != 0 {
 			t.Fatalf("%+v after a silence", s)
 		}
 	}
-	if n := len(h.Recent(0)); n != recentSettled {
-		t.Errorf("%d settlements are kept, want %d", n, recentSettled)
-	}
 }
 
-func TestRecentIsNewestFirst(t *testing.T) {
+// A worker that runs for a minute tells a minute.
+func TestHistoryBeginsWithTheWorker(t *testing.T) {
 	t.Parallel()
-	h, _ := newTestHistory()
-	for range 3 {
-		h.Observe(worker.Settlement{Outcome: worker.Revoked, Session: "abc"})
-	}
-	list := h.Recent(1)
-	if len(list) != 2 || list[0].Number != 3 || list[0].Session != "abc" || list[1].Number != 2 {
-		t.Errorf("%+v", list)
-	}
-}
-
-func TestBucketsAreCloseTogether(t *testing.T) {
-	t.Parallel()
-	for d := 10 * time.Microsecond; d < 7*24*time.Hour; d = d * 101 / 100 {
-		want := float64(d.Nanoseconds()) / 1e6
-		if got := middleOf(bucketOf(d)); d > time.Millisecond && math.Abs(got-want) > want/50 || math.Abs(got-want) > want/10 {
-			t.Fatalf("%s is in the bucket around %v ms", d, got)
-		}
+	h, at := newTestHistory()
+	h.Sample(Gauges{})
+	at(60)
+	if n := len(stepsOf(h)); n != 60/events.StepSeconds {
+		t.Errorf("%d steps", n)
 	}
 }
 

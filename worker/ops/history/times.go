@@ -1,21 +1,18 @@
 package history
 
 import (
-	"time"
-
 	"revoker/config"
 	"revoker/events"
 	"revoker/worker"
 )
 
 // timesMinutes is how many minutes the long figures go back: 14 whole ones, and the present one.
-const timesMinutes = historySeconds / 60
+const timesMinutes = Seconds / 60
 
-// times count how long revocations took, in the last 15 minutes and in the present second. The owner of a History guards them.
+// times count how long revocations took, in the last 15 minutes. The owner of a History guards them.
 type times struct {
 	objective config.Objective
 	minutes   [timesMinutes]minute // by minute modulo its length
-	second    [2]quantiles         // by lane
 }
 
 // minute is what was settled within one minute.
@@ -23,33 +20,6 @@ type minute struct {
 	number      int64 // since 1970
 	lanes       [2]quantiles
 	met, missed int
-}
-
-// quantiles count durations in buckets.
-type quantiles struct {
-	n       int
-	buckets [durationBuckets]uint32
-}
-
-func (q *quantiles) add(d time.Duration) {
-	q.n++
-	q.buckets[bucketOf(d)]++
-}
-
-func (q *quantiles) addAll(other *quantiles) {
-	q.n += other.n
-	for bucket, n := range other.buckets {
-		q.buckets[bucket] += n
-	}
-}
-
-// seconds is a quantile in seconds, nil without a duration.
-func (q *quantiles) seconds(part float64) *float64 {
-	if q.n == 0 {
-		return nil
-	}
-	value := milliseconds(time.Duration(quantileOf(&q.buckets, q.n, part)*float64(time.Millisecond))) / 1000
-	return &value
 }
 
 func (t *times) observe(s worker.Settlement, second int64) {
@@ -65,9 +35,7 @@ func (t *times) observe(s worker.Settlement, second int64) {
 		m.missed++
 	}
 	if s.Outcome == worker.Revoked {
-		lane := laneIndex(s.Lane)
-		m.lanes[lane].add(s.ToRevoked)
-		t.second[lane].add(s.ToRevoked)
+		m.lanes[laneIndex(s.Lane)].add(s.ToRevoked)
 	}
 }
 
@@ -107,7 +75,7 @@ func (t *times) lately(second int64) (delays map[config.Lane]events.LaneDelay, k
 	delays = map[config.Lane]events.LaneDelay{}
 	for lane, name := range lanes {
 		if sum := &sums[lane]; sum.n > 0 {
-			delays[name] = events.LaneDelay{Revoked: sum.n, P50: *sum.seconds(0.5), P99: *sum.seconds(0.99)}
+			delays[name] = events.LaneDelay{Revoked: sum.n, P50: sum.seconds(0.5), P99: sum.seconds(0.99)}
 		}
 	}
 	return delays, kept

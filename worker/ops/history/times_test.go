@@ -17,8 +17,8 @@ func revoked(lane config.Lane, after time.Duration) worker.Settlement {
 // near reports whether a quantile is right to within 2%.
 func near(got *float64, want float64) bool { return got != nil && math.Abs(*got-want) <= want/50 }
 
-// A second shows each lane's time to revoked, and what limited the calls at its end.
-func TestASecondShowsItsLanes(t *testing.T) {
+// A step shows each lane's time to revoked, and what limited the calls at its end.
+func TestAStepShowsItsLanes(t *testing.T) {
 	t.Parallel()
 	h, at := newTestHistory()
 	limit := 16
@@ -30,20 +30,21 @@ func TestASecondShowsItsLanes(t *testing.T) {
 	h.Observe(revoked(config.Live, 3*time.Second))
 	h.Observe(revoked(config.Bulk, 30*time.Hour))
 	h.Observe(worker.Settlement{Lane: config.Live, Outcome: worker.Retry, Took: time.Second}) // not revoked
-	at(2)
-	list := h.Since(0)
+	at(2 * events.StepSeconds)
+	list := stepsOf(h)
 	if len(list) != 2 {
-		t.Fatalf("%d seconds", len(list))
+		t.Fatalf("%d steps", len(list))
 	}
 	first, second := list[0], list[1]
-	if !near(first.Live.P50, 0.02) || !near(first.Live.P99, 3) || !near(first.Bulk.P50, 30*3600) || !near(first.Bulk.P99, 30*3600) {
-		t.Errorf("times to revoked: %+v, %+v", first.Live, first.Bulk)
+	live, bulk := distributionOf(first.Live), distributionOf(first.Bulk)
+	if live.Count() != 100 || !nearly(live.Quantile(0.5), 0.02) || !nearly(live.Quantile(0.99), 3) || bulk.Count() != 1 || !nearly(bulk.Quantile(0.5), 30*3600) {
+		t.Errorf("times to revoked: %v, %v", first.Live, first.Bulk)
 	}
-	if *first.Limit != 16 || first.Rate != 985 || first.Calls != 102 || first.InFlight != 1.1 || first.Live.Backlog != nil || *first.Bulk.Backlog != 7 {
-		t.Errorf("the first second: %+v", first)
+	if *first.Limit != 16 || first.Rate != 985 || first.Calls != 102 || first.Busy != 1.101 || first.LiveBacklog != nil || *first.BulkBacklog != 7 {
+		t.Errorf("the first step: %+v", first)
 	}
-	if second.Live.P50 != nil || second.Bulk.P99 != nil || *second.Limit != 16 || *second.Bulk.Backlog != 7 {
-		t.Errorf("the second without a call: %+v", second)
+	if second.Live != nil || second.Bulk != nil || *second.Limit != 16 || *second.BulkBacklog != 7 {
+		t.Errorf("the step without a call: %+v", second)
 	}
 }
 
@@ -63,7 +64,7 @@ func TestTheLongFiguresAreOfFifteenMinutes(t *testing.T) {
 	h.Observe(worker.Settlement{Lane: config.Bulk, Outcome: worker.CallerError})
 	h.Observe(worker.Settlement{Lane: config.Live, Outcome: worker.Retry})
 	at(14*60 + 39)
-	delays, kept := h.lately()
+	delays, kept := lately(h)
 	if kept != (events.Kept{Target: "99% within 5s", Ratio: 0.99, Met: 97, Missed: 2}) {
 		t.Errorf("the objective: %+v", kept)
 	}
@@ -75,14 +76,19 @@ func TestTheLongFiguresAreOfFifteenMinutes(t *testing.T) {
 		t.Errorf("%+v", delays)
 	}
 	at(14*60 + 40) // the first minute is over by 15
-	delays, kept = h.lately()
+	delays, kept = lately(h)
 	if live = delays[config.Live]; kept.Met != 97 || kept.Missed != 0 || live.Revoked != 97 || !near(&live.P99, 0.01) {
 		t.Errorf("later: %+v, %+v", kept, delays)
 	}
 	at(24 * 3600)
-	if delays, kept = h.lately(); len(delays) != 0 || kept.Met+kept.Missed != 0 {
+	if delays, kept = lately(h); len(delays) != 0 || kept.Met+kept.Missed != 0 {
 		t.Errorf("after a silence: %+v, %+v", kept, delays)
 	}
+}
+
+func lately(h *History) (map[config.Lane]events.LaneDelay, events.Kept) {
+	state := h.Complete(events.WorkerState{})
+	return state.LongDelays, *state.Objective
 }
 
 func TestObservingForThePageAllocatesNothing(t *testing.T) {

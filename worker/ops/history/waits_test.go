@@ -120,11 +120,11 @@ func TestSettledPerSecond(t *testing.T) {
 		h.Observe(worker.Settlement{Outcome: worker.Retry})
 		h.Observe(worker.Settlement{Outcome: worker.Invalid})
 	}
-	if got := h.settledPerSecond(); got != 8 {
+	if got := h.Complete(events.WorkerState{}).SettledPerSecond; got != 8 {
 		t.Errorf("%v a second, want 8", got)
 	}
 	at(100)
-	if got := h.settledPerSecond(); got != 0 {
+	if got := h.Complete(events.WorkerState{}).SettledPerSecond; got != 0 {
 		t.Errorf("%v a second after a silence", got)
 	}
 }

@@ -3,15 +3,15 @@
 // in, pausing and the theme.
 
 let state = null;
-let seconds = [];
+let points = []; // what the plots show, oldest first
 let lost = null; // the timer that reports a lost connection
 let feed = null;
-let newest = {t: 0, n: 0}; // the newest settlement on the page
 
 // connect opens the feed. It sends the cookie, so the feed knows who is signed in.
 function connect() {
   if (feed) feed.close();
-  feed = new EventSource('console/feed');
+  const outcome = $('tail-outcome').value;
+  feed = new EventSource('console/feed' + (outcome ? '?outcome=' + outcome : ''));
   feed.onmessage = e => {
     clearTimeout(lost);
     lost = setTimeout(() => link('lost', 'Disconnected'), 4000);
@@ -32,14 +32,19 @@ function link(kind, text) {
 function take(message) {
   const first = state === null;
   state = message.state;
-  const now = Math.floor(state.t / 1000);
-  const known = seconds.length ? seconds[seconds.length - 1].t : 0;
-  seconds = seconds.concat(message.seconds.filter(s => s.t > known)).filter(s => s.t > now - windowSeconds);
+  addPoints(message.points);
   link('live', 'Live');
   showState();
   showSettled(message.settled);
-  for (const plot of plots) plot.draw(seconds);
+  for (const plot of plots) plot.draw(points);
   if (first || lettersChanged()) loadLetters();
+  if (first && address.letter) showDetail(address.letter);
+}
+
+// addPoints takes in what is new. A point comes again if a worker told later what it did.
+function addPoints(list) {
+  const anew = new Set(list.map(p => p.t)), oldest = Math.floor(state.t / 1000) - windowSeconds - stepSeconds;
+  points = points.filter(p => p.t > oldest && !anew.has(p.t)).concat(list).sort((a, b) => a.t - b.t);
 }
 
 function notice(text, kind) {
@@ -49,40 +54,38 @@ function notice(text, kind) {
 }
 
 function set(id, text, note) {
-  $(id).textContent = text;
-  if (note !== undefined) $(id + '-note').textContent = note || '\u00a0';
+  setText($(id), text);
+  if (note !== undefined) setText($(id + '-note'), note || '\u00a0');
 }
 
-// workersOf are the workers that are known; of this one alone its own state is the newest.
-function workersOf(worker, fleet) { return fleet && fleet.workers && fleet.workers.length > 1 ? fleet.workers : [worker || {}]; }
-
 function showState() {
-  const {worker, fleet} = state;
-  $('version').textContent = state.version;
-  $('stream').textContent = `${state.stream} › ${state.consumer}`;
+  const {worker, fleet} = state, workers = answering(), braked = workers.filter(w => w.braked).length;
+  setText($('version'), state.version);
+  setText($('stream'), `${state.stream} › ${state.consumer}`);
   if (!state.connected) notice('This worker is not connected to NATS. Events wait in the stream.');
   else if (!state.working) notice('The streams and the consumer are not set up yet. The log says what is missing.', 'warning');
   else if (fleet && fleet.paused) notice(`All workers are paused ${fleet.pausedUntil ? 'until ' + time(fleet.pausedUntil) : 'until somebody resumes them'}. Sessions that end meanwhile keep their tokens.`, 'warning');
   else if (pausedText(fleet)) notice(pausedText(fleet), 'warning');
-  else if (worker && worker.braked) notice('The API answered CALLER_ERROR for many sessions in a row. This worker holds its other events back until a session is revoked. If the answers are right, Resume lets such events go to the dead letters.', 'warning');
-  else if (emptyText(workersOf(worker, fleet))) notice(emptyText(workersOf(worker, fleet)), 'warning');
+  else if (braked) notice(`The API answered CALLER_ERROR for many sessions in a row. ${workers.length > 1 ? `${count(braked)} of ${count(workers.length)} workers hold` : 'This worker holds'} other events back until a session is revoked. If the answers are right, Resume lets such events go to the dead letters.`, 'warning');
+  else if (emptyText(workers)) notice(emptyText(workers), 'warning');
   else if (state.fleetError) notice('The state of the streams can\u2019t be read: ' + state.fleetError, 'warning');
   else notice('');
 
-  showBreaker(worker, fleet && fleet.workers || []);
-  showWorkers(fleet && fleet.workers || []);
-  const told = workersOf(worker, fleet);
-  showTimes(told);
-  showLanes(fleet ? fleet.lanes : [], told);
+  showBreaker();
+  showWorkers();
+  showTimes(workers);
+  showLanes(fleet ? fleet.lanes : [], workers);
   showWaits();
-  $('let-go').hidden = !(state.signedIn && worker && worker.braked);
-  showHeld(worker && worker.held || []);
+  $('let-go').hidden = !(state.signedIn && braked);
+  showHeld();
+  showAges();
+  setText($('plots-note'), workers.length < 2 ? 'of this worker' : state.told < workers.length ? `of the ${count(state.told)} workers that tell, of ${count(workers.length)}` : `of all ${count(workers.length)} workers together`);
 
-  if (!fleet) return;
-  showFigures(fleet, state.rates);
   $('sign').hidden = !state.canAct;
   $('sign').textContent = state.signedIn ? 'Sign out' : 'Sign in';
   $('sign').title = state.operator ? 'signed in as ' + state.operator : '';
+  if (!fleet) return;
+  showFigures(fleet, state.rates);
   $('pause').hidden = !state.signedIn;
   $('pause').textContent = fleet.paused ? 'Resume' : 'Pause';
   $('resume').hidden = !state.signedIn || !pausedText(fleet);
@@ -91,8 +94,7 @@ function showState() {
 
 // showFigures shows what revoker status shows, from the same figures.
 function showFigures(fleet, rates) {
-  const answered = fleet.workers ? fleet.workers.length : 0, workers = Math.max(answered, fleet.openPulls);
-  const some = `${count(workers)} worker${workers === 1 ? '' : 's'}`;
+  const answered = (state.workers || []).filter(w => !w.silent).length, some = plural(Math.max(answered, fleet.openPulls), 'worker');
   set('backlog', count(fleet.backlog), outlook(fleet, rates));
   if (fleet.waitingForRetry === undefined) {
     set('inflight', '?', `only ${count(answered)} of ${some} answered`);
@@ -119,54 +121,17 @@ function outlook(fleet, rates) {
   return rates.outlook;
 }
 
-// showBreaker shows this worker's circuit breaker, and in how many others it is not closed.
-function showBreaker(worker, workers) {
-  const breaker = worker ? worker.breaker : '…';
-  $('card-breaker').dataset.state = breaker;
-  const notes = {closed: 'the logout API works', 'half-open': 'probing the API: ' + (worker && worker.reason), open: (worker && worker.reason) || ''};
-  set('breaker', worker ? breaker : 'not started yet', notes[breaker] || '');
-  const times = worker ? [since(worker.breakerSince), nextProbe(worker, 'next probe ')].filter(Boolean) : [];
-  $('breaker-times').hidden = times.length === 0;
-  $('breaker-times').textContent = times.join(', ');
-  const troubled = workers.filter(w => w.breaker !== 'closed').length;
-  $('breaker-limit').textContent = worker && worker.limitedBy ? `at most ${count(worker.limit || 0)} call${worker.limit === 1 ? '' : 's'} in flight: ${limitText(worker)}` : '';
-  $('breaker-worker').textContent = `worker ${state.host}` + (workers.length > 1 ? `; closed in ${count(workers.length - troubled)} of ${count(workers.length)} workers` : '');
-}
-
-function since(t) { return t ? `since ${time(t)} (${duration(Math.max((state.t - Date.parse(t)) / 1000, 0))})` : ''; }
-
-function nextProbe(worker, before) {
-  if (worker.nextProbe) return before + 'in ' + soon((Date.parse(worker.nextProbe) - state.t) / 1000);
-  return worker.breaker === 'half-open' ? before + 'is out' : '';
-}
-
-// showWorkers lists the workers that answered, if there is more than this one.
-function showWorkers(workers) {
-  $('workers').hidden = workers.length < 2;
-  $('workers-table').tBodies[0].replaceChildren(...workers.map(w => el('tr', {},
-    cell('Worker', w.name + ', up ' + duration((state.t - Date.parse(w.started)) / 1000)), cell('Version', w.version), cell('In flight', count(w.inHand), 'number'), cell('At most', limitOf(w) || '–'),
-    cell('Waiting', w.waitingForRetry === undefined ? '?' : count(w.waitingForRetry), 'number'), cell('Breaker', el('span', {className: 'tag breaker-' + w.breaker}, w.breaker)),
-    cell('Since', w.breakerSince ? time(w.breakerSince) : '–'), cell('Next probe', nextProbe(w, '') || '–'), line('Reason', w.reason || '–'))));
-}
-
 // showWaits lists the events whose call failed at this worker. Only the worker that made the call knows how it went.
 function showWaits() {
   const {waits, waitsKnown, fleet} = state;
   const more = Math.max((fleet && fleet.waitingForRetry || 0) - waitsKnown, 0);
   $('waits').hidden = waits.length === 0 && more === 0;
   const listed = waits.length < waitsKnown ? `the ${count(waits.length)} due next, of ${count(waitsKnown)} whose call failed at this worker` : 'those whose call failed at this worker';
-  $('waits-note').textContent = listed + (more ? `. ${count(more)} more are not listed: handed back by other workers, before this worker started, or without a call` : '');
+  setText($('waits-note'), listed + (more ? `. ${count(more)} more are not listed: handed back by other workers, before this worker started, or without a call` : ''));
   $('waits-table').hidden = waits.length === 0;
-  $('waits-table').tBodies[0].replaceChildren(...waits.map(w => el('tr', {},
+  fill($('waits-table').tBodies[0], waits, w => String(w.sequence), w => [
     cell('Session', w.session || '–', 'id'), cell('Sequence', String(w.sequence), 'number'), cell('Attempts', String(w.attempt), 'number'),
-    cell('Next due', w.due > state.t ? 'in ' + soon((w.due - state.t) / 1000) : 'now'), line('Last error', w.detail))));
-}
-
-// showHeld lists the services whose events this worker holds back.
-function showHeld(services) {
-  $('held').hidden = services.length === 0;
-  $('held-table').tBodies[0].replaceChildren(...services.map(s =>
-    el('tr', {}, cell('Service', s.service, 'id'), cell('Since', time(s.since)), cell('Reason', s.reason, 'text'))));
+    cell('Next due', w.due > state.t ? 'in ' + soon((w.due - state.t) / 1000) : 'now'), line('Last error', w.detail)]);
 }
 
 // reasons says why there are dead letters, and of how many that is known.
@@ -175,25 +140,6 @@ function reasons(dead) {
   if (!dead.total || !list.length) return '';
   const some = dead.counted < dead.total ? ` (of the newest ${count(dead.counted)})` : '';
   return list.join(', ') + some + (dead.oldest ? `; the oldest is ${duration(Math.max((state.t - Date.parse(dead.oldest)) / 1000, 0))} old` : '');
-}
-
-const outcomes = {caller_error: 'dead letter', invalid: 'dead letter', retries_exhausted: 'dead letter'};
-
-function showSettled(list) {
-  list = list.filter(s => s.t > newest.t || s.t === newest.t && s.n > newest.n);
-  if (!list.length) return;
-  newest = list[0];
-  $('settled-empty').hidden = true;
-  const body = $('settled').tBodies[0];
-  for (const s of list.slice().reverse()) {
-    body.prepend(el('tr', {},
-      cell('Time', clock(s.t)),
-      cell('Outcome', el('span', {className: 'tag ' + s.outcome}, outcomes[s.outcome] || s.outcome)),
-      cell('Session', s.session || '–', 'id'),
-      cell('Call', s.ms ? short(s.ms) + ' ms' : '–', 'number'),
-      line('What', s.detail || (s.deliveries > 1 ? `at delivery ${s.deliveries}` : '–'))));
-  }
-  while (body.rows.length > 50) body.deleteRow(-1);
 }
 
 // post sends JSON and returns the answer. If the worker refuses, it throws the worker's message.
@@ -237,7 +183,7 @@ async function resume() {
       state.fleet.paused = false;
       for (const lane of state.fleet.lanes) lane.paused = false;
     }
-    if (state.worker) state.worker.braked = false;
+    for (const w of [state.worker, ...state.workers]) if (w) w.braked = false;
     showState();
   } catch (err) { notice(err.message); }
 }
@@ -275,4 +221,5 @@ try { if (localStorage.theme) document.documentElement.dataset.theme = localStor
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { for (const plot of plots) plot.redraw(); });
 
 for (const plot of plots) plot.draw([]);
+address.read();
 connect();

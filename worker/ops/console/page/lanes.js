@@ -2,32 +2,29 @@
 // This file shows the lanes: how long their sessions took to be revoked, what waits in them, which are paused, and what limits the
 // calls of the workers.
 
-// span is a time to revoked, from microseconds to days.
-function span(s) {
-  if (s < 1) return trim(s * 1000) + ' ms';
-  return s < 10 ? trim(s) + ' s' : duration(s);
-}
-
-// shortSpan is the same beside an axis.
-function shortSpan(s) {
-  if (s < 1) return trim(s * 1000) + ' ms';
-  if (s < 180) return trim(s) + ' s';
-  return s < 10800 ? trim(s / 60) + ' min' : trim(s / 3600) + ' h';
-}
-
-// longest returns the longest p50 and p99 that a worker tells of a lane, null if none does.
-function longest(workers, field, lane) {
+// delayOf returns p50 and p99 of a lane's times to revoked in the last minute or 15 minutes, null if there are none. Those of several
+// workers are of all their revocations together. If no worker tells these, they are the longest that a worker tells.
+function delayOf(workers, span, lane) {
+  const field = {minute: 'delays', quarter: 'delays15m'}[span];
+  if (workers.length > 1 && state.told) return state.times[span][lane] || null;
   const told = workers.map(w => w[field] && w[field][lane]).filter(d => d && d.revoked);
   return told.length ? {p50: Math.max(...told.map(d => d.p50)), p99: Math.max(...told.map(d => d.p99))} : null;
 }
 
+// delaysOf says of how many workers these times are.
+function delaysOf(workers) {
+  if (workers.length < 2) return 'live lane';
+  if (!state.told) return `the longest of ${count(workers.length)} workers`;
+  return state.told < workers.length ? `live lane, ${count(state.told)} of ${count(workers.length)} workers` : `live lane, ${count(workers.length)} workers`;
+}
+
 // showTimes shows the live lane's time to revoked, and what is spent of the objective's budget, as revoker status does.
 function showTimes(workers) {
-  const some = workers.length > 1 ? `the longest of ${count(workers.length)} workers` : 'live lane';
-  for (const [id, field, none] of [['minute', 'delays', 'none in the last minute'], ['quarter', 'delays15m', 'none in 15 minutes']]) {
-    const d = longest(workers, field, 'live');
-    $(id).replaceChildren(...(d ? [el('small', {}, 'p50 '), span(d.p50), el('small', {}, ' p99 '), span(d.p99)] : ['–']));
-    $(id + '-note').textContent = d ? some : none;
+  for (const [id, none] of [['minute', 'none in the last minute'], ['quarter', 'none in 15 minutes']]) {
+    const d = delayOf(workers, id, 'live');
+    const text = d ? [el('small', {}, 'p50 '), span(d.p50), el('small', {}, ' p99 '), span(d.p99)] : ['–'];
+    if ($(id).textContent !== text.map(part => part.textContent || part).join('')) $(id).replaceChildren(...text);
+    setText($(id + '-note'), d ? delaysOf(workers) : none);
   }
   const kept = workers.map(w => w.objective).filter(Boolean);
   const sum = figure => kept.reduce((total, k) => total + figure(k), 0);
@@ -38,21 +35,19 @@ function showTimes(workers) {
     : kept[0].target + (events ? `: ${count(missed)} of ${count(events)} missed it in 15 minutes` : ': no live event was settled in 15 minutes'));
 }
 
-const percent = share => trim(share >= .1 ? Math.round(100 * share) : Number((100 * share).toPrecision(2))) + '%';
-
 // showLanes lists them, with what waits in each.
 function showLanes(lanes, workers) {
-  $('lanes').hidden = lanes.length === 0;
+  if (!lanes.length) return; // not known yet
   $('figure-bulk').hidden = lanes.length === 1;
   const times = d => [d ? span(d.p50) : '–', d ? span(d.p99) : '–'];
-  $('lanes-table').tBodies[0].replaceChildren(...lanes.map(l => {
-    const [p50, p99] = times(longest(workers, 'delays', l.lane)), [long50, long99] = times(longest(workers, 'delays15m', l.lane));
-    return el('tr', {},
+  fill($('lanes-table').tBodies[0], lanes, l => l.lane, l => {
+    const [p50, p99] = times(delayOf(workers, 'minute', l.lane)), [long50, long99] = times(delayOf(workers, 'quarter', l.lane));
+    return [
       cell('Lane', l.lane), cell('Backlog', count(l.backlog), 'number'), cell('In work or waiting', count(l.unsettled), 'number'),
       cell('Oldest event', l.oldest ? duration(l.oldest.ageSeconds) : '–', 'number'),
       cell('p50, last minute', p50, 'number'), cell('p99, last minute', p99, 'number'), cell('p50, 15 min', long50, 'number'), cell('p99, 15 min', long99, 'number'),
-      cell('State', el('span', {className: 'tag ' + (l.paused ? 'paused' : 'revoked')}, l.paused ? 'paused ' + pauseEnd(l) : 'served')));
-  }));
+      cell('State', el('span', {className: 'tag ' + (l.paused ? 'paused' : 'revoked')}, l.paused ? 'paused ' + pauseEnd(l) : 'served'))];
+  });
 }
 
 function pauseEnd(pause) { return pause.pausedUntil ? 'until ' + time(pause.pausedUntil) : 'until somebody resumes it'; }
@@ -75,9 +70,6 @@ function limitText(w) {
   }
   return w.limitedBy || '';
 }
-
-// limitOf is a worker's limit with its reason. Workers of before did not tell either.
-const limitOf = w => w.limitedBy ? `${count(w.limit || 0)} (${limitText(w)})` : '';
 
 // emptyText names a source whose revocations delete nothing more often than not: the API answers OK to a wrong session ID too.
 function emptyText(workers) {

@@ -1,41 +1,6 @@
 'use strict';
-// This file shows the dead letters: the groups, the list and one letter with all its facts. It also replays and discards them.
+// This file shows the dead letters: the groups, the list and one letter with all its facts.
 // Whatever comes from a letter enters the page as text.
-
-function $(id) { return document.getElementById(id); }
-
-function el(tag, properties, ...children) {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.append(...children);
-  return node;
-}
-
-const count = n => Number(n).toLocaleString();
-// Times are UTC and say so, as in the commands: 2026-01-02T03:04:05Z.
-const time = t => new Date(t).toISOString().slice(0, 19) + 'Z';
-const clock = t => time(t).slice(11);
-
-// cell is one of a table. Its label is shown where the table is too wide for its columns.
-function cell(label, content, className) {
-  const td = el('td', {className: (className || '') + (content === '–' ? ' none' : '')}, content);
-  td.dataset.label = label;
-  return td;
-}
-
-// line is a cell whose text is cut at the end of its line. All of it shows up under the pointer.
-function line(label, text) {
-  return cell(label, text === '–' ? text : el('span', {className: 'line', title: text}, text), 'text');
-}
-
-// soon is a duration that is about to end.
-const soon = s => s < 10 ? Math.max(s, 0).toFixed(1) + ' s' : duration(s);
-
-function duration(s) {
-  if (s < 60) return Math.round(s) + ' s';
-  if (s < 3600) return Math.floor(s / 60) + ' min' + (s < 600 ? ' ' + Math.round(s % 60) + ' s' : '');
-  if (s < 86400) return Math.floor(s / 3600) + ' h ' + Math.floor(s % 3600 / 60) + ' min';
-  return Math.floor(s / 86400) + ' d ' + Math.floor(s % 86400 / 3600) + ' h';
-}
 
 let listed = null; // the list on the page
 let wanted = {}; // the filter
@@ -43,6 +8,7 @@ let shownState = ''; // the stream's state when the list was requested
 let loading = 0;
 let loadedAt = 0;
 const reloadEvery = 5000; // ms, while dead letters come
+const reloadAnyway = 300000; // ms: the list counts those of the last hour
 
 function filter() {
   const form = $('filter');
@@ -62,9 +28,15 @@ function lettersState() {
 
 // lettersChanged tells whether to read the list again. While somebody works with the list, it stays as it is.
 function lettersChanged() {
-  const now = lettersState();
-  return now && now !== shownState && loading === 0 && Date.now() - loadedAt >= reloadEvery &&
+  const now = lettersState(), age = Date.now() - loadedAt;
+  return now && (now !== shownState && age >= reloadEvery || age >= reloadAnyway) && loading === 0 &&
     !chosen().length && !$('letters-table').contains(document.activeElement);
+}
+
+// choose reads the list for what somebody chose, and puts the choice into the address.
+async function choose() {
+  await loadLetters();
+  address.write();
 }
 
 async function loadLetters() {
@@ -88,55 +60,101 @@ async function loadLetters() {
 
 // showLetters shows the list; the letters with the sequences in kept stay chosen.
 function showLetters(kept) {
-  showGroups();
-  const body = $('letters-table').tBodies[0];
-  body.replaceChildren(...listed.letters.map(l => row(l, kept.includes(l.sequence))));
+  showAges();
+  fill($('letters-table').tBodies[0], listed.letters, l => listed.created + ' ' + l.sequence, letterCells, () => 'pick');
+  for (const box of $('letters-table').tBodies[0].querySelectorAll('input')) box.checked = kept.includes(Number(box.value));
   $('choose-all').checked = false;
-  $('letters-table').hidden = listed.total === 0;
+  $('letters-table').hidden = $('groups').hidden = listed.total === 0;
   $('letters-empty').hidden = listed.total !== 0;
-  $('letters-empty').textContent = Object.keys(wanted).length ? 'No dead letter matches the filter.' : 'No dead letters. Every event was revoked or still waits.';
+  setText($('letters-empty'), Object.keys(wanted).length ? 'No dead letter matches the filter.' : 'No dead letters. Every event was revoked or still waits.');
   const some = listed.letters.length < listed.total ? `, the newest ${count(listed.letters.length)} are shown` : '';
-  $('letters-count').textContent = `${count(listed.total)} dead letter${listed.total === 1 ? '' : 's'}${Object.keys(wanted).length ? ' match' : ''}${some}${listed.partial ? `; letters before sequence ${count(listed.first)} are not counted` : ''}`;
+  setText($('letters-count'), `${plural(listed.total, 'dead letter')}${!Object.keys(wanted).length ? '' : listed.total === 1 ? ' matches' : ' match'}${some}${listed.partial ? `; letters before sequence ${count(listed.first)} are not counted` : ''}`);
   showActions();
 }
 
-function showGroups() {
-  $('groups').replaceChildren(...listed.groups.map(g => {
-    const form = $('filter');
-    const button = el('button', {type: 'button', title: `oldest ${time(g.oldest)}, newest ${time(g.newest)}`},
-      el('span', {}, el('b', {}, count(g.count)), ' ' + (g.reason || 'no reason')), el('small', {}, (g.resultCode || 'no result code') + ' · newest ' + time(g.newest)));
-    const code = g.resultCode === '(other)' ? '' : g.resultCode || '-';
-    const reason = g.reason === '(other)' ? '' : g.reason;
-    button.setAttribute('aria-pressed', (reason || code) !== '' && form.reason.value === reason && form.code.value === code);
-    button.onclick = () => {
-      const on = button.getAttribute('aria-pressed') === 'true';
-      form.reason.value = on ? '' : reason;
-      form.code.value = on ? '' : code;
-      loadLetters();
-    };
-    return button;
-  }));
+// showAges shows what changes with time alone.
+function showAges() {
+  if (!listed) return;
+  showGroups();
+  setText($('letters-growth'), growth() || '\u00a0');
 }
 
-function row(l, checked) {
-  const box = el('input', {type: 'checkbox', value: l.sequence, checked});
-  box.setAttribute('aria-label', `Choose ${l.sequence}`);
-  box.onchange = showActions;
-  const open = el('button', {type: 'button', className: 'open', onclick: e => { e.stopPropagation(); showDetail(l.sequence); }}, String(l.sequence));
-  open.setAttribute('aria-label', `Show dead letter ${l.sequence}`);
-  const choice = cell('Choose', box);
-  choice.onclick = e => e.stopPropagation();
-  const tr = el('tr', {className: 'pick'}, choice, cell('Sequence', open), cell('Stored', time(l.stored)), cell('Reason', l.reason || '–'),
-    cell('Code', l.resultCode || '–'), cell('Session', l.session || '–', 'id'), line('Error', l.brief));
-  tr.onclick = () => showDetail(l.sequence);
-  return tr;
+// growth says how many of the listed letters came lately, and how old the oldest is.
+function growth() {
+  if (!listed.total) return '';
+  const sum = figure => listed.groups.reduce((total, g) => total + g[figure], 0);
+  return `New: ${lately(sum('lastHour'), 3600)} in the last hour, ${lately(sum('lastDay'), 86400)} in the last day. The oldest ${listed.partial ? 'of these ' : ''}is ${age(oldest(listed.groups))} old.`;
 }
+
+// lately is a count of the letters of so many seconds. If older letters than the counted ones may belong to it, it is a lower bound.
+function lately(n, seconds) {
+  return (listed.partial && Date.now() - Date.parse(listed.since) < 1000 * seconds ? 'at least ' : '') + count(n);
+}
+
+const oldest = groups => groups.map(g => g.oldest).sort()[0];
+const age = t => duration(Math.max((Date.now() - Date.parse(t)) / 1000, 0));
+
+// selectionOf is what a group stands for, in the form's words. What stands for several reasons or codes chooses them all.
+function selectionOf(g) {
+  return {reason: g.reason === '(other)' || g.reason === '(others)' ? '' : g.reason, code: g.resultCode === '(other)' ? '' : g.resultCode || '-'};
+}
+
+function showGroups() {
+  const form = $('filter');
+  fill($('groups').tBodies[0], listed.groups, g => g.reason + ' ' + g.resultCode, g => {
+    const {reason, code} = selectionOf(g), exact = reason !== '' && code !== '';
+    const pick = el('button', {type: 'button', className: 'open'}, (g.reason || 'no reason') + ' · ' + (g.resultCode || 'no result code'));
+    pick.dataset.reason = reason;
+    pick.dataset.code = code;
+    pick.setAttribute('aria-pressed', exact && form.reason.value === reason && form.code.value === code);
+    const replay = el('button', {type: 'button', className: 'quiet', hidden: !(exact && state.signedIn)}, 'Replay');
+    replay.dataset.replay = g.count;
+    replay.setAttribute('aria-label', `Replay ${g.reason}, ${g.resultCode || 'no result code'}`);
+    return [
+      cell('Reason and code', pick), cell('Letters', count(g.count), 'number'), cell('Last hour', lately(g.lastHour, 3600), 'number'),
+      cell('Last day', lately(g.lastDay, 86400), 'number'), cell('Oldest', el('span', {title: time(g.oldest)}, age(g.oldest)), 'number'), cell('Newest', el('span', {title: time(g.newest)}, age(g.newest)), 'number'), cell('', replay, 'action'),
+    ];
+  });
+}
+
+// A click on a group filters by it, or no longer. Its other button replays it.
+$('groups').onclick = e => {
+  const button = e.target.closest('button');
+  if (!button) return;
+  const form = $('filter'), pick = button.closest('tr').querySelector('.open'), {reason, code} = pick.dataset;
+  if (button === pick) {
+    const on = pick.getAttribute('aria-pressed') === 'true';
+    form.reason.value = on ? '' : reason;
+    form.code.value = on ? '' : code;
+    choose();
+    return;
+  }
+  confirmAct('replay', {...filter(), reason, resultCode: code}, false, Number(button.dataset.replay));
+};
+
+function letterCells(l) {
+  const box = el('input', {type: 'checkbox', value: l.sequence});
+  box.setAttribute('aria-label', `Choose ${l.sequence}`);
+  const open = el('button', {type: 'button', className: 'open'}, String(l.sequence));
+  open.setAttribute('aria-label', `Show dead letter ${l.sequence}`);
+  return [
+    cell('Choose', box, 'choice'), cell('Sequence', open), cell('Stored', time(l.stored)), cell('Reason', l.reason || '–'),
+    cell('Code', l.resultCode || '–'), cell('Session', l.session || '–', 'id'), line('Error', l.brief),
+  ];
+}
+
+// A click on a letter shows it, unless it chooses it.
+$('letters-table').tBodies[0].onclick = e => {
+  if (e.target.closest('.choice')) showActions();
+  else if (e.target.closest('tr')) showDetail(Number(e.target.closest('tr').querySelector('input').value));
+};
 
 function chosen() { return [...$('letters-table').querySelectorAll('tbody input:checked')].map(box => Number(box.value)); }
 
 function showActions() {
   const may = state && state.signedIn && listed && listed.total > 0;
   $('letters-actions').hidden = !may;
+  for (const button of $('groups').querySelectorAll('[data-replay]')) button.hidden = !may || !button.closest('tr').querySelector('[data-reason]:not([data-reason=""]):not([data-code=""])');
   const n = chosen().length;
   for (const button of document.querySelectorAll('[data-on=chosen]')) button.disabled = n === 0;
 }
@@ -147,6 +165,8 @@ async function showDetail(sequence) {
   $('detail-body').replaceChildren(el('p', {className: 'empty'}, 'Loading…'));
   $('detail-actions').hidden = true;
   if (!dialog.open) dialog.showModal();
+  address.letter = sequence;
+  address.write();
   try {
     const response = await fetch(`console/letters/${sequence}`);
     if (!response.ok) throw new Error(await errorText(response));
@@ -187,115 +207,6 @@ function facts(l) {
   return parts;
 }
 
-const verbs = {replay: ['Replay', 'replayed', 'The event of each is published again. Then the dead letter is deleted.'],
-  discard: ['Discard', 'discarded', 'Each is deleted for good. revoker will not revoke its session.']};
-
-const typedFrom = 100; // letters: who discards more must type how many
-
-// confirmAct counts the chosen letters, shows the count, and acts once the operator confirms.
-async function confirmAct(act, selection, all, expected) {
-  const [verb, done, meaning] = verbs[act];
-  const dialog = $('confirm');
-  $('confirm-title').textContent = `${verb} dead letters?`;
-  $('confirm-body').replaceChildren(el('p', {}, 'Counting…'));
-  for (const id of ['confirm-progress', 'confirm-typed', 'confirm-open']) $(id).hidden = true;
-  const yes = $('confirm-yes');
-  yes.hidden = false;
-  yes.disabled = true;
-  yes.textContent = verb;
-  yes.className = act === 'discard' ? 'danger' : '';
-  $('confirm-no').textContent = 'Cancel';
-  dialog.showModal();
-  try {
-    const dry = await (await post('console/letters', {...selection, exact: true})).json();
-    const what = `${count(dry.total)} dead letter${dry.total === 1 ? '' : 's'}`;
-    $('confirm-title').textContent = `${verb} ${what}?`;
-    const lines = dry.groups.map(g => el('li', {}, `${count(g.count)} × ${g.reason || 'no reason'}, ${g.resultCode || 'no result code'}`));
-    $('confirm-body').replaceChildren(el('p', {}, meaning), el('ul', {}, ...lines));
-    if (dry.total < expected) $('confirm-body').append(el('p', {className: 'note'}, `${count(expected - dry.total)} of the letters you chose are gone.`));
-    yes.textContent = `${verb} ${count(dry.total)}`;
-    yes.disabled = dry.total === 0;
-    if (act === 'discard' && dry.total > typedFrom) askCount(dry.total);
-    if (dry.partial && !selection.sequences) $('confirm-body').append(el('p', {className: 'note'}, `Letters before sequence ${count(dry.first)} are not counted. They stay.`));
-    yes.onclick = () => perform(act, {...selection, first: dry.first, last: dry.last, created: dry.created}, all, dry.total, done);
-    ($('confirm-typed').hidden ? yes : $('confirm-count')).focus();
-  } catch (err) {
-    $('confirm-body').replaceChildren(el('p', {className: 'error'}, err.message));
-  }
-}
-
-// askCount lets the operator act only once the count is typed. Separators do not matter.
-function askCount(total) {
-  $('confirm-typed-text').textContent = `To discard so many, type ${total}`;
-  $('confirm-typed').hidden = false;
-  $('confirm-yes').disabled = true;
-  $('confirm-count').value = '';
-  $('confirm-count').oninput = e => { $('confirm-yes').disabled = e.target.value.replace(/[^0-9]/g, '') !== String(total); };
-}
-
-let stopping = null;
-
-// The worker stops as soon as nobody listens to its progress, so the browser asks before it closes the page.
-addEventListener('beforeunload', e => { if (stopping) e.preventDefault(); });
-
-async function perform(act, selection, all, total, done) {
-  const progress = $('confirm-progress');
-  $('confirm-yes').hidden = $('confirm-typed').hidden = true;
-  $('confirm-no').textContent = 'Stop';
-  $('confirm-open').hidden = false;
-  $('confirm-open').textContent = `Keep this page open. It stops when you close the page, the dialog or the worker; what is ${done} by then stays ${done}.`;
-  progress.hidden = false;
-  progress.textContent = 'Working…';
-  stopping = new AbortController();
-  try {
-    const response = await fetch('console/sweep', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify({action: act, selection, all}), signal: stopping.signal});
-    if (!response.ok) throw new Error(await errorText(response));
-    let last = {};
-    for await (last of lines(response.body)) progress.textContent = progressText(last, total, done);
-    ended(last, total, done);
-  } catch (err) {
-    $('confirm-title').textContent = err.name === 'AbortError' ? 'Stopped' : 'Failed';
-    progress.textContent = err.name === 'AbortError' ? 'What was done stays done.' : err.message;
-  }
-  stopping = null;
-  $('confirm-open').hidden = true;
-  $('confirm-body').replaceChildren();
-  $('confirm-no').textContent = 'Close';
-  $('confirm-no').focus();
-  if ($('detail').open) $('detail').close();
-  for (const box of $('letters-table').querySelectorAll('tbody input:checked')) box.checked = false;
-  loadLetters();
-}
-
-// ended tells in the dialog's title what came of it, where the question was.
-function ended(last, total, done) {
-  if (!last.over) throw new Error('the worker ended before it was done. What was done stays done.');
-  $('confirm-title').textContent = last.done === total ? `${count(total)} dead letter${total === 1 ? '' : 's'} ${done}` : `${count(last.done)} of ${count(total)} dead letters ${done}`;
-}
-
-async function* lines(body) {
-  let rest = '';
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  for (;;) {
-    const {done, value} = await reader.read();
-    if (done) return;
-    rest += value;
-    const parts = rest.split('\n');
-    rest = parts.pop();
-    for (const part of parts) if (part) yield JSON.parse(part);
-  }
-}
-
-function progressText(p, total, done) {
-  const refused = Object.entries(p.refused || {});
-  let text = p.over ? `${count(p.done)} ${done}` : `${count(p.done)} of ${count(total)} ${done}…`;
-  if (p.gone) text += `; ${count(p.gone)} were already gone`;
-  for (const [reason, n] of refused) text += `; ${count(n)} not: ${reason}`;
-  if (p.error) text += `; stopped by an error: ${p.error}`;
-  return text + (p.over ? '.' : '');
-}
-
-$('confirm').addEventListener('close', () => { if (stopping) stopping.abort(); });
 $('choose-all').onchange = e => {
   for (const box of $('letters-table').querySelectorAll('tbody input')) box.checked = e.target.checked;
   showActions();
@@ -306,6 +217,7 @@ for (const button of $('letters-actions').children) {
     else confirmAct(button.dataset.act, {sequences: chosen(), created: listed.created}, false, chosen().length);
   };
 }
+$('detail').addEventListener('close', () => { address.letter = 0; address.write(); });
 $('letters-refresh').onclick = () => loadLetters();
-$('filter').onsubmit = e => { e.preventDefault(); loadLetters(); };
-$('filter').onreset = () => setTimeout(loadLetters);
+$('filter').onsubmit = e => { e.preventDefault(); choose(); };
+$('filter').onreset = () => setTimeout(choose);

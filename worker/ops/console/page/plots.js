@@ -3,14 +3,18 @@
 // Under the pointer, or a finger, a plot shows the values of one moment.
 
 const windowSeconds = 15 * 60;
+const stepSeconds = 5; // of a point
+const leastSeconds = 60; // that a plot shows, while there is less data
 
 class Plot {
   // unit follows each value, or words and axis say how it is written. With bucket, values are sums over so many seconds, drawn as
-  // bars that stand on each other.
-  constructor(id, series, {unit, bucket, words, axis}) {
+  // bars that stand on each other. With sparse, only series that are not 0 throughout are named.
+  constructor(id, series, {unit, bucket, words, axis, sparse}) {
     this.box = document.getElementById(id);
     this.output = document.getElementById(id + '-now');
-    this.series = series; // {name, colour: a CSS variable, value: of a second, fill, step}
+    this.series = series; // {name, colour: a CSS variable, value: of a point, fill, step}
+    this.sparse = sparse;
+    this.title = this.box.getAttribute('aria-label');
     this.inWords = words || (value => short(value) + (unit || ''));
     this.onAxis = axis || this.inWords;
     this.bucket = bucket || 1;
@@ -22,9 +26,9 @@ class Plot {
     this.box.addEventListener('touchend', () => this.point(-10));
   }
 
-  draw(seconds) {
-    this.seconds = seconds;
-    this.points = this.gather(seconds);
+  draw(points) {
+    this.given = points;
+    this.points = this.gather(points);
     const values = this.series.map((_, i) => this.points.map(p => p.values[i]));
     // What stands on another value is drawn first, and the other over it.
     const drawn = this.bucket > 1 ? values.map((list, i) => list.map((_, at) => values.slice(i).reduce((sum, l) => sum + l[at], 0))) : values;
@@ -33,22 +37,25 @@ class Plot {
     else this.create();
     const now = Math.floor(Date.now() / 1000);
     this.plot.batch(() => {
-      this.plot.setScale('x', {min: now - windowSeconds, max: now});
+      const first = this.points.length ? this.points[0].t : now;
+      this.plot.setScale('x', {min: Math.max(now - windowSeconds, Math.min(first, now - leastSeconds)), max: now});
       const most = Math.max(0, ...this.data.slice(1).flat().filter(v => v !== null));
       this.plot.setScale('y', {min: 0, max: most > 0 ? most * 1.1 : 1});
     });
     this.describe();
   }
 
-  // gather returns what is drawn: the seconds, or sums of them. A bucket begins at a multiple of its length, so that bars stand still.
-  gather(seconds) {
+  // gather returns what is drawn: the points, or sums of them. A bucket begins at a multiple of its length, so that bars stand still.
+  // Where no worker was there is a gap.
+  gather(given) {
     const points = [];
-    for (const s of seconds) {
-      const t = s.t - s.t % this.bucket;
-      const values = this.series.map(d => d.value(s));
+    for (const p of given) {
+      const t = p.t - p.t % this.bucket;
+      const values = this.series.map(d => d.value(p));
       const last = points[points.length - 1];
-      if (last && last.t === t) last.values = last.values.map((v, i) => v + values[i]);
-      else points.push({t, values});
+      if (last && last.t === t) { last.values = last.values.map((v, i) => v + values[i]); continue; }
+      if (last && this.bucket === 1 && t - last.t > stepSeconds) points.push({t: last.t + stepSeconds, values: this.series.map(() => null)});
+      points.push({t, values});
     }
     return points;
   }
@@ -57,22 +64,29 @@ class Plot {
     return this.series.map((d, i) => (this.series.length > 1 ? d.name + ' ' : '') + (values[i] === null || values[i] === undefined ? '–' : this.inWords(values[i])));
   }
 
+  // named are the numbers of the series that the legend and the tip name.
+  named() {
+    const all = this.series.map((_, i) => i);
+    return this.sparse ? all.filter(i => this.points.some(p => p.values[i])) : all;
+  }
+
   // describe writes the newest values as text, which a screen reader reads too, and with their colours it is the legend. A bucket
   // that has just begun is not the newest.
   describe() {
     const whole = this.bucket > 1 ? this.points.slice(0, -1) : this.points;
     const last = whole[whole.length - 1];
-    const words = this.words(last ? last.values : []);
-    this.output.replaceChildren(...words.map((word, i) => {
-      const entry = document.createElement('span');
-      entry.className = this.series[i].colour.slice(2);
-      entry.textContent = word;
-      return entry;
-    }));
-    this.box.setAttribute('aria-label', this.label() + (last ? ', now ' + words.join(', ') : ', no data yet'));
+    const words = this.words(last ? last.values : []), named = this.named();
+    const entries = named.length ? named.map(i => [this.series[i].colour.slice(2), words[i]]) : [['nothing', 'none']];
+    while (this.output.children.length > entries.length) this.output.lastChild.remove();
+    entries.forEach(([colour, word], i) => {
+      const entry = this.output.children[i] || this.output.appendChild(document.createElement('span'));
+      entry.className = colour;
+      setText(entry, word);
+    });
+    this.box.setAttribute('aria-label', this.label() + (last ? ', now ' + entries.map(e => e[1]).join(', ') : ', no data yet'));
   }
 
-  label() { return this.series.map(d => d.name).join(' and ') + ', last 15 minutes'; }
+  label() { return this.title + ': ' + this.series.map(d => d.name).join(', ') + ', last 15 minutes'; }
 
   create() {
     const style = getComputedStyle(document.documentElement);
@@ -88,7 +102,7 @@ class Plot {
       scales: {x: {auto: false}, y: {auto: false}},
       tzDate: t => uPlot.tzDate(new Date(t * 1000), 'Etc/UTC'),
       axes: [
-        {...axis, size: 26, space: 70, values: (_, ticks) => ticks.map(t => time(t * 1000).slice(11, 16) + 'Z')},
+        {...axis, size: 26, space: 70, values: (_, ticks) => ticks.map(t => time(t * 1000).slice(11, ticks.length > 1 && ticks[1] - ticks[0] < 60 ? 19 : 16) + 'Z')},
         {...axis, size: 54, values: (_, ticks) => ticks.map(v => this.onAxis(v))},
       ],
       series: [{}, ...this.series.map(d => {
@@ -106,7 +120,7 @@ class Plot {
     const point = left >= 0 && idx !== null && idx !== undefined && this.points[idx];
     this.tip.hidden = !point;
     if (!point) return;
-    this.tip.textContent = time(point.t * 1000).slice(11) + ' · ' + this.words(point.values).join(' · ');
+    this.tip.textContent = time(point.t * 1000).slice(11) + ' · ' + (this.named().map(i => this.words(point.values)[i]).join(' · ') || 'none');
     this.tip.classList.toggle('left', left > this.plot.over.clientWidth / 2);
   }
 
@@ -123,7 +137,7 @@ class Plot {
     if (!this.plot) return;
     this.plot.destroy();
     this.plot = null;
-    this.draw(this.seconds);
+    this.draw(this.given);
   }
 }
 
@@ -134,23 +148,18 @@ function alone(plot, series) {
   return list.length ? list : null;
 }
 
-function short(value) {
-  if (value === null || value === undefined) return '–';
-  if (value >= 1e6) return trim(value / 1e6) + 'M';
-  if (value >= 1e4) return trim(value / 1e3) + 'k';
-  return trim(value);
-}
-
-function trim(value) {
-  return value >= 100 || Number.isInteger(value) ? String(Math.round(value)) : value.toFixed(value >= 10 ? 1 : 2).replace(/\.?0+$/, '');
-}
-
 const plotOf = id => plots.find(plot => plot.box.id === id);
 
 const times = {words: s => span(s), axis: s => shortSpan(s)};
 const quantiles = lane => [
   {name: 'p50', colour: '--blue', value: s => s[lane].p50},
   {name: 'p99', colour: '--amber', value: s => s[lane].p99},
+];
+
+// causes are those of package history. The first three are dead letters, the others are tried again.
+const causes = [
+  ['CALLER_ERROR', '--red'], ['INVALID_EVENT', '--pink'], ['RETRIES_EXHAUSTED', '--brown'],
+  ['SERVER_ERROR', '--amber'], ['no answer', '--blue'], ['throttled', '--teal'], ['other answer', '--violet'], ['misconfigured', '--soft'], ['not stored', '--green'],
 ];
 
 const plots = [
@@ -161,17 +170,14 @@ const plots = [
     {name: 'p50', colour: '--blue', value: s => s.p50},
     {name: 'p99', colour: '--amber', value: s => s.p99},
   ], {unit: ' ms'}),
-  new Plot('plot-outcomes', [
-    {name: 'retries', colour: '--amber', value: s => s.retried},
-    {name: 'dead letters', colour: '--red', value: s => s.dead},
-  ], {bucket: 10}),
+  new Plot('plot-outcomes', causes.map(([name, colour]) => ({name, colour, value: s => s.failed && s.failed[name] || 0})), {bucket: 10, sparse: true}),
   new Plot('plot-limit', [
     {name: 'in flight', colour: '--blue', value: s => s.inFlight, fill: true},
     {name: 'at most', colour: '--amber', value: s => s.limit, step: true},
   ], {}),
   new Plot('plot-allowed', [
     {name: 'made', colour: '--green', value: s => s.calls, fill: true},
-    {name: 'the API allows', colour: '--amber', value: s => s.rate || null, step: true},
+    {name: 'the API allows', colour: '--amber', value: s => s.rate, step: true},
   ], {unit: '/s'}),
   new Plot('plot-backlog', [
     {name: 'live', colour: '--blue', value: s => s.live.backlog, step: true},
