@@ -56,10 +56,9 @@ func (a Answerer) answer(request string) WorkerState {
 	return now
 }
 
-// Answer lets `revoker status` and the console page ask this worker for its state, `revoker resume` tell it to let events go on, and
-// `revoker session` ask about an event. The account must be
-// allowed to subscribe to the subject and to publish the answer. If it is not, the worker just can't be asked; that is not
-// logged as a fault.
+// Answer lets `revoker status` and console pages ask this worker how it is, `revoker resume` tell it to let events go on, and
+// `revoker session` ask about an event. The account must be allowed to subscribe to the subject and to publish the answer. If it is not,
+// the worker just can't be asked. That is not logged as a fault.
 func Answer(c *Conn, cfg config.Config, worker Answerer) {
 	answers := &answers{subject: WorkersSubject(cfg), denied: map[string]bool{}}
 	c.Ignore("answers of this worker", func(violation error) bool {

@@ -129,8 +129,12 @@ func TestThePageShowsOneLane(t *testing.T) {
 	s.StartNATS()
 	_, page := pageOf(s, "REVOKER_BULK_SUBJECT=")
 	b := openTab(t, page, 1400, 1000)
-	b.waitText("#lanes-table tbody", "live")
-	if b.eval(`document.querySelectorAll('#lanes-table tbody tr').length === 1 && document.querySelector('#figure-bulk').hidden`) != true {
+	const one = `document.querySelectorAll('#lanes-table tbody tr').length === 1 && document.querySelector('#figure-bulk').hidden`
+	if b.eval(one) != true {
+		t.Error("a lane is shown that is off, before the lanes are read")
+	}
+	b.waitText("#lanes-table tbody", "served")
+	if b.eval(one) != true {
 		t.Error("a lane is shown that is off")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"revoker/config"
 	"revoker/events"
 	"revoker/events/admin"
 	"revoker/worker/admission"
@@ -35,6 +36,8 @@ type state struct {
 	Stream      string `json:"stream"`
 	Consumer    string `json:"consumer"`
 	Concurrency int    `json:"concurrency"`
+	// Lanes are those of the configuration. Fleet has those that are set up.
+	Lanes []config.Lane `json:"lanes"`
 	// Connected tells whether this worker is connected to NATS, and Working whether its consumer is set up.
 	Connected bool                `json:"connected"`
 	Working   bool                `json:"working"`
@@ -172,7 +175,7 @@ func (c *Console) leave() {
 func (c *Console) state(r *http.Request) state {
 	conn, worker := c.parts()
 	s := state{
-		Time: time.Now().UnixMilli(), Version: c.self.Version, Stream: c.cfg.Stream, Consumer: c.cfg.Consumer, Concurrency: c.cfg.Concurrency,
+		Time: time.Now().UnixMilli(), Version: c.self.Version, Stream: c.cfg.Stream, Consumer: c.cfg.Consumer, Concurrency: c.cfg.Concurrency, Lanes: c.cfg.Lanes(),
 		Host: c.self.Name, Connected: conn != nil && conn.Connected(), Working: worker != nil, CanAct: c.gate.open(),
 	}
 	s.Operator, s.SignedIn = c.gate.who(r)

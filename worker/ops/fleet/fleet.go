@@ -18,10 +18,10 @@ const (
 	// interval is the shortest time between two readings, however many pages are open. Each worker answers with some three kilobytes:
 	// 516 B of state, and 0.7 KB for each step at 500 calls a second. Asked for all 15 minutes, a busy worker answers with some 130 KB.
 	interval = 2 * time.Second
+	// refusalPause is the shortest time to the next question after one that the account may not ask.
+	refusalPause = time.Minute
 	// freshFor is how long answers are good enough for a page that opens.
 	freshFor = 10 * time.Second
-	// refusalPause is the same after a question that the account may not ask.
-	refusalPause = time.Minute
 	// overlap is how far back workers are asked for beyond the last question: an answer may be lost.
 	overlap = 20 * time.Second
 	// fullPause is the shortest time between two questions for all 15 minutes.

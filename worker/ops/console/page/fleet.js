@@ -69,7 +69,7 @@ function workerCells(w) {
   const name = el('span', {}, nameOf(w));
   if (w.own) name.append(' ', el('span', {className: 'tag', title: 'This worker serves the page'}, 'this page'));
   const up = Date.parse(w.started) > 0 ? duration(Math.max((state.t - Date.parse(w.started)) / 1000, 0)) : '–';
-  const breaker = w.silent ? el('span', {className: 'tag breaker-open'}, `no answer since ${clock(w.answered)}`)
+  const breaker = w.silent ? el('span', {className: 'tag paused'}, `no answer since ${clock(w.answered)}`)
     : el('span', {className: 'tag breaker-' + w.breaker}, w.breaker);
   const now = w.silent ? () => '–' : told;
   return [

@@ -37,10 +37,14 @@ function showTimes(workers) {
 
 // showLanes lists them, with what waits in each.
 function showLanes(lanes, workers) {
-  if (!lanes.length) return; // not known yet
-  $('figure-bulk').hidden = lanes.length === 1;
+  const body = $('lanes-table').tBodies[0];
+  $('figure-bulk').hidden = (lanes.length || state.lanes.length) === 1;
+  if (!lanes.length) { // not read yet
+    for (const row of [...body.rows]) if (!state.lanes.includes(row.dataset.key)) row.remove();
+    return;
+  }
   const times = d => [d ? span(d.p50) : '–', d ? span(d.p99) : '–'];
-  fill($('lanes-table').tBodies[0], lanes, l => l.lane, l => {
+  fill(body, lanes, l => l.lane, l => {
     const [p50, p99] = times(delayOf(workers, 'minute', l.lane)), [long50, long99] = times(delayOf(workers, 'quarter', l.lane));
     return [
       cell('Lane', l.lane), cell('Backlog', count(l.backlog), 'number'), cell('In work or waiting', count(l.unsettled), 'number'),
