@@ -130,7 +130,7 @@ func TestEveryWorkerKnowsTheSame(t *testing.T) {
 				sum += p.Revoked * stepSeconds
 				workers = max(workers, p.Workers)
 			}
-			return sum == 100 && workers == 2 && view.Told == 2 && view.Times.Quarter[config.Live].Revoked == 100
+			return sum == 100 && workers == 2 && view.Status != nil && view.Told == 2 && view.Times.Quarter[config.Live].Revoked == 100
 		})
 		if view := h.look(); view.Problem != "" || view.Err != nil || view.Status == nil || view.Status.Workers != nil {
 			t.Errorf("%+v", view)
