@@ -111,7 +111,11 @@ func (c *cluster) limitStorage(most int64) {
 			c.t.Fatal(err)
 		}
 		own, _, _ := strings.Cut(string(config), "accounts {")
-		if err := os.WriteFile(n.config, []byte(own+accounts(most)), 0o600); err != nil {
+		// A server that starts at this moment must not read half of it: without a configuration it would listen everywhere.
+		if err := os.WriteFile(n.config+".new", []byte(own+accounts(most)), 0o600); err != nil {
+			c.t.Fatal(err)
+		}
+		if err := os.Rename(n.config+".new", n.config); err != nil {
 			c.t.Fatal(err)
 		}
 		if n.process.Running() { // one that the other fault killed reads it when it starts
