@@ -63,7 +63,8 @@ func (c *charges) forget(key eventKey) {
 }
 
 const (
-	// leastCharges is how many answered failures this worker must have seen, however old the event is.
+	// leastCharges is how many answered failures this worker must have seen, however old the event is. So many more must follow each
+	// other while the API works for others.
 	leastCharges = 3
 	// leastMaxAge is the least age that counts as one maximum age, for needed.
 	leastMaxAge = time.Hour
@@ -99,15 +100,20 @@ func (w *Worker) blames(a *attempt) bool {
 	return a.outcome == Retry && a.response.Action != "" && !a.throttled() && w.admission.BlamesEvent(a.generation)
 }
 
-// failsAlone reports whether the API revokes another session, then fails for a's once more, and then revokes another again. Less would
-// not do: a failure at the edge of an outage looks like the session's own if an OK from before the outage, or from after it, counts
-// as proof. The call between is a's own. If it succeeds, the session is revoked.
+// failsAlone reports whether the API fails for a's session again and again, and revokes another one before and after each of these
+// failures. Less would not do: a failure at the edge of an outage looks like the session's own if an OK from before the outage, or from
+// after it, counts as proof. And some of the failures that were charged may be an outage's, which the breaker had not seen yet. The
+// calls between are a's own. If one succeeds, the session is revoked.
 func (w *Worker) failsAlone(ctx context.Context, caller *authlete.Caller, a *attempt) bool {
 	if !w.worksForAnother(ctx, caller, a) {
 		return false
 	}
-	w.call(ctx, caller, a)
-	return w.blames(a) && w.worksForAnother(ctx, caller, a)
+	for range min(leastCharges, w.cfg.RetryMaxAttempts) {
+		if w.call(ctx, caller, a); !w.blames(a) || !w.worksForAnother(ctx, caller, a) {
+			return false
+		}
+	}
+	return true
 }
 
 // worksForAnother asks the API about the newest event, or about a session that it revoked lately, and reports whether it revoked that.

@@ -41,7 +41,7 @@ type attempt struct {
 	trace         *traced
 }
 
-// process takes one delivery to its settlement: decode, call, classify, settle. It makes one call at most, and a second one before it
+// process takes one delivery to its settlement: decode, call, classify, settle. It makes one call at most, and some more before it
 // condemns the session. A failed delivery is handed back, and the queue is the retry timer, so that nothing waits in memory and a crash
 // at any line loses nothing.
 func (w *Worker) process(ctx context.Context, caller *authlete.Caller, lane admission.Lane, next inHand) {
