@@ -13,27 +13,28 @@ import (
 	"revoker/worker/authlete/sim"
 )
 
+// canaryInterval is between two events that come while the rest is settled. One in flight must not hide that nothing else is left.
+const canaryInterval = 200 * time.Millisecond
+
 // settle ends the sources after the last fault, and waits until nothing is left. Some events go on coming: a session is condemned only
 // while the API works for others.
 func (c *chaos) settle() {
-	began := time.Now()
+	ended := time.Now()
 	close(c.ending)
 	c.running.Wait()
-	c.t.Logf("%s the sources ended %v after the last fault", clock(), time.Since(began).Round(time.Millisecond))
-	began = time.Now()
-	for left := c.left(); left != ""; left = c.left() {
-		if time.Since(began) > giveUp {
-			c.violation("%v after the last fault there are still %s", giveUp, left)
-			break
+	c.t.Logf("%s the sources ended %v after the last fault", clock(), time.Since(ended).Round(time.Millisecond))
+	began, sent := time.Now(), time.Time{}
+	c.await("the last fault", "an event is not settled", func(context.Context) bool {
+		if c.left() == "" {
+			return true
 		}
-		c.send(canary(c.sources.canaries.Add(1)-1), false)
-		time.Sleep(100 * time.Millisecond)
-	}
-	took := time.Since(began)
-	c.t.Logf("%s all was settled %v later", clock(), took.Round(time.Millisecond))
-	if took > longestRecovery {
-		c.violation("all was settled only %v after the last fault, want %v", took, longestRecovery)
-	}
+		if time.Since(sent) > canaryInterval {
+			c.send(canary(c.sources.canaries.Add(1)-1), false)
+			sent = time.Now()
+		}
+		return false
+	})
+	c.t.Logf("%s all was settled %v later", clock(), time.Since(began).Round(time.Millisecond))
 	for _, w := range c.workers {
 		w.end(syscall.SIGTERM, 0)
 	}
@@ -77,9 +78,7 @@ type tally struct {
 
 // check holds the outcome against the promise, from the outside.
 func (c *chaos) check() {
-	for c.readLetters() != nil {
-		time.Sleep(100 * time.Millisecond)
-	}
+	c.eventually("reading the dead letters", func(context.Context) error { return c.readLetters() })
 	seen, receipts := c.Sessions(), c.allReceipts()
 	t := tally{condemned: map[string]int{}, receipts: len(receipts)}
 	for n := range c.sources.numbers.Load() {

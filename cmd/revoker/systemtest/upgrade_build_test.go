@@ -15,13 +15,13 @@ import (
 // firstBefore is the version before as long as nothing is tagged.
 const firstBefore = "70e6de28f074d109168a49fada7b75996c55f64d"
 
-// versionBefore builds the version before from the repository's history: the newest tag before this commit. It skips the test
-// where there is no history at all, as in a release's archive; .ci/run fails there. A clone that has not all of it is an error: it can be completed.
+// versionBefore builds the version before from the repository's history: the newest tag before this commit. Where
+// the history is missing, as in a release's archive or a shallow clone, it fails the test and says what to do.
 func versionBefore(t *testing.T) string {
 	t.Helper()
 	root := testproc.Repository(t)
 	if _, err := os.Stat(filepath.Join(root, ".git")); err != nil {
-		t.Skip("there is no .git folder, so no version before to upgrade from: run this test in a clone")
+		t.Fatal("there is no .git folder, so no version before to upgrade from: run this test in a clone")
 	}
 	commit := firstBefore
 	if tag, err := exec.Command("git", "-C", root, "describe", "--tags", "--abbrev=0", "HEAD^").Output(); err == nil {
