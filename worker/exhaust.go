@@ -116,17 +116,65 @@ func (w *Worker) failsAlone(ctx context.Context, caller *authlete.Caller, a *att
 	return true
 }
 
-// worksForAnother asks the API about the newest event, or about a session that it revoked lately, and reports whether it revoked that.
+// worksForAnother asks the API about the newest event once, and then about sessions that it revoked lately, each time another one, so
+// that many condemnations do not all call for the same session. It reports whether it revoked that.
 func (w *Worker) worksForAnother(ctx context.Context, caller *authlete.Caller, a *attempt) bool {
 	other, err := w.newest(ctx)
-	if last := w.lastRevoked.Load(); (err != nil || other.event.SessionID == a.event.SessionID) && last != nil {
-		other, err = candidate{event: last.event}, nil
-	}
-	if err != nil || other.event.SessionID == a.event.SessionID {
-		return false
+	if err != nil || other.event.SessionID == a.event.SessionID || w.proofs.asked(other.key) {
+		event, found := w.proofs.other(a.event.SessionID)
+		switch {
+		case found:
+			other = candidate{event: event}
+		case err != nil || other.event.SessionID == a.event.SessionID:
+			return false
+		}
 	}
 	caller.Before = nil // the call belongs to no trace
 	proof := w.try(ctx, caller, other)
 	w.evidence(proof)
 	return proof.outcome == Revoked
+}
+
+// maxProofs is how many revoked sessions are remembered to ask about.
+const maxProofs = 64
+
+// proofs are sessions that the API revoked lately, and the newest event that was asked about.
+type proofs struct {
+	mu     sync.Mutex
+	recent []events.Event
+	next   int // to be replaced, and to be asked about
+	newest eventKey
+}
+
+func (p *proofs) add(event events.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.recent) < maxProofs {
+		p.recent = append(p.recent, event)
+		return
+	}
+	p.next = (p.next + 1) % maxProofs
+	p.recent[p.next] = event
+}
+
+// asked reports whether the newest event was asked about before, and notes that it was.
+func (p *proofs) asked(newest eventKey) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	was := p.newest == newest
+	p.newest = newest
+	return was
+}
+
+// other is a session other than the one given.
+func (p *proofs) other(than events.SessionID) (events.Event, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for range p.recent {
+		p.next = (p.next + 1) % len(p.recent)
+		if event := p.recent[p.next]; event.SessionID != than {
+			return event, true
+		}
+	}
+	return events.Event{}, false
 }

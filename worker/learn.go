@@ -144,6 +144,7 @@ func (w *Worker) revoked(event events.Event) {
 	now := time.Since(epoch)
 	if last := w.lastRevoked.Load(); last == nil || now-last.at >= rememberEvery {
 		w.lastRevoked.Store(&revokedSession{event, now})
+		w.proofs.add(event)
 	}
 	if event.ServiceID != "" {
 		w.admission.Unhold(event.ServiceID)

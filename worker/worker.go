@@ -33,6 +33,7 @@ type Worker struct {
 	receipts  *events.Receipts // nil while they are off
 	confirms  sync.WaitGroup   // deliveries that wait for the confirmation of their receipt, or for another try
 	unstored  unstored
+	proofs    proofs
 	api       *authlete.Client
 	log       *slog.Logger
 	observe   func(Settlement)
