@@ -93,7 +93,7 @@ func New(cfg config.Config, consumers *events.Consumers, letters *events.DeadLet
 	w.pacer.present, w.handBack.present = w.admission.Present, w.admission.Present
 	w.renewer = newRenewer(w.ackWait)
 	for lane := range w.waiting {
-		w.waiting[lane] = make(chan inHand, 2*cfg.Concurrency+1) // more than is ever admitted
+		w.waiting[lane] = make(chan inHand, (1+admission.MaxAhead)*cfg.Concurrency+1) // more than is ever admitted
 	}
 	return w
 }

@@ -19,9 +19,15 @@ const (
 const (
 	// heartbeatInterval is how often a loop that admits comes round at least, though nothing has changed.
 	heartbeatInterval = 5 * time.Second
-	// prefetchTime is the time beyond the round trip of a pull for which there should be deliveries in hand. It makes pulls
-	// few and large: at 64 slots and calls of 20 ms an event then costs a fifth less.
+	// roundTripsAhead is for how many round trips of a pull there should be deliveries in hand. One pull is open at a time. So what
+	// came with the last one must last until the present one is over and the next one has brought something: two round trips. The
+	// third is for those that take longer than the mean.
+	roundTripsAhead = 3
+	// prefetchTime is the time beyond that. It makes pulls few and large: at 64 slots and calls of 20 ms an event then costs a fifth
+	// less.
 	prefetchTime = 5 * time.Millisecond
+	// MaxAhead is how many deliveries may be in hand beyond those that have slots, as a multiple of these.
+	MaxAhead = 2
 	// pullWait is how long one pull waits for events. A drain waits as long, for the last pull.
 	pullWait = time.Second
 	// probeWait is the same where a live event is looked for to probe with, before a bulk one is.
@@ -47,7 +53,7 @@ func (l *laneState) held() int { return l.asked + l.waiting + l.working }
 func (a *Admission) working() int { return a.lanes[Live].working + a.lanes[Bulk].working }
 
 // Prefetch is told the mean round trip of a pull and the mean duration of a call, by which deliveries are in hand beyond those
-// that have slots: as many as the slots finish within the round trip and prefetchTime, so that a slot that comes free finds
+// that have slots: as many as limit and rate let finish within roundTripsAhead and prefetchTime, so that a slot that comes free finds
 // the next one there instead of waiting for it. With calls that are much longer there are none, because no other worker can
 // take an event that is in hand.
 func (a *Admission) Prefetch(roundTrip, meanCall time.Duration) {
@@ -62,12 +68,12 @@ func (a *Admission) Prefetch(roundTrip, meanCall time.Duration) {
 func (a *Admission) room(now time.Time, l Lane) int {
 	limit, _ := a.limit.Now(now)
 	ahead := 0.0
-	if a.meanCall > 0 {
-		around := (a.roundTrip + prefetchTime).Seconds()
-		ahead = float64(limit) * min(around/a.meanCall.Seconds(), 1)
-		if perSecond := a.perSecond(now); perSecond*(around+a.meanCall.Seconds()) < float64(limit) {
-			limit, ahead = int(perSecond*(around+a.meanCall.Seconds()))+1, 0
+	if call := a.meanCall.Seconds(); call > 0 {
+		perSecond, most := float64(limit)/call, float64(MaxAhead*limit)
+		if allowed := a.perSecond(now); allowed < perSecond {
+			perSecond, limit = allowed, min(int(allowed*call)+1, limit)
 		}
+		ahead = min(perSecond*(roundTripsAhead*a.roundTrip+prefetchTime).Seconds(), most)
 	}
 	live, bulk := &a.lanes[Live], &a.lanes[Bulk]
 	free := int(ahead)

@@ -1,0 +1,87 @@
+package admission
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// far is a worker whose pulls take long beside its calls.
+type far struct {
+	slots           int
+	rate            float64 // calls per second that the API allows; 0 for no limit
+	roundTrip, call time.Duration
+}
+
+// perSecond is how many calls it makes while there is a backlog.
+func (f far) perSecond(t *testing.T) float64 {
+	const length = 20 * time.Second
+	a := quiet(f.slots, f.rate)
+	ctx, end := context.WithTimeout(t.Context(), length)
+	defer end()
+	a.End(Bulk)
+	go f.pull(ctx, a)
+	var calls atomic.Int64
+	ended := make(chan struct{})
+	for range f.slots {
+		go func() {
+			for lane, more := a.Next(); more; lane, more = a.Next() {
+				time.Sleep(f.call)
+				a.Release(lane)
+				calls.Add(1)
+			}
+			ended <- struct{}{}
+		}()
+	}
+	for range f.slots {
+		<-ended
+	}
+	return float64(calls.Load()) / length.Seconds()
+}
+
+// pull is a server that has all that is asked for, after a time that scatters.
+func (f far) pull(ctx context.Context, a *Admission) {
+	defer a.End(Live)
+	r := rand.New(rand.NewPCG(1, 2))
+	for mean := time.Duration(0); ; {
+		grant := a.Admit(ctx, Live)
+		if grant.N == 0 {
+			return
+		}
+		took := time.Duration(r.ExpFloat64() * float64(f.roundTrip))
+		time.Sleep(took)
+		for range grant.N {
+			a.Arrived(Live, true)
+		}
+		a.Returned(Live, 0, grant.Generation)
+		mean += (took - mean) / 64
+		a.Prefetch(mean, f.call)
+	}
+}
+
+// A server that is far away leaves the slots busy, and the API's rate used: a rate that isn't used can't be found to be too low either.
+func TestASlowPullLeavesNoSlotIdle(t *testing.T) {
+	t.Parallel()
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		far
+		want float64
+	}{
+		{far{16, 0, ms, 7 * ms}, 2280},
+		{far{16, 0, 20 * ms, 100 * ms}, 160},
+		{far{64, 0, 20 * ms, 20 * ms}, 3200},
+		{far{16, 200, ms, 7 * ms}, 200},
+		{far{16, 200, 20 * ms, 7 * ms}, 200},
+		{far{16, 200, 50 * ms, 7 * ms}, 200},
+		{far{64, 1000, 20 * ms, 20 * ms}, 1000},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			if got := c.perSecond(t); got < 0.85*c.want {
+				t.Errorf("%+v: %.0f calls a second, want %.0f", c.far, got, c.want)
+			}
+		})
+	}
+}
