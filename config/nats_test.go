@@ -59,7 +59,7 @@ func TestServerURLs(t *testing.T) {
 		"a password without a scheme":    {"u:" + marker + "@a:4222", ""},
 		"no host":                        {"nats://", "NATS_URL"},
 		"a password, no host":            {"nats://u:" + marker + "@", "NATS_URL"},
-		"a port that is no number":       {"nats://u:" + marker + "@a:b", "NATS_URL"},
+		"a port that is not a number":    {"nats://u:" + marker + "@a:b", "NATS_URL"},
 		"a bracket that is not closed":   {"nats://u:" + marker + "@[::1", "NATS_URL"},
 		"a password with a bare percent": {"nats://u:" + marker + "%@a", "NATS_URL"},
 		"a password with a comma":        {"nats://u:" + marker + ",x@a", "NATS_URL"},

@@ -9,7 +9,7 @@ import (
 )
 
 // The range of an objective. Below 90% the alerts on it could never fire, because they wait for a multiple of its budget. At 100%
-// there would be no budget to spend. More than a day is no end of a session that an event can tell of.
+// there would be no budget to spend. An event that says its session ended more than a day before is not believed.
 const (
 	minPercent, maxPercent = 90, 99.999
 	minWithin, maxWithin   = 10 * time.Millisecond, 24 * time.Hour

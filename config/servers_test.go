@@ -42,12 +42,12 @@ func TestServerURLsShowTheirHosts(t *testing.T) {
 	}
 }
 
-// A log may be written before the configuration is found wrong, so what can't be parsed is no excuse.
+// A log may be written before the configuration is found wrong, so a part that can't be parsed excuses nothing.
 func TestServerURLsConcealWhatTheyCannotParse(t *testing.T) {
 	t.Parallel()
 	for name, urls := range map[string]string{
 		"a bracket that is not closed":   "nats://u:" + password + "@[::1",
-		"a port that is no number":       "nats://u:" + password + "@a:b",
+		"a port that is not a number":    "nats://u:" + password + "@a:b",
 		"a password with a bare percent": "nats://u:" + password + "%@a",
 		"a password with a comma":        "nats://u:" + password + ",x@a",
 		"a password with a slash":        "nats://u:" + password + "/x@a",

@@ -64,7 +64,7 @@ func TestClassify(t *testing.T) {
 		{101, none, nil, false, Retry},
 		{200, none, failed, false, Retry},
 		{0, none, failed, false, Retry},
-		// Shutdown is no failure, and does not hide an answer that came.
+		// A shutdown is not a failure, and does not hide an answer that came.
 		{0, none, failed, true, Interrupted},
 		{200, none, failed, true, Interrupted},
 		{200, ok, nil, true, Revoked},

@@ -29,7 +29,7 @@ type foresight struct {
 	shrinking float64 // and by how many fewer wait each second
 }
 
-// saw takes a delivery into account; sequence is 0 for one that is no first delivery. It mostly costs two loads.
+// saw takes a delivery into account; sequence is 0 for one that is not a first delivery. It mostly costs two loads.
 func (f *foresight) saw(since time.Duration, sequence, pending uint64) {
 	if fresh := pending > 0; f.fresh.Load() != fresh { // a load costs less than a store that all slots see
 		f.fresh.Store(fresh)

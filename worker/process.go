@@ -34,7 +34,7 @@ type attempt struct {
 
 	letterFailed  bool      // the dead letter could not be published
 	receiptFailed bool      // the receipt could not be published
-	receipt       Receipt   // what became of it
+	receipt       Receipt   // whether it was stored
 	answered      time.Time // when the API revoked the session
 	attempts      int       // how often the event had been delivered by then; 0 for this delivery
 	tries         int       // that could not store the receipt or the dead letter

@@ -63,7 +63,7 @@ func TestAStormOf429PausesAllCalls(t *testing.T) {
 	}
 }
 
-// A long Retry-After is no rate to follow: it pauses all calls.
+// A long Retry-After does not set a rate: it pauses all calls.
 func TestALongRetryAfterOpensTheBreaker(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, sim.Options{Rule: func(string, int) sim.Answer { return sim.Answer{Kind: sim.TooMany, RetryAfter: "30"} }})

@@ -198,8 +198,8 @@ func (w *Worker) pull(ctx context.Context, lane admission.Lane, consumer *events
 	}
 }
 
-// restore waits a little and sets streams and consumer up again, until that succeeds or ctx is done. A bulk lane that is missing
-// is no trouble: `revoker setup` may add it at any time.
+// restore waits a little and sets streams and consumer up again, until that succeeds or ctx is done. It does not warn of a
+// bulk lane that is missing: `revoker setup` may add it at any time.
 func (w *Worker) restore(ctx context.Context, lane admission.Lane, consumer *events.Consumer, trouble *outage) {
 	w.pulling[lane].Rest() // it may wait for the connection
 	w.admission.Away(lane, true)

@@ -167,7 +167,7 @@ func TestBreaker(t *testing.T) {
 			{0, stale(Working), HalfOpen, 0}, {0, staleOpinion(Working), HalfOpen, 0}, {0, stale(Failing), HalfOpen, 0},
 			{0, opinion(Working), Closed, 4}, {0, stale(Refusing), Closed, 4},
 		},
-		"CALLER_ERROR for many sessions in a row puts the brake on, if the opinion is no better": {
+		"CALLER_ERROR for many sessions in a row puts the brake on, if the opinion agrees": {
 			{0, several(Rejecting, 0, 3), Closed, 64}, {0, report(Rejecting, "0"), Closed, 64}, {0, report(Rejecting, "d"), HalfOpen, 0}, {0, opinion(Rejecting), Open, 0},
 			{s, nothing, Open, 0}, {0, opinion(Rejecting), HalfOpen, 1}, {0, report(Rejecting, "e"), Open, 0},
 			{s, nothing, Open, 0}, {0, opinion(Working), Closed, 4},

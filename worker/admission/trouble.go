@@ -84,7 +84,7 @@ func (l *Limit) Short() bool {
 	return l.limit < l.before || !l.doubled && l.limit < float64(l.bound)
 }
 
-// Full is for a call that could begin but for the limit. Where no call has ended for long, those in flight hang: that is no queue,
+// Full is for a call that could begin but for the limit. Where no call has ended for long, those in flight hang: that is not a queue,
 // in which one would end after the other. They must not block all others, so the limit doubles; if the API is at fault, the
 // circuit breaker sees to it. Full returns after how long to ask again.
 func (l *Limit) Full(now time.Time) (again time.Duration) {
