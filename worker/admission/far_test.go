@@ -3,6 +3,7 @@ package admission
 import (
 	"context"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -24,22 +25,27 @@ func (f far) perSecond(t *testing.T) float64 {
 	defer end()
 	a.End(Bulk)
 	go f.pull(ctx, a)
+	return float64(work(a, f.slots, f.call)()) / length.Seconds()
+}
+
+// work makes calls with as many slots, and returns what waits until the lanes have ended, and for how many calls there were.
+func work(a *Admission, slots int, call time.Duration) (wait func() (calls int64)) {
 	var calls atomic.Int64
-	ended := make(chan struct{})
-	for range f.slots {
-		go func() {
+	var working sync.WaitGroup
+	for range slots {
+		working.Go(func() {
 			for lane, more := a.Next(); more; lane, more = a.Next() {
-				time.Sleep(f.call)
+				time.Sleep(call)
+				a.Report(Result{Ended: Answered, Took: call})
 				a.Release(lane)
 				calls.Add(1)
 			}
-			ended <- struct{}{}
-		}()
+		})
 	}
-	for range f.slots {
-		<-ended
+	return func() int64 {
+		working.Wait()
+		return calls.Load()
 	}
-	return float64(calls.Load()) / length.Seconds()
 }
 
 // pull is a server that has all that is asked for, after a time that scatters.

@@ -26,6 +26,8 @@ const (
 	// A climb ends at burstPart of what was accepted in its last climbLook. The rest was the burst that most APIs allow.
 	burstPart = 0.88
 	climbLook = 500 * time.Millisecond
+	// leastAccepted is how many calls there must have been in that time. Fewer say nothing of what the API allows: few events came.
+	leastAccepted = 2
 	// settleTime is how long a rate that was just found must hold.
 	settleTime = 3 * time.Second
 	// A refusal takes between leastCut and mostCut from a rate that was thought to be good.
@@ -93,7 +95,13 @@ func (r *Rate) Refused(now time.Time, wait time.Duration) {
 	case unlimited:
 		r.guess(now)
 	case climbing:
-		r.become(settling, now, min(r.rate, burstPart*r.accepted.rate(now, min(max(now.Sub(r.paused), ringBucket), climbLook))))
+		look := min(max(now.Sub(r.paused), ringBucket), climbLook)
+		accepted := r.accepted.rate(now, look)
+		found := burstPart * accepted
+		if accepted*look.Seconds() < leastAccepted {
+			found = max(found, (1-mostCut)*r.rate)
+		}
+		r.become(settling, now, min(r.rate, found))
 	case settling, steady:
 		// The truth is between the rate since the last pause, in which a burst may be hidden, and that with the pause.
 		high := r.accepted.rate(now, held)

@@ -5,8 +5,12 @@ import (
 	"time"
 )
 
-// borrowInterval is how often one who borrows a slot looks for it.
-const borrowInterval = 5 * time.Millisecond
+const (
+	// borrowInterval is how often one who borrows a slot looks for it.
+	borrowInterval = 5 * time.Millisecond
+	// mostLookAgain is how long a slot waits at most, with deliveries in hand, until it looks again whether one may begin.
+	mostLookAgain = 500 * time.Millisecond
+)
 
 // Drain lets what waits in hand go on, whatever limit and rate say, since it is handed back.
 func (a *Admission) Drain() {
@@ -90,11 +94,12 @@ func (a *Admission) perSecond(now time.Time) float64 {
 	return a.tokens.atMost(perSecond)
 }
 
-// lookAgain wakes a slot after a time, if there is one.
+// lookAgain wakes a slot after a time, if there is one. It does so in time to see that limit or rate have changed: the rate changes
+// when it is looked at, and is tried only in the first second of each round of probeInterval.
 func (a *Admission) lookAgain(wait time.Duration) {
 	if wait > 0 && !a.armed {
 		a.armed = true
-		a.timer.Reset(wait)
+		a.timer.Reset(min(wait, mostLookAgain))
 	}
 }
 
