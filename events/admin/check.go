@@ -48,6 +48,7 @@ func (c *check) run(ctx context.Context, store bool) {
 		c.Findings = append(c.Findings, c.checkObject(ctx, o))
 		exists[o.Kind+" "+o.Name] = !o.Missing
 	}
+	c.checkRepublishing(ctx)
 	for _, lane := range c.cfg.Lanes() {
 		own := c.cfg.In(lane)
 		if lane == config.Bulk && !exists["consumer "+own.Consumer] {
@@ -143,6 +144,20 @@ func (c *check) checkObject(ctx context.Context, o events.Object) Finding {
 		f.Detail, f.Remedy = strings.Join(details, "; "), strings.Join(remedies, "; ")
 	}
 	return f
+}
+
+// checkRepublishing warns of a stream that sends on what it stores. `revoker setup` leaves it alone, since somebody may want it.
+func (c *check) checkRepublishing(ctx context.Context) {
+	for _, name := range []string{c.cfg.Stream, c.cfg.DeadLetterStream} {
+		stream, err := c.conn.JetStream().Stream(ctx, name)
+		if err != nil {
+			continue // it is missing, which was said
+		}
+		if on := stream.CachedInfo().Config.RePublish; on != nil && !on.HeadersOnly {
+			c.Add(Warning, "copies of stream "+name, "it republishes to "+events.OneLine(on.Destination)+": whoever may subscribe there reads session IDs",
+				"if nobody needs that: `nats stream edit "+name+" --no-republish`")
+		}
+	}
 }
 
 // checkConsumerState warns of what stops delivery.

@@ -96,6 +96,7 @@ func TestAThiefOfSetupCanReadAndLoseEvents(t *testing.T) {
 	if event, err := leak.NextMsg(testproc.Timeout); err != nil || !strings.Contains(string(event.Data), "SECRET-session-10") {
 		t.Errorf("a new event: %v", err)
 	}
+	wants(t, s.Check(0, identity("worker")), admin.Warning, "copies of stream SESSIONS", "_INBOX_setup.leak.>")
 	cfg.RePublish, cfg.MaxAge, cfg.Duplicates = nil, time.Second, time.Second
 	if _, err := js.UpdateStream(s.Deadline(), cfg); err != nil {
 		t.Fatal(err)
