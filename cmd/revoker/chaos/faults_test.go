@@ -64,6 +64,8 @@ const (
 	twoAtOnce = 0.2
 	// giveUp is how long anything may take before it is a violation.
 	giveUp = 5 * time.Minute
+	// otherServer is after how long another server is asked.
+	otherServer = 5 * time.Second
 	// longRecovery is worth a word in the log.
 	longRecovery = 10 * time.Second
 	// longestRecovery is the promise: after the last fault all is settled by then.
@@ -191,10 +193,12 @@ func (c *chaos) await(after, not string, done func(context.Context) bool) {
 	}
 }
 
-// eventually tries something that the servers may refuse for a while.
+// eventually tries something that the servers may refuse for a while. It goes to another server then: its own may be the one that is
+// separated, until what is tried is done.
 func (c *chaos) eventually(what string, try func(ctx context.Context) error) {
 	c.t.Helper()
-	for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+	began := time.Now()
+	for connected := began; ; time.Sleep(100 * time.Millisecond) {
 		ctx, cancel := request()
 		err := try(ctx)
 		cancel()
@@ -203,6 +207,10 @@ func (c *chaos) eventually(what string, try func(ctx context.Context) error) {
 		}
 		if time.Since(began) > giveUp {
 			c.t.Fatalf("%s: %v", what, err)
+		}
+		if time.Since(connected) > otherServer {
+			_ = c.JS.Conn().ForceReconnect() // it fails only where the connection is closed, or is being made anew
+			connected = time.Now()
 		}
 	}
 }
