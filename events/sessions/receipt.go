@@ -11,6 +11,7 @@ import (
 
 	"revoker/events"
 	"revoker/events/internal/conn"
+	"revoker/events/jsonobject"
 )
 
 // Receipt is what a receipt says.
@@ -60,15 +61,37 @@ func (f *finder) readOldest(ctx context.Context) error {
 
 // decodeReceipt reads a receipt. Its subject was asked for, so whoever may publish there is trusted with the rest.
 func decodeReceipt(msg conn.StoredMessage) (*Receipt, error) {
-	var event struct {
-		Type string               `json:"type"`
-		Time time.Time            `json:"time"`
-		Data *events.ReceiptFacts `json:"data"`
-	}
-	if err := json.Unmarshal(msg.Payload, &event); err != nil || event.Type != events.ReceiptType || event.Time.IsZero() || event.Data == nil {
+	receipt := &Receipt{Stored: msg.Published}
+	var kind string
+	var data json.RawMessage
+	err := decode(msg.Payload, map[string]any{"type": &kind, "time": &receipt.RevokedAt, "data": &data})
+	if err != nil || kind != events.ReceiptType || receipt.RevokedAt.IsZero() {
 		return nil, errReceipt
 	}
-	receipt := &Receipt{RevokedAt: event.Time, ReceiptFacts: *event.Data, Stored: msg.Published}
+	facts := &receipt.ReceiptFacts
+	if err := decode(data, map[string]any{
+		"serviceId": &facts.ServiceID, "tokensDeleted": &facts.TokensDeleted, "resultCode": &facts.ResultCode, "attempts": &facts.Attempts,
+		"msSinceEnded": &facts.SinceEnded, "msSincePublished": &facts.SincePublished, "source": &facts.Source, "lane": &facts.Lane,
+		"stream": &facts.Stream, "sequence": &facts.Sequence, "publishedAt": &facts.PublishedAt,
+	}); err != nil {
+		return nil, errReceipt
+	}
 	receipt.ResultCode, receipt.Source = events.OneLine(receipt.ResultCode), events.OneLine(receipt.Source)
 	return receipt, nil
+}
+
+// decode reads members of an object by their exact names, each at most once, where encoding/json takes names of any case and the last of
+// two.
+func decode(object []byte, members map[string]any) error {
+	return jsonobject.Walk(object, func(name, value []byte) error {
+		into, known := members[string(name)]
+		if !known {
+			return nil
+		}
+		if into == nil {
+			return errReceipt
+		}
+		members[string(name)] = nil
+		return json.Unmarshal(value, into)
+	})
 }

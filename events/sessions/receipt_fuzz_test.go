@@ -17,6 +17,7 @@ func FuzzStoredReceipt(f *testing.F) {
 		`{"specversion":"1.0","id":"1","source":"/","type":"session.ended","data":{}}`, `{"specversion":"0.3","type":"session.revoked","id":"1","source":"/"}`,
 		`{"specversion":"1.0","id":"1","source":"/","type":"session.revoked","time":"2026-03-01T12:00:01Z","data":"x"}`, data, ``, `null`,
 		`{"specversion":"1.0","id":"1","source":"/","type":"session.revoked","time":"2026-03-01T12:00:01Z","data":{"resultCode":"a\u001b[31m\n","source":"\u0000"}}`,
+		`{"TYPE":"session.revoked","time":"2026-03-01T12:00:01Z","data":{}}`, `{"type":"x","type":"session.revoked","time":"2026-03-01T12:00:01Z","data":{}}`,
 	} {
 		f.Add([]byte(seed))
 	}
