@@ -161,7 +161,7 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		"revoker/events":                     {"revoker/config", "revoker/events/internal/conn", "revoker/events/jsonobject"},
 		"revoker/events/dlq":                 {"revoker/config", "revoker/events", "revoker/events/internal/conn"},
 		"revoker/events/admin":               {"revoker/config", "revoker/events", "revoker/events/dlq", "revoker/events/internal/conn"},
-		"revoker/events/sessions":            {"revoker/config", "revoker/events", "revoker/events/admin", "revoker/events/dlq", "revoker/events/internal/conn"},
+		"revoker/events/sessions":            {"revoker/config", "revoker/events", "revoker/events/admin", "revoker/events/dlq", "revoker/events/internal/conn", "revoker/events/jsonobject"},
 		"revoker/events/internal/eventstest": {"revoker/config", "revoker/events", "revoker/events/embedded", "revoker/internal/testproc"},
 		"revoker/events/jsonobject":          {},
 		"revoker/events/eventfile":           {"revoker/events"},
