@@ -74,19 +74,19 @@ func TestASlowPullLeavesNoSlotIdle(t *testing.T) {
 	const ms = time.Millisecond
 	for _, c := range []struct {
 		far
-		want float64
+		least float64 // what the runtime tells of this process's own delays is taken off, so there is some scatter
 	}{
-		{far{16, 0, ms, 7 * ms}, 2280},
-		{far{16, 0, 20 * ms, 100 * ms}, 160},
-		{far{64, 0, 20 * ms, 20 * ms}, 3200},
-		{far{16, 200, ms, 7 * ms}, 200},
-		{far{16, 200, 20 * ms, 7 * ms}, 200},
-		{far{16, 200, 50 * ms, 7 * ms}, 200},
-		{far{64, 1000, 20 * ms, 20 * ms}, 1000},
+		{far{16, 0, ms, 7 * ms}, 2000},
+		{far{16, 0, 20 * ms, 100 * ms}, 138},
+		{far{64, 0, 20 * ms, 20 * ms}, 2300},
+		{far{16, 200, ms, 7 * ms}, 180},
+		{far{16, 200, 20 * ms, 7 * ms}, 170},
+		{far{16, 200, 50 * ms, 7 * ms}, 150},
+		{far{64, 1000, 20 * ms, 20 * ms}, 900},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			if got := c.perSecond(t); got < 0.85*c.want {
-				t.Errorf("%+v: %.0f calls a second, want %.0f", c.far, got, c.want)
+			if got := c.perSecond(t); got < c.least {
+				t.Errorf("%+v: %.0f calls a second, want %.0f", c.far, got, c.least)
 			}
 		})
 	}
