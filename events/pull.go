@@ -85,8 +85,9 @@ func (c *Consumer) adopt(info *jetstream.ConsumerInfo, found *conn.Incarnation) 
 	if info.Config.MaxRequestExpires > 0 {
 		c.maxWait = info.Config.MaxRequestExpires
 	}
-	// A late answer to an earlier pull may come beside a whole one.
-	puller, err := conn.NewPuller(c.conn, 4*c.cfg.Concurrency+16)
+	// A late answer to an earlier pull may come beside a whole one. The worker asks for up to three times its slots: admission.MaxAhead,
+	// and one for each. What the buffer can't take is delivered again only after the ack wait.
+	puller, err := conn.NewPuller(c.conn, 2*3*c.cfg.Concurrency+16)
 	if err != nil {
 		return err
 	}
