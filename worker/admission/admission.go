@@ -29,6 +29,7 @@ type Admission struct {
 	tokens   tokens
 	timer    *time.Timer // wakes slots when there is a token
 	armed    bool        // it runs
+	clock    *time.Timer // looks whether this process runs when it should
 	checking bool        // the one call is out that shows whether the API accepts calls again
 	draining bool        // what waits is handed back
 	passed   bool        // half-open: live had no event to probe with, so that bulk may
@@ -54,6 +55,7 @@ func New(limit *Limit, rate float64, b *Breaker, beats [2]Heartbeat, log *slog.L
 	}
 	a.slots = sync.NewCond(&a.mu)
 	a.timer = time.AfterFunc(math.MaxInt64, a.tick)
+	a.clock = time.AfterFunc(math.MaxInt64, a.look)
 	for i := range a.lanes {
 		a.lanes[i] = laneState{wake: make(chan struct{}, 1), heartbeat: beats[i]}
 	}
@@ -120,7 +122,7 @@ func (a *Admission) learn(now time.Time, r Result) {
 		a.rate.States(now, r.Stated, r.StatedPause)
 	}
 	before, _ := a.limit.Now(now)
-	a.limit.Called(now, Call{Ended: r.Ended, Took: r.Took, InFlight: a.working(), Local: a.local.mean(now)})
+	a.limit.Called(now, Call{Ended: r.Ended, Took: r.Took, InFlight: a.working(), Local: a.local.mean(now), Stall: a.local.stall(now)})
 	if after, _ := a.limit.Now(now); after > before {
 		a.signal()
 	}
@@ -176,11 +178,30 @@ func (a *Admission) Enter(generation uint64, service string) (begins uint64, pau
 	}
 	if begins, pause = a.breaker.Enter(now, generation); pause == 0 {
 		a.calling++
+		a.planLook(now)
 	}
 	if a.breaker.asking {
 		notify(a.ask)
 	}
 	return begins, pause
+}
+
+// planLook sees to a look at the clock while calls are made. The caller holds mu.
+func (a *Admission) planLook(now time.Time) {
+	if a.local.due.IsZero() {
+		a.local.plan(now)
+		a.clock.Reset(lookInterval)
+	}
+}
+
+func (a *Admission) look() {
+	now := time.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.local.looked(now)
+	if a.calling > 0 {
+		a.planLook(now)
+	}
 }
 
 // Leave ends a call that enter let pass.

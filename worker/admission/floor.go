@@ -50,7 +50,8 @@ func (l *Limit) endMeasuring(now time.Time) {
 	if w.n == 0 {
 		return
 	}
-	took, exact := w.took(), math.Sqrt(l.scatter/float64(w.n))
+	took, exact := l.remote(w), math.Sqrt(l.scatter/float64(w.n))
+	took = max(took-w.stall, min(took, l.floor))
 	l.trusted = took > l.floor*(1-targetPart)
 	if took > l.target {
 		l.doubled, l.streak = false, 0

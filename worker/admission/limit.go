@@ -26,11 +26,12 @@ const (
 	vainPart = 0.06
 	vainTook = 0.9
 	// A window has at least minSamples calls, and more where they scatter, until the mean is exact to precision. It is looked at
-	// after windowTime at the latest if it has minSamples.
-	minSamples = 8
-	maxSamples = 1000
-	precision  = 0.05
-	windowTime = 2 * time.Second
+	// after windowTime at the latest if it has minSamples. firstSamples are enough for the first one: a worker that begins must grow.
+	minSamples   = 8
+	firstSamples = 64
+	maxSamples   = 1000
+	precision    = 0.05
+	windowTime   = 2 * time.Second
 	// binding is the part of the limit that must have been in flight for a window to say something of the limit.
 	binding = 0.8
 )
@@ -46,6 +47,7 @@ type Limit struct {
 	target  float64 // seconds
 	took    float64 // seconds, in the last window
 	bounded bool    // the last window used the limit
+	late    bool    // its calls took longer than the target
 	doubled bool    // slow start is over
 	streak  int     // windows in a row that raised the limit
 	cutFrom float64 // the limit before the first of several cuts, and what calls took then
@@ -86,6 +88,8 @@ type window struct {
 	n           int
 	sum, square float64 // of the logarithms of durations in seconds
 	most        int     // calls in flight at a time
+	local       float64 // seconds: the sum of what this machine took of the calls
+	stall       float64 // seconds: the longest time that this process stood still
 }
 
 // NewLimit returns one that never exceeds bound.
@@ -113,6 +117,8 @@ type Call struct {
 	InFlight int // calls in flight, this one included
 	// Local is how much of the time this machine's own CPU is likely to have taken.
 	Local time.Duration
+	// Stall is the longest time that this process stood still since the last call ended.
+	Stall time.Duration
 }
 
 // Called takes a call into account that ended now.
@@ -131,6 +137,7 @@ func (l *Limit) Called(now time.Time, c Call) {
 	}
 	began := now.Add(-c.Took)
 	w := &l.window
+	w.stall = max(w.stall, c.Stall.Seconds())
 	if w.began.IsZero() {
 		w.began = began
 	}
@@ -138,8 +145,9 @@ func (l *Limit) Called(now time.Time, c Call) {
 		return
 	}
 	w.most = max(w.most, c.InFlight)
-	log := math.Log(max(c.Took-c.Local, time.Microsecond).Seconds())
+	log := math.Log(max(c.Took, time.Microsecond).Seconds())
 	w.n, w.sum, w.square = w.n+1, w.sum+log, w.square+log*log
+	w.local += c.Local.Seconds()
 	switch {
 	case l.measuring > 0:
 	case w.n >= l.enough() || w.n >= minSamples && now.Sub(w.began) >= windowTime:
@@ -158,28 +166,46 @@ func (l *Limit) enough() int {
 // took is how long the window's calls took in the middle: the geometric mean, which a few very long ones hardly move.
 func (w *window) took() float64 { return math.Exp(w.sum / float64(w.n)) }
 
-// decide acts on a window.
+// remote is how long the window's calls took without what this machine is likely to have taken. That is an estimate, and so it may
+// explain why calls took longer than the floor, but it lowers no floor.
+func (l *Limit) remote(w window) float64 {
+	took := w.took()
+	return max(took-w.local/float64(w.n), min(took, l.floor))
+}
+
+// decide acts on a window. It cuts where two in a row are late: an API, or a machine, that stands still for a moment has no queue.
 func (l *Limit) decide(now time.Time) {
 	w := l.window
 	mean, took := w.sum/float64(w.n), w.took()
-	l.took = took
-	l.scatter += (max(w.square/float64(w.n)-mean*mean, 0) - l.scatter) / 8
-	l.bounded = float64(w.most) >= binding*math.Floor(l.limit)
-	switch {
-	case l.floor == 0 || took < l.floor*(1-targetPart):
-		l.floor = took
-	case took < l.floor:
-		l.floor += (took - l.floor) * floorWeight
+	scatter := max(w.square/float64(w.n)-mean*mean, 0)
+	if l.floor == 0 {
+		if l.scatter = scatter; w.n < min(l.enough(), firstSamples) && now.Sub(w.began) < windowTime {
+			return
+		}
 	}
+	l.scatter += (scatter - l.scatter) / 8
+	sure := math.Exp(math.Sqrt(scatter / float64(w.n))) // what chance does to so few calls
+	switch most := took * sure; {
+	case l.floor == 0 || most < l.floor*(1-targetPart):
+		l.floor = most
+	case most < l.floor:
+		l.floor += (most - l.floor) * floorWeight
+	}
+	l.took = l.remote(w)
 	l.aim()
+	l.bounded = float64(w.most) >= binding*math.Floor(l.limit)
+	before := l.late
+	l.late = l.took/sure > l.target
 	switch {
 	case !l.bounded:
-	case took > l.target && l.inVain(took):
-		l.rise(took)
-	case took > l.target:
-		l.cut(1 - min(maxCut, cutStrength*(took-l.target)/took))
+	case !l.late:
+		l.raise(now.Sub(w.began).Seconds() / l.took)
+	case !before || l.took-w.stall <= l.target:
+	case l.inVain(l.took):
+		l.rise(l.took)
 	default:
-		l.raise(now.Sub(w.began).Seconds() / took)
+		took := l.took - w.stall
+		l.cut(1 - min(maxCut, cutStrength*(took-l.target)/took))
 	}
 	l.restartWindow(now)
 }
