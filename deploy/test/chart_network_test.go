@@ -25,7 +25,7 @@ func TestIngress(t *testing.T) {
 	if got := hosts(full()); got != "revoker.example" {
 		t.Errorf("the page may be opened under %q", got)
 	}
-	if got := hosts(with("ingress.enabled", true, "ingress.hosts", []any{"a.example"}, "config.REVOKER_OPS_HOSTS", "a.example,b.example")); got != "a.example,b.example" {
+	if got := hosts(with("ingress.enabled", true, "ingress.hosts", []any{"a.example"}, "config.REVOKER_OPS_HOSTS", "b.example, revoker.identity.svc")); got != "b.example, revoker.identity.svc,a.example" {
 		t.Errorf("the configuration's own names become %q", got)
 	}
 	if *spec.IngressClassName != "nginx" || spec.TLS[0].SecretName != "cert" {
