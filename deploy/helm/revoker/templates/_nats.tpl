@@ -60,7 +60,8 @@
 {{- define "revoker.natsPorts" -}}
 {{- $ports := list }}
 {{- range splitList "," (get .Values.config "NATS_URL" | default "nats://127.0.0.1:4222") }}
-{{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" (trimSuffix "/" (trim .))) | default "4222" }}
+{{- $own := get (dict "ws" "80" "wss" "443") (regexFind "^[a-z]+:" (trim .) | trimSuffix ":") | default "4222" }}
+{{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" (trimSuffix "/" (trim .))) | default $own }}
 {{- $ports = append $ports (int $port) }}
 {{- end }}
 {{- $ports | uniq | toJson }}
