@@ -7,11 +7,11 @@
 - { name: NATS_NKEY, value: /etc/revoker/nats/credential }
 {{- else if eq .kind "token" }}
 - name: NATS_TOKEN
-  valueFrom: { secretKeyRef: { name: {{ .secret }}, key: {{ .key | default "token" | quote }} } }
+  valueFrom: { secretKeyRef: { name: {{ .secret | quote }}, key: {{ .key | default "token" | quote }} } }
 {{- else }}
-- { name: NATS_USER, value: {{ .user | quote }} }
+- { name: NATS_USER, value: {{ required "nats.user: name the user, because nats.kind is user; so it is with setup.nats and receive.nats" .user | quote }} }
 - name: NATS_PASSWORD
-  valueFrom: { secretKeyRef: { name: {{ .secret }}, key: {{ .key | default "password" | quote }} } }
+  valueFrom: { secretKeyRef: { name: {{ .secret | quote }}, key: {{ .key | default "password" | quote }} } }
 {{- end }}
 {{- end }}
 {{- end }}
