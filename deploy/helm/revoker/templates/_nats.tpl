@@ -23,7 +23,7 @@
 {{- define "revoker.natsVolume" -}}
 - name: nats
   secret:
-    secretName: {{ .secret }}
+    secretName: {{ .secret | quote }}
     defaultMode: 0440
     items: [{ key: {{ .key | default (ternary "nats.creds" "nats.nk" (eq .kind "creds")) | quote }}, path: credential }]
 {{- end }}
@@ -44,7 +44,7 @@
 {{- if not (or .tlsKeys.ca .tlsKeys.cert) }}{{ fail "nats.tlsKeys: name a key of nats.tlsSecret" }}{{ end -}}
 - name: nats-tls
   secret:
-    secretName: {{ .tlsSecret }}
+    secretName: {{ .tlsSecret | quote }}
     defaultMode: 0440
     items:
       {{- if .tlsKeys.ca }}
