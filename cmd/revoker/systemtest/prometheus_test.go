@@ -110,7 +110,7 @@ func TestTheDashboardMarksAnOpenBreaker(t *testing.T) {
 }
 
 // dashboardVariables are what Grafana puts in for the variables of queries.
-var dashboardVariables = strings.NewReplacer("$__rate_interval", "1m", "$__range", "1h", "$job", ".+")
+var dashboardVariables = strings.NewReplacer("$__rate_interval", "1m", "$__range", "1h", "$namespace", ".*", "$job", ".+")
 
 // prometheus is a server that scrapes one target every second.
 type prometheus struct {
