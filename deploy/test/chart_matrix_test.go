@@ -49,7 +49,7 @@ func matrix() map[string]values {
 	}
 	for _, kind := range []string{"creds", "nkey", "user", "token"} {
 		for _, setup := range []string{"", "nats-operator"} {
-			all[fmt.Sprintf("%s, setup %q", kind, setup)] = with("nats.secret", "nats", "nats.kind", kind, "setup.nats.secret", setup, "setup.nats.kind", kind)
+			all[fmt.Sprintf("%s, setup %q", kind, setup)] = with("nats.secret", "nats", "nats.kind", kind, "nats.user", "worker", "setup.nats.secret", setup, "setup.nats.kind", kind, "setup.nats.user", "operator")
 		}
 	}
 	return all

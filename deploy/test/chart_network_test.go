@@ -25,11 +25,31 @@ func TestIngress(t *testing.T) {
 	if got := hosts(full()); got != "revoker.example" {
 		t.Errorf("the page may be opened under %q", got)
 	}
-	if got := hosts(with("ingress.enabled", true, "ingress.hosts", []any{"a.example"}, "config.REVOKER_OPS_HOSTS", "a.example,b.example")); got != "a.example,b.example" {
+	if got := hosts(with("ingress.enabled", true, "ingress.hosts", []any{"a.example"}, "config.REVOKER_OPS_HOSTS", "b.example, revoker.identity.svc")); got != "b.example, revoker.identity.svc,a.example" {
 		t.Errorf("the configuration's own names become %q", got)
+	}
+	if got := hosts(with("ingress.hosts", []any{"a.example"}, "config.REVOKER_OPS_HOSTS", "b.example")); got != "b.example" {
+		t.Errorf("without an Ingress the names are %q", got)
 	}
 	if *spec.IngressClassName != "nginx" || spec.TLS[0].SecretName != "cert" {
 		t.Errorf("%+v", spec)
+	}
+}
+
+// Without a port in the URL it is the one that the NATS client takes.
+func TestTheNetworkPolicyKnowsTheServersPorts(t *testing.T) {
+	t.Parallel()
+	for servers, want := range map[string][]int32{
+		"nats://a": {4222}, "a": {4222}, "tls://a:1,b:2/": {1, 2}, "wss://a": {443}, "ws://a, wss://b": {80, 443}, "wss://a:9": {9}, "nats://[::1]": {4222}, "nats://u:p@a": {4222},
+	} {
+		policy := mustRender(t, with("config.NATS_URL", servers))["NetworkPolicy revoker-setup"].(*networking.NetworkPolicy)
+		var ports []int32
+		for _, port := range policy.Spec.Egress[1].Ports {
+			ports = append(ports, port.Port.IntVal)
+		}
+		if !slices.Equal(ports, want) {
+			t.Errorf("%s: ports %v, want %v", servers, ports, want)
+		}
 	}
 }
 

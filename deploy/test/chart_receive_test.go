@@ -36,6 +36,7 @@ func receiving() values {
 			"extraEgress": []any{values{"ports": []any{values{"port": 3128, "protocol": "TCP"}}}},
 		},
 		"podAnnotations": values{"s": "t"}, "podLabels": values{"u": "v"}, "extraEnv": []any{values{"name": "OTEL_SDK_DISABLED", "value": "true"}},
+		"extraEnvFrom": []any{values{"secretRef": values{"name": "proxy"}}}, "extraVolumes": extraVolumes, "extraVolumeMounts": extraMounts,
 	}
 	return all
 }
@@ -59,6 +60,11 @@ func TestReceivers(t *testing.T) {
 		if have := env(c.Env, name); have != want {
 			t.Errorf("%s is %q, want %q", name, have, want)
 		}
+	}
+	mounted := slices.ContainsFunc(c.VolumeMounts, func(m core.VolumeMount) bool { return m.MountPath == "/etc/extra" })
+	there := slices.ContainsFunc(pod.Spec.Volumes, func(v core.Volume) bool { return v.Name == "extra" && v.ConfigMap != nil })
+	if !mounted || !there || len(c.EnvFrom) != 1 || c.EnvFrom[0].SecretRef.Name != "proxy" {
+		t.Errorf("what is added: mounted %v, volume %v, variables from %+v", mounted, there, c.EnvFrom)
 	}
 	if n := len(slices.DeleteFunc(slices.Clone(c.Env), func(v core.EnvVar) bool { return v.Name != "NATS_INBOX_PREFIX" })); n != 1 {
 		t.Errorf("NATS_INBOX_PREFIX is set %d times", n)

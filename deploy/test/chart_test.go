@@ -223,6 +223,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"/replicas":                      with("replicas", "three"),
 		"/nats/kind":                     with("nats.kind", "cred"),
 		"/autoscaling/minReplicas":       with("autoscaling.minReplicas", 0),
+		"nats.user":                      with("nats.secret", "nats", "nats.kind", "user"),
 		"autoscaling.monitoringEndpoint": with("autoscaling.enabled", true, "autoscaling.account", "A"),
 		"/prometheusRule/runbookBaseURL": with("prometheusRule.runbookBaseURL", "README.md"),
 		"autoscaling.account":            with("autoscaling.enabled", true, "autoscaling.monitoringEndpoint", "a:1"),

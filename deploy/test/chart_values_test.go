@@ -7,9 +7,13 @@ import (
 	"strings"
 	"testing"
 
+	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	apps "k8s.io/api/apps/v1"
 	autoscaling "k8s.io/api/autoscaling/v2"
 	batch "k8s.io/api/batch/v1"
 	core "k8s.io/api/core/v1"
+	networking "k8s.io/api/networking/v1"
+	policy "k8s.io/api/policy/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
@@ -143,6 +147,93 @@ func TestEveryObjectHasItsAnnotations(t *testing.T) {
 			t.Errorf("%s has %v", name, annotations)
 		}
 	}
+}
+
+// YAML reads words such as n, on and 1e3 as something else than text. mustRender decodes every object into its type.
+func TestNamesThatYAMLReadsOtherwise(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"n", "on", "true", "null", "1e3", "123"} {
+		given := with(
+			"authlete.secret", name, "authlete.key", name, "nats.secret", name, "nats.key", name, "nats.tlsSecret", name, "console.secret", name, "console.key", name,
+			"setup.nats.secret", name, "setup.nats.kind", "user", "setup.nats.user", name, "receive.enabled", true, "receive.token.secret", name,
+			"receive.nats.secret", name, "receive.nats.kind", "token", "nameOverride", name, "serviceAccount.name", name, "priorityClassName", name, "image.tag", name,
+			"ingress.enabled", true, "ingress.hosts", []any{name}, "ingress.className", name, "config.REVOKER_STREAM", name,
+			"receive.ingress.enabled", true, "receive.ingress.hosts", []any{name}, "receive.ingress.className", name,
+			"autoscaling.enabled", true, "autoscaling.monitoringEndpoint", name, "autoscaling.account", name,
+		)
+		if strings.Contains(name, "3") { // no name of a Service
+			mustRender(t, given)
+			continue
+		}
+		given["fullnameOverride"] = name
+		if mustRender(t, given)["Service "+name] == nil {
+			t.Errorf("no Service is named %s", name)
+		}
+	}
+}
+
+// The chart's own labels are what selectors look for, and its checksum is what makes a change of the configuration a rollout.
+func TestNoAddedLabelReplacesOneOfTheCharts(t *testing.T) {
+	t.Parallel()
+	all := receiving()
+	other := values{"app.kubernetes.io/name": "x", "app.kubernetes.io/instance": "x", "app.kubernetes.io/component": "x", "app.kubernetes.io/version": "x", "team": "identity"}
+	for _, path := range [][]string{{"podLabels"}, {"setup", "podLabels"}, {"receive", "podLabels"}, {"serviceMonitor", "labels"}, {"prometheusRule", "labels"}, {"dashboard", "labels"}} {
+		at := all
+		for _, name := range path[:len(path)-1] {
+			at = at[name].(values)
+		}
+		at[path[len(path)-1]] = other
+	}
+	all["podAnnotations"], all["receive"].(values)["podAnnotations"] = values{"checksum/config": "x"}, values{"checksum/config": "x"}
+	objects := mustRender(t, all) // which refuses a key that is there twice
+	both := pods(t, objects)
+	both["receive"] = objects["Deployment revoker-receive"].(*apps.Deployment).Spec.Template
+	for which, pod := range both {
+		if pod.Labels["app.kubernetes.io/component"] != which || pod.Labels["app.kubernetes.io/instance"] != "revoker" || pod.Labels["team"] != "identity" || pod.Annotations["checksum/config"] == "x" {
+			t.Errorf("%s: %v, %v", which, pod.Labels, pod.Annotations)
+		}
+	}
+}
+
+// Two releases of one namespace share no object, and neither selects what is the other's.
+func TestTwoReleasesOfOneNamespace(t *testing.T) {
+	t.Parallel()
+	one, err := renderAs(t, "revoker", receiving())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := renderAs(t, "partners", receiving())
+	if err != nil {
+		t.Fatal(err)
+	}
+	labels := map[string]map[string]string{"receive": other["Deployment partners-revoker-receive"].(*apps.Deployment).Spec.Template.Labels, "worker": worker(t, other).Spec.Template.Labels,
+		"setup": other["Job partners-revoker-setup"].(*batch.Job).Spec.Template.Labels, "service": other["Service partners-revoker"].(*core.Service).Labels}
+	for name, object := range one {
+		if other[name] != nil {
+			t.Errorf("both have a %s", name)
+		}
+		for which, set := range labels {
+			if selects := selectorOf(object); selects != nil && matches(selects, set) {
+				t.Errorf("%s selects the %s of the other: %v", name, which, selects)
+			}
+		}
+	}
+}
+
+func selectorOf(object any) map[string]string {
+	switch o := object.(type) {
+	case *apps.Deployment:
+		return o.Spec.Selector.MatchLabels
+	case *core.Service:
+		return o.Spec.Selector
+	case *policy.PodDisruptionBudget:
+		return o.Spec.Selector.MatchLabels
+	case *networking.NetworkPolicy:
+		return o.Spec.PodSelector.MatchLabels
+	case *monitoring.ServiceMonitor:
+		return o.Spec.Selector.MatchLabels
+	}
+	return nil
 }
 
 func TestWhatIsAddedReachesThePods(t *testing.T) {

@@ -321,6 +321,23 @@ func TestAlertsHaveNoLinkWithoutAnAddress(t *testing.T) {
 	}
 }
 
+// With a ServiceMonitor the chart knows what Prometheus calls the workers: the namespace and the Service. So workers of another release
+// do not hide that these are gone.
+func TestTheAlertOnNoWorkerIsOfTheRelease(t *testing.T) {
+	t.Parallel()
+	for want, given := range map[string]values{
+		`absent(revoker_build_info{namespace="identity", job="logout"})`: with("prometheusRule.enabled", true, "serviceMonitor.enabled", true, "fullnameOverride", "logout"),
+		`absent(revoker_build_info)`:                                     with("prometheusRule.enabled", true, "fullnameOverride", "logout"),
+	} {
+		objects := mustRender(t, given)
+		for _, rule := range alerts(objects["PrometheusRule logout"].(*monitoring.PrometheusRule)) {
+			if rule.Alert == "RevokerDown" && rule.Expr.StrVal != want {
+				t.Errorf("it is %s, want %s", rule.Expr.StrVal, want)
+			}
+		}
+	}
+}
+
 // The rules and the dashboard are those that are tested elsewhere.
 func TestRulesAndDashboardAreTheSame(t *testing.T) {
 	t.Parallel()

@@ -23,8 +23,30 @@ var ownVariables = []string{
 }
 
 type schema struct {
-	Description string
-	Properties  map[string]schema
+	Description          string
+	Type                 any // a name or a list of names
+	Properties           map[string]schema
+	AdditionalProperties any // false, or what the values of a map are
+}
+
+// A misspelt value is refused wherever it stands. Free are what Helm hands to every chart and what Kubernetes itself describes.
+func TestNoMisspeltValueIsTaken(t *testing.T) {
+	t.Parallel()
+	var all schema
+	if err := json.Unmarshal([]byte(read(t, chartFolder, "values.schema.json")), &all); err != nil {
+		t.Fatal(err)
+	}
+	free := []string{"values.global", "values.affinity"}
+	var closed func(path string, s schema)
+	closed = func(path string, s schema) {
+		if s.Type == "object" && s.AdditionalProperties == nil && !slices.Contains(free, path) {
+			t.Errorf("%s takes any name", path)
+		}
+		for name, property := range s.Properties {
+			closed(path+"."+name, property)
+		}
+	}
+	closed("values", all)
 }
 
 func TestEveryValueIsDescribed(t *testing.T) {

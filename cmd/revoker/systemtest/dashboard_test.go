@@ -82,6 +82,9 @@ func TestTheDashboardIsWhole(t *testing.T) {
 		}
 		for _, target := range panel.Targets {
 			queries += target.Expr + "\n"
+			if n := strings.Count(target.Expr, "{"); n == 0 || strings.Count(target.Expr, `{namespace=~"$namespace", job=~"`) != n {
+				t.Errorf("panel %d does not keep installations apart: %s", panel.ID, target.Expr)
+			}
 		}
 	}
 	shown := map[string]bool{}

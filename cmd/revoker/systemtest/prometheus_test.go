@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"revoker/internal/testissuer"
 	"revoker/internal/testproc"
 	"revoker/internal/testsite"
 )
@@ -93,6 +94,42 @@ func TestPrometheusScrapesARun(t *testing.T) {
 	}
 }
 
+// The dashboard's queries about receivers have answers too, with classic and with native histograms.
+func TestPrometheusScrapesAReceiver(t *testing.T) {
+	t.Parallel()
+	s := testsite.New(t, testsite.Simulator{})
+	s.StartNATS()
+	s.Says(0, nil, []string{"setup", "--yes"})
+	issuer := testissuer.New(t)
+	address, ops := fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(t)), fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(t))
+	startReceiver(s, address, fmt.Sprintf(`[{"name":"login","issuer":%q,"clientIds":[%q]}]`, issuer.URL, testissuer.ClientID), "REVOKER_RECEIVE_OPS_ADDR="+ops)
+	servers := []*prometheus{startPrometheus(t, ops, "--enable-feature=native-histograms"), startPrometheus(t, ops)}
+	for _, server := range servers {
+		testproc.WaitFor(t, "first scrape", func() bool { return server.value(`revoker_receive_nats_connected`) == 1 })
+	}
+	sending := startSenders(t, address, issuer, 0)
+	sending.send("SECRET-a", true)
+	sending.send("SECRET-b", false)
+	refused, err := http.Post("http://"+address+"/events", "application/json", strings.NewReader("{}")) // without a token
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused.Body.Close()
+	for _, panel := range readDashboard(t).Panels {
+		for _, target := range panel.Targets {
+			if !strings.Contains(target.Expr, "revoker_receive_") {
+				continue
+			}
+			for i, server := range servers {
+				testproc.WaitFor(t, fmt.Sprintf("%s, server %d: an answer to %s", panel.Title, i, target.Expr), func() bool {
+					n, _ := server.query(dashboardVariables.Replace(target.Expr))
+					return n > 0
+				})
+			}
+		}
+	}
+}
+
 // The dashboard marks the time for which a breaker is open.
 func TestTheDashboardMarksAnOpenBreaker(t *testing.T) {
 	t.Parallel()
@@ -110,7 +147,7 @@ func TestTheDashboardMarksAnOpenBreaker(t *testing.T) {
 }
 
 // dashboardVariables are what Grafana puts in for the variables of queries.
-var dashboardVariables = strings.NewReplacer("$__rate_interval", "1m", "$__range", "1h", "$job", ".+")
+var dashboardVariables = strings.NewReplacer("$__rate_interval", "1m", "$__range", "1h", "$namespace", ".*", "$job", ".+")
 
 // prometheus is a server that scrapes one target every second.
 type prometheus struct {
@@ -178,8 +215,7 @@ func (p *prometheus) value(query string) float64 {
 	return value
 }
 
-// checkDashboard asks every query of the dashboard that is about workers. Those about receivers are held against the receiver's own
-// metrics by TestMetricsOfAReceiver.
+// checkDashboard asks every query of the dashboard that is about workers. TestPrometheusScrapesAReceiver asks the others.
 func (p *prometheus) checkDashboard() {
 	p.t.Helper()
 	dashboard := readDashboard(p.t)

@@ -11,8 +11,8 @@
 {{- end }}
 
 {{- define "revoker.selector" -}}
-app.kubernetes.io/name: {{ include "revoker.chart" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "revoker.chart" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "revoker.labels" -}}
@@ -24,15 +24,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{- /* Name, labels and annotations of an object. It takes root, and may take suffix, labels and annotations. */ -}}
 {{- define "revoker.metadata" -}}
-name: {{ include "revoker.name" .root }}{{ get . "suffix" }}
-labels:
-  {{- include "revoker.labels" .root | nindent 2 }}
-  {{- with get . "labels" }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+name: {{ print (include "revoker.name" .root) (get . "suffix") | quote }}
+labels: {{- merge (include "revoker.labels" .root | fromYaml) (get . "labels" | default dict) | toYaml | nindent 2 }}
 {{- with merge (dict) (get . "annotations" | default dict) .root.Values.annotations }}
 annotations: {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end }}
+
+{{- /* The labels of a pod. It takes root, component, and the labels that values add. None of them replaces one of the chart's. */ -}}
+{{- define "revoker.podLabels" -}}
+{{- merge (dict "app.kubernetes.io/component" .component) (include "revoker.labels" .root | fromYaml) (.labels | default dict) | toYaml }}
 {{- end }}
 
 {{- define "revoker.image" -}}
@@ -68,7 +69,7 @@ securityContext:
 imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .Values.nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}

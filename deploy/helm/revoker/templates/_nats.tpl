@@ -7,11 +7,11 @@
 - { name: NATS_NKEY, value: /etc/revoker/nats/credential }
 {{- else if eq .kind "token" }}
 - name: NATS_TOKEN
-  valueFrom: { secretKeyRef: { name: {{ .secret }}, key: {{ .key | default "token" | quote }} } }
+  valueFrom: { secretKeyRef: { name: {{ .secret | quote }}, key: {{ .key | default "token" | quote }} } }
 {{- else }}
-- { name: NATS_USER, value: {{ .user | quote }} }
+- { name: NATS_USER, value: {{ required "nats.user: name the user, because nats.kind is user; so it is with setup.nats and receive.nats" .user | quote }} }
 - name: NATS_PASSWORD
-  valueFrom: { secretKeyRef: { name: {{ .secret }}, key: {{ .key | default "password" | quote }} } }
+  valueFrom: { secretKeyRef: { name: {{ .secret | quote }}, key: {{ .key | default "password" | quote }} } }
 {{- end }}
 {{- end }}
 {{- end }}
@@ -23,7 +23,7 @@
 {{- define "revoker.natsVolume" -}}
 - name: nats
   secret:
-    secretName: {{ .secret }}
+    secretName: {{ .secret | quote }}
     defaultMode: 0440
     items: [{ key: {{ .key | default (ternary "nats.creds" "nats.nk" (eq .kind "creds")) | quote }}, path: credential }]
 {{- end }}
@@ -44,7 +44,7 @@
 {{- if not (or .tlsKeys.ca .tlsKeys.cert) }}{{ fail "nats.tlsKeys: name a key of nats.tlsSecret" }}{{ end -}}
 - name: nats-tls
   secret:
-    secretName: {{ .tlsSecret }}
+    secretName: {{ .tlsSecret | quote }}
     defaultMode: 0440
     items:
       {{- if .tlsKeys.ca }}
@@ -60,7 +60,8 @@
 {{- define "revoker.natsPorts" -}}
 {{- $ports := list }}
 {{- range splitList "," (get .Values.config "NATS_URL" | default "nats://127.0.0.1:4222") }}
-{{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" (trimSuffix "/" (trim .))) | default "4222" }}
+{{- $own := get (dict "ws" "80" "wss" "443") (regexFind "^[a-z]+:" (trim .) | trimSuffix ":") | default "4222" }}
+{{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" (trimSuffix "/" (trim .))) | default $own }}
 {{- $ports = append $ports (int $port) }}
 {{- end }}
 {{- $ports | uniq | toJson }}
