@@ -48,7 +48,7 @@ const breakerText = (w, when) => [w.reason, when, nextProbe(w, 'next probe ')].f
 
 function nextProbe(worker, before) {
   const left = (Date.parse(worker.nextProbe) - state.t) / 1000;
-  if (worker.nextProbe) return before + (left > 0 ? 'in ' + soon(left) : 'is due'); // of another worker this is some seconds old
+  if (worker.nextProbe) return before + (left >= .05 ? 'in ' + soon(left) : 'is due'); // of another worker this is some seconds old
   return worker.breaker === 'half-open' ? before + 'is out' : '';
 }
 
