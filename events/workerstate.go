@@ -112,7 +112,7 @@ type NextAttempt struct {
 // LaneDelay says how long sessions of a lane took from their end to their revocation. Where an event does not tell that end, or no
 // plausible one, its publication counts.
 type LaneDelay struct {
-	// Revoked is how many revocations the others are about. For the last minute these are the newest 1,024.
+	// Revoked is how many revocations the others are about.
 	Revoked int `json:"revoked"`
 	// P50 and P99 are in seconds.
 	P50 float64 `json:"p50"`

@@ -144,7 +144,7 @@ func TestTheOtherLaneIsAskedForAnOpinion(t *testing.T) {
 	}
 }
 
-// The settlements of a worker tell the lane, and its state how long revocations took.
+// The settlements of a worker tell the lane and how long revocations took, and its state what limits its calls.
 func TestALaneCanBeSeen(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, sim.Options{Latency: time.Millisecond})
@@ -157,15 +157,14 @@ func TestALaneCanBeSeen(t *testing.T) {
 	b.waitFor("settlements", func() bool { return b.settlements() == 30 })
 	count := map[config.Lane]int{}
 	for _, s := range b.all() {
-		count[s.Lane]++
-	}
-	state := b.worker.State()
-	for lane, want := range map[config.Lane]int{config.Live: 20, config.Bulk: 10} {
-		d := state.Delays[lane]
-		if count[lane] != want || d.Revoked != want || d.P50 <= 0 || d.P99 < d.P50 {
-			t.Errorf("%s: %d settlements, %+v", lane, count[lane], d)
+		if count[s.Lane]++; s.ToRevoked <= 0 {
+			t.Errorf("revoked after %s", s.ToRevoked)
 		}
 	}
+	if count[config.Live] != 20 || count[config.Bulk] != 10 {
+		t.Errorf("settlements: %v", count)
+	}
+	state := b.worker.State()
 	if state.Limit < 1 || state.LimitedBy == "" {
 		t.Errorf("limit %d, limited by %q", state.Limit, state.LimitedBy)
 	}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"revoker/config"
 	"revoker/events"
 	"revoker/worker"
 	"revoker/worker/authlete/sim"
@@ -39,9 +38,6 @@ func TestTheTimeToRevokedBeginsAtTheSessionsEnd(t *testing.T) {
 	told := b.settlementOf("told").ToRevoked
 	if told < time.Hour+latency || told > time.Since(endedAt) {
 		t.Errorf("%s, want an hour and what the call took", told)
-	}
-	if d := b.worker.State().Delays[config.Live]; d.Revoked != 1 || d.P50 != told.Seconds() {
-		t.Errorf("the state tells %+v, want %s", d, told)
 	}
 	b.publishSession("not-told")
 	if s := b.settlementOf("not-told"); s.ToRevoked < latency || s.ToRevoked > s.Age {

@@ -294,10 +294,8 @@ func (w *Worker) settled(a *attempt, delay time.Duration) {
 		w.charges.forget(keyOf(d))
 	}
 	if s.Outcome == Revoked {
-		now := time.Since(epoch)
 		s.ToRevoked = toRevoked(a.event.EndedAt, d.Published, a.answered)
-		w.recent[a.lane].add(now, s.ToRevoked)
-		w.sources.add(now, s.Source, s.Deleted)
+		w.sources.add(time.Since(epoch), s.Source, s.Deleted)
 	}
 	s.log(w.log, w.failures)
 	if w.observe != nil {

@@ -56,7 +56,6 @@ type Worker struct {
 	lastRevoked atomic.Pointer[revokedSession] // one that was revoked lately
 	handedBack  [2]atomic.Bool                 // an event of the lane was handed back since its bypass looked last
 	counts      counts
-	recent      [2]recent // by lane
 	sources     sources
 }
 
@@ -300,12 +299,6 @@ func (w *Worker) State() events.WorkerState {
 	state := events.WorkerState{InFlight: w.admission.InFlight(), InHand: w.renewer.count(), Breaker: string(breaker), Reason: reason, Braked: w.admission.Braked()}
 	capacity := w.admission.Capacity()
 	state.Limit, state.LimitedBy, state.Rate = capacity.Limit, string(capacity.Cause), capacity.Rate
-	state.Delays = map[config.Lane]events.LaneDelay{}
-	for lane := range w.ready() {
-		if d := w.recent[lane].delay(time.Since(epoch)); d.Revoked > 0 {
-			state.Delays[laneNames[lane]] = d
-		}
-	}
 	state.Sources = w.sources.list(time.Since(epoch))
 	state.BreakerSince, state.NextProbe = w.admission.Outage()
 	for _, held := range w.admission.Held() {

@@ -89,7 +89,7 @@ func statusText(s admin.Status) string {
 		row("in work or waiting for retry", "%d%s", s.Unsettled, byLane(s, func(l admin.LaneStatus) string { return fmt.Sprint(l.Unsettled) }))
 	}
 	if s.InFlight != nil && len(s.Lanes) > 1 {
-		row("both together", "%d%s", s.Unsettled, byLane(s, func(l admin.LaneStatus) string { return fmt.Sprint(l.Unsettled) }))
+		row("not settled yet", "%d%s", s.Unsettled, byLane(s, func(l admin.LaneStatus) string { return fmt.Sprint(l.Unsettled) }))
 	}
 	row("redelivered", "%d%s", s.Redelivered, byLane(s, func(l admin.LaneStatus) string { return fmt.Sprint(l.Redelivered) }))
 	row("oldest event", "%s%s", oldestText(s), byLane(s, laneAge))
@@ -232,12 +232,16 @@ func limitText(w events.WorkerState) string {
 // delaysText has the longest p50 and p99 that a worker tells, by lane.
 func delaysText(s admin.Status) string {
 	var texts []string
+	telling := 0
 	for _, l := range s.Lanes {
 		var worst events.LaneDelay
+		n := 0
 		for _, w := range s.Workers {
-			d := w.Delays[l.Lane]
-			worst.P50, worst.P99 = max(worst.P50, d.P50), max(worst.P99, d.P99)
+			if d := w.Delays[l.Lane]; d.Revoked > 0 {
+				worst.P50, worst.P99, n = max(worst.P50, d.P50), max(worst.P99, d.P99), n+1
+			}
 		}
+		telling = max(telling, n)
 		if worst.P99 > 0 {
 			texts = append(texts, fmt.Sprintf("%s p50 %s, p99 %s", l.Lane, milliseconds(worst.P50), milliseconds(worst.P99)))
 		}
@@ -245,7 +249,15 @@ func delaysText(s admin.Status) string {
 	if len(texts) == 0 {
 		return ""
 	}
-	return strings.Join(texts, "; ") + " in the last minute"
+	return strings.Join(texts, "; ") + " in the last minute" + longestOf(telling)
+}
+
+// longestOf says that a figure is not that of all workers together, but the longest that one of them tells.
+func longestOf(workers int) string {
+	if workers < 2 {
+		return ""
+	}
+	return fmt.Sprintf(" (the longest of %d workers)", workers)
 }
 
 func milliseconds(seconds float64) time.Duration {

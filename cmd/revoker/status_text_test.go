@@ -68,12 +68,29 @@ func TestTheObjectiveInWords(t *testing.T) {
 	}
 	for want, workers := range map[string][]events.WorkerState{
 		"not known": {{}},
-		"99% within 5s: no live event was settled in 15 minutes":                                                    {kept(0, 0, 0, 0)},
-		"99% within 5s: 0 of 1 live event missed it in 15 minutes, 0% of the budget spent; p50 12ms, p99 12ms":      {kept(1, 0, 0.0121, 0.0121)},
-		"99% within 5s: 1 of 5000 live events missed it in 15 minutes, 2% of the budget spent; p50 20ms, p99 3s":    {kept(4000, 0, 0.02, 1), kept(999, 1, 0.01, 3), {}},
-		"99% within 5s: 30 of 1000 live events missed it in 15 minutes, 300% of the budget spent; p50 1s, p99 1m0s": {kept(490, 10, 1, 60), kept(480, 20, 1, 6)},
+		"99% within 5s: no live event was settled in 15 minutes":                                                                               {kept(0, 0, 0, 0)},
+		"99% within 5s: 1 of 1 live event missed it in 15 minutes, 10000% of the budget spent":                                                 {kept(0, 1, 0, 0)},
+		"99% within 5s: 0 of 1 live event missed it in 15 minutes, 0% of the budget spent; p50 12ms, p99 12ms":                                 {kept(1, 0, 0.0121, 0.0121)},
+		"99% within 5s: 1 of 5000 live events missed it in 15 minutes, 2% of the budget spent; p50 20ms, p99 3s (the longest of 2 workers)":    {kept(4000, 0, 0.02, 1), kept(999, 1, 0.01, 3), {}},
+		"99% within 5s: 30 of 1000 live events missed it in 15 minutes, 300% of the budget spent; p50 1s, p99 1m0s (the longest of 2 workers)": {kept(490, 10, 1, 60), kept(480, 20, 1, 6)},
 	} {
 		if got := objectiveText(workers); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestTheLastMinuteInWords(t *testing.T) {
+	t.Parallel()
+	took := func(p50, p99 float64) events.WorkerState {
+		return events.WorkerState{Delays: map[config.Lane]events.LaneDelay{config.Live: {Revoked: 7, P50: p50, P99: p99}}}
+	}
+	for want, workers := range map[string][]events.WorkerState{
+		"": {{}},
+		"live p50 20ms, p99 1s in the last minute":                            {took(0.02, 1), {}},
+		"live p50 30ms, p99 1s in the last minute (the longest of 2 workers)": {took(0.02, 1), took(0.03, 0.5)},
+	} {
+		if got := delaysText(admin.Status{Lanes: []admin.LaneStatus{{Lane: config.Live}, {Lane: config.Bulk}}, Workers: workers}); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}

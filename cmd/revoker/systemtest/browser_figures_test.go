@@ -26,7 +26,7 @@ func TestThePageListsTheWorkers(t *testing.T) {
 	b.waitText("#workers-table tbody", "AUTHLETE_BEARER")
 	b.waitText("#breaker", "open in 1 of 2")
 	b.waitText("#breaker-times", "next probe")
-	if b.eval(`[...document.querySelectorAll('#workers-table tbody tr')].some(tr => tr.cells[8].textContent === 'open' && /since 2.*Z /.test(tr.cells[9].textContent))`) != true {
+	if b.eval(`[...document.querySelectorAll('#workers-table tbody tr')].some(tr => tr.cells[8].textContent === 'open' && /for [0-9]+ s, next probe/.test(tr.cells[9].textContent) && /since 2.*Z /.test(tr.cells[9].firstChild.title))`) != true {
 		t.Errorf("since when? %s", b.text("#workers-table tbody"))
 	}
 	b.picture("workers")
@@ -90,6 +90,9 @@ func TestDiscardingManyTakesTypingTheCount(t *testing.T) {
 	leaves := `dispatchEvent(new Event('beforeunload', {cancelable: true}))`
 	if b.eval(leaves) != true || b.eval(`(() => { stopping = new AbortController(); const left = `+leaves+`; stopping = null; return left; })()`) != false {
 		t.Error("the browser asks when it need not, or not when it must")
+	}
+	if b.eval(`(() => { stopping = new AbortController(); const signal = stopping.signal; $('confirm-no').click(); stopping = null; return signal.aborted && $('confirm').open; })()`) != true {
+		t.Error("Stop leaves nobody to say what was done by then")
 	}
 	b.click("#confirm-yes")
 	b.waitText("#confirm-title", "150 dead letters discarded")

@@ -45,6 +45,16 @@ func TestThePageShowsTheFleet(t *testing.T) {
 	b.picture("fleet-dark")
 	b.audit("fleet, dark")
 	b.scheme("light")
+	b.run(chromedp.EmulateViewport(1024, 800))
+	for what, holds := range map[string]string{
+		"a wide table scrolls by itself": `(() => { const th = document.querySelector('#workers-table th'); th.style.minWidth = '1100px';
+			const holds = document.documentElement.scrollWidth <= window.innerWidth; th.style.minWidth = ''; return holds; })()`,
+		"a figure is one line": `[...document.querySelectorAll('.figure')].every(f => f.offsetHeight < 50)`,
+	} {
+		if b.eval(holds) != true {
+			t.Errorf("at 1024 pixels it does not hold that %s", what)
+		}
+	}
 	b.run(chromedp.EmulateViewport(390, 844))
 	for _, overflow := range []string{
 		`document.documentElement.scrollWidth > window.innerWidth`,

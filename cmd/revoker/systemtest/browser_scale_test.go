@@ -116,6 +116,7 @@ func TestThePageOfALargeFleet(t *testing.T) {
 	b.waitText("#workers-note", "20 workers answer")
 	b.waitText("#plots-note", "of all 20 workers together")
 	b.waitText("#letters-growth", "New: at least 20,000 in the last hour")
+	b.waitText("#letters-count", "The newest 20,000 of 100,000 dead letters")
 	var paint float64
 	b.run(chromedp.Evaluate(`performance.getEntriesByName('first-contentful-paint')[0].startTime`, &paint))
 	b.eval(observeShifts(true))

@@ -144,6 +144,14 @@ func (b *tab) audit(state string) {
 	}
 }
 
+// messages waits for so many further messages of the feed. It reports whether an expression was true after one of them.
+func (b *tab) messages(n int, expression string) any {
+	b.t.Helper()
+	b.eval(`(() => { const before = window.plainTake = window.plainTake || take; window.after = []; take = m => { before(m); after.push(` + expression + `); }; })()`)
+	testproc.WaitFor(b.t, "messages of the feed", func() bool { return b.eval(fmt.Sprintf("after.length >= %d", n)) == true })
+	return b.eval("after.some(Boolean)")
+}
+
 func (b *tab) scheme(name string) {
 	b.t.Helper()
 	b.run(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}))
@@ -286,8 +294,12 @@ func TestThePageTellsWhatIsWrong(t *testing.T) {
 	b.waitText("#breaker-note", "HTTP 503")
 	b.waitText("#breaker-times", "since 2")
 	b.waitText("#breaker-times", "next probe i")
+	if got := b.eval(`nextProbe({nextProbe: '2026-01-02T03:04:05Z'}, 'next probe ')`); got != "next probe is due" { // another worker told it a moment ago
+		t.Errorf("%v", got)
+	}
 	b.waitText("#backlog-note", "no estimate while the circuit breaker is open")
 	b.waitText("#waits-table tbody", "HTTP 503")
+	b.waitText("#waits-table tbody", "when the breaker closes")
 	if host, _ := os.Hostname(); !strings.Contains(b.text("#breaker-worker"), "worker "+host) || strings.Contains(b.text("#waits"), "SECRET") {
 		t.Errorf("which worker? %q; the list: %q", b.text("#breaker-worker"), b.text("#waits"))
 	}
@@ -305,9 +317,21 @@ func TestThePageTellsWhatIsWrong(t *testing.T) {
 	testproc.WaitFor(t, "pause", func() bool { return s.Info().Paused })
 	b.click("#pause")
 	testproc.WaitFor(t, "resumption", func() bool { return !s.Info().Paused })
+	b.run(chromedp.WaitNotVisible("#notice", chromedp.ByQuery))
+	if b.messages(4, "state.fleet.paused") != false {
+		t.Error("the pause shows up again after it was ended here")
+	}
+	b.click("#sign")
+	b.waitText("#sign", "Sign in")
+	if b.messages(2, "state.signedIn") != false {
+		t.Error("who signed out is signed in a moment later")
+	}
+	if notice := b.eval(`(() => { state.connected = false; showState(); return $('notice').textContent; })()`).(string); !strings.Contains(notice, "as they were at 2") {
+		t.Errorf("how old are the figures? %s", notice)
+	}
 	_ = worker.Cmd.Process.Kill()
 	b.run(chromedp.WaitVisible(`body[data-link=lost]`, chromedp.ByQuery))
-	b.waitText("#notice", "No answer from this worker")
+	b.waitText("#notice", "No answer from this worker. You see its state of 2")
 	b.picture("disconnected")
 	b.audit("disconnected")
 }

@@ -128,3 +128,8 @@ func (d *Distribution) Quantile(part float64) *float64 {
 	value := middleOf(bucketAt(d.buckets, d.n, part), perDoubling/finer) / 1000
 	return &value
 }
+
+// seconds is a quantile to the microsecond. There must be a duration.
+func (d *Distribution) seconds(part float64) float64 {
+	return milliseconds(time.Duration(*d.Quantile(part)*float64(time.Second))) / 1000
+}

@@ -82,7 +82,7 @@ func (h *History) Complete(state events.WorkerState) events.WorkerState {
 	second := h.now().Unix()
 	delays, kept := h.times.lately(second)
 	state.Waiting, state.SettledPerSecond = &waiting, h.seconds.settledPerSecond(second)
-	state.LongDelays, state.Objective = delays, &kept
+	state.Delays, state.LongDelays, state.Objective = h.steps.lastMinute(second), delays, &kept
 	state.InHand = max(state.InHand, min(h.seconds.inFlight(second), h.concurrency))
 	return state
 }

@@ -89,3 +89,22 @@ func (s *steps) since(second int64) []events.Step {
 	}
 	return list
 }
+
+// lastMinute tells how long its revocations took, by lane: those of the last twelve steps, and of the present one so far.
+func (s *steps) lastMinute(second int64) map[config.Lane]events.LaneDelay {
+	s.advance(second)
+	var sums [2]Distribution
+	for _, step := range s.since(second - 60) {
+		sums[0].Add(step.Live)
+		sums[1].Add(step.Bulk)
+	}
+	delays := map[config.Lane]events.LaneDelay{}
+	for lane, name := range lanes {
+		sum := &sums[lane]
+		sum.Add(s.counts.lanes[lane].histogram())
+		if sum.n > 0 {
+			delays[name] = events.LaneDelay{Revoked: sum.n, P50: sum.seconds(0.5), P99: sum.seconds(0.99)}
+		}
+	}
+	return delays
+}

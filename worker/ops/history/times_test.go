@@ -110,3 +110,30 @@ func TestAWorkersStateHasTheLongFigures(t *testing.T) {
 		t.Errorf("%+v, %+v", state.Objective, state.LongDelays)
 	}
 }
+
+// The short figures are of all revocations of the last minute, however many they are.
+func TestTheShortFiguresAreOfAWholeMinute(t *testing.T) {
+	t.Parallel()
+	h, at := newTestHistory()
+	for range 3000 {
+		h.Observe(revoked(config.Live, 10*time.Second))
+	}
+	at(50)
+	for range 2000 {
+		h.Observe(revoked(config.Live, 10*time.Millisecond))
+	}
+	h.Observe(revoked(config.Bulk, time.Hour))
+	delays := h.Complete(events.WorkerState{}).Delays
+	live, bulk := delays[config.Live], delays[config.Bulk]
+	if live.Revoked != 5000 || !nearly(&live.P50, 10) || !nearly(&live.P99, 10) || bulk.Revoked != 1 || !nearly(&bulk.P50, 3600) {
+		t.Errorf("%+v", delays)
+	}
+	at(65)
+	if live = h.Complete(events.WorkerState{}).Delays[config.Live]; live.Revoked != 2000 || !nearly(&live.P99, 0.01) {
+		t.Errorf("a minute after the slow ones: %+v", live)
+	}
+	at(120)
+	if delays = h.Complete(events.WorkerState{}).Delays; len(delays) != 0 {
+		t.Errorf("after a silence: %+v", delays)
+	}
+}

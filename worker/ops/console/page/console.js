@@ -6,6 +6,8 @@ let state = null;
 let points = []; // what the plots show, oldest first
 let lost = null; // the timer that reports a lost connection
 let feed = null;
+let takenAt = 0; // when the last message came, by the page's own clock
+let resumedAt = 0; // when this page ended a pause, by the worker's clock
 
 // connect opens the feed. It sends the cookie, so the feed knows who is signed in.
 function connect() {
@@ -26,12 +28,14 @@ function connect() {
 function link(kind, text) {
   document.body.dataset.link = kind;
   if ($('link').textContent !== text) $('link').textContent = text;
-  if (kind === 'lost') notice('No answer from this worker. You see its last state. The page keeps trying to reach it.');
+  if (kind === 'lost') notice(`No answer from this worker. ${state ? `You see its state of ${time(state.t)}. ` : ''}The page keeps trying to reach it.`);
 }
 
 function take(message) {
   const first = state === null;
   state = message.state;
+  takenAt = performance.now();
+  forgetStops();
   addPoints(message.points);
   link('live', 'Live');
   showState();
@@ -53,6 +57,9 @@ function notice(text, kind) {
   if ($('notice').textContent !== text) $('notice').textContent = text || '';
 }
 
+// asOf says how old the figures are that can't be read now.
+const asOf = fleet => fleet ? ` You see the queue, the dead letters and the other workers as they were at ${time(fleet.time)}.` : '';
+
 function set(id, text, note) {
   setText($(id), text);
   if (note !== undefined) setText($(id + '-note'), note || '\u00a0');
@@ -62,13 +69,13 @@ function showState() {
   const {worker, fleet} = state, workers = answering(), braked = workers.filter(w => w.braked).length;
   setText($('version'), state.version);
   setText($('stream'), `${state.stream} › ${state.consumer}`);
-  if (!state.connected) notice('This worker is not connected to NATS. Events wait in the stream.');
+  if (!state.connected) notice('This worker is not connected to NATS. Events wait in the stream.' + asOf(fleet));
   else if (!state.working) notice('The streams and the consumer are not set up yet. The log says what is missing.', 'warning');
   else if (fleet && fleet.paused) notice(`All workers are paused ${fleet.pausedUntil ? 'until ' + time(fleet.pausedUntil) : 'until somebody resumes them'}. Sessions that end meanwhile keep their tokens.`, 'warning');
   else if (pausedText(fleet)) notice(pausedText(fleet), 'warning');
   else if (braked) notice(`The API answered CALLER_ERROR for many sessions in a row. ${workers.length > 1 ? `${count(braked)} of ${count(workers.length)} workers hold` : 'This worker holds'} other events back until a session is revoked. If the answers are right, Resume lets such events go to the dead letters.`, 'warning');
   else if (emptyText(workers)) notice(emptyText(workers), 'warning');
-  else if (state.fleetError) notice('The state of the streams can\u2019t be read: ' + state.fleetError, 'warning');
+  else if (state.fleetError) notice('The state of the streams can\u2019t be read: ' + sentence(state.fleetError) + asOf(fleet), 'warning');
   else notice('');
 
   showBreaker();
@@ -95,7 +102,8 @@ function showState() {
 // showFigures shows what revoker status shows, from the same figures.
 function showFigures(fleet, rates) {
   const answered = (state.workers || []).filter(w => !w.silent).length, some = plural(Math.max(answered, fleet.openPulls), 'worker');
-  set('backlog', count(fleet.backlog), outlook(fleet, rates));
+  const others = fleet.backlog === 0 && fleet.unsettled > 0 ? plural(fleet.unsettled, 'event') + ' in work or waiting: ' : '';
+  set('backlog', count(fleet.backlog), others + outlook(fleet, rates));
   if (fleet.waitingForRetry === undefined) {
     set('inflight', '?', `only ${count(answered)} of ${some} answered`);
     set('retrying', '?', `${count(fleet.unsettled)} are in work or wait`);
@@ -126,12 +134,19 @@ function showWaits() {
   const {waits, waitsKnown, fleet} = state;
   const more = Math.max((fleet && fleet.waitingForRetry || 0) - waitsKnown, 0);
   $('waits').hidden = waits.length === 0 && more === 0;
-  const listed = waits.length < waitsKnown ? `the ${count(waits.length)} due next, of ${count(waitsKnown)} whose call failed at this worker` : 'those whose call failed at this worker';
-  setText($('waits-note'), listed + (more ? `. ${count(more)} more are not listed: handed back by other workers, before this worker started, or without a call` : ''));
+  const known = waits.length < waitsKnown ? `the ${count(waits.length)} due next, of ${count(waitsKnown)} whose call failed at this worker` : 'those whose call failed at this worker';
+  const others = more && `${plural(more, waits.length ? 'other' : 'event')} can\u2019t be listed: handed back by other workers, before this worker started, or without a call`;
+  setText($('waits-note'), [waits.length && known, others].filter(Boolean).join('. '));
   $('waits-table').hidden = waits.length === 0;
   fill($('waits-table').tBodies[0], waits, w => String(w.sequence), w => [
     cell('Session', w.session || '–', 'id'), cell('Sequence', String(w.sequence), 'number'), cell('Attempts', String(w.attempt), 'number'),
-    cell('Next due', w.due > state.t ? 'in ' + soon((w.due - state.t) / 1000) : 'now'), line('Last error', w.detail)]);
+    cell('Next due', w.due >= state.t + 50 ? 'in ' + soon((w.due - state.t) / 1000) : overdue()), line('Last error', w.detail)]);
+}
+
+// overdue says when the retries go on that are due already.
+function overdue() {
+  if (state.worker && state.worker.breaker !== 'closed') return 'when the breaker closes';
+  return state.fleet && state.fleet.paused ? 'after the pause' : 'now';
 }
 
 // reasons says why there are dead letters, and of how many that is known.
@@ -150,7 +165,7 @@ async function post(path, body) {
 }
 
 async function errorText(response) {
-  try { return (await response.json()).error; } catch { return `The worker answered ${response.status}.`; }
+  try { return sentence((await response.json()).error); } catch { return `The worker answered ${response.status}.`; }
 }
 
 for (const button of document.querySelectorAll('[data-close]')) button.onclick = () => button.closest('dialog').close();
@@ -160,6 +175,7 @@ $('sign').onclick = async () => {
   await post('console/sign-out', {}).catch(() => {});
   state.signedIn = false;
   showState();
+  connect(); // the old feed still has the cookie
 };
 
 $('sign-in-form').onsubmit = async e => {
@@ -175,15 +191,23 @@ $('sign-in-form').onsubmit = async e => {
   } catch (err) { fail('sign-in-error', err); }
 };
 
+// forgetStops takes what was read before this page ended a pause for what it is now. Otherwise the pause would show up again until the
+// next reading.
+function forgetStops() {
+  if (state.fleet && Date.parse(state.fleet.time) < resumedAt) {
+    state.fleet.paused = false;
+    for (const lane of state.fleet.lanes) lane.paused = false;
+  }
+  for (const w of state.workers || []) if (Date.parse(w.answered) < resumedAt) w.braked = false;
+  if (state.worker && state.t < resumedAt) state.worker.braked = false;
+}
+
 // resume ends a pause, and lets the events go on that CALLER_ERROR holds back.
 async function resume() {
   try {
     await post('console/resume', {});
-    if (state.fleet) {
-      state.fleet.paused = false;
-      for (const lane of state.fleet.lanes) lane.paused = false;
-    }
-    for (const w of [state.worker, ...state.workers]) if (w) w.braked = false;
+    resumedAt = state.t + performance.now() - takenAt;
+    forgetStops();
     showState();
   } catch (err) { notice(err.message); }
 }

@@ -21,9 +21,9 @@ function cell(label, content, className) {
   return td;
 }
 
-// line is a cell whose text is cut at the end of its line. All of it shows up under the pointer.
-function line(label, text) {
-  return cell(label, text === '–' ? text : el('span', {className: 'line', title: text}, text), 'text');
+// line is a cell whose text is cut at the end of its line. All of it, or a longer text, shows up under the pointer.
+function line(label, text, whole) {
+  return cell(label, text === '–' ? text : el('span', {className: 'line', title: whole || text}, text), 'text');
 }
 
 // soon is a duration that is about to end.
@@ -56,11 +56,14 @@ function span(s) {
 // shortSpan is the same beside an axis.
 function shortSpan(s) {
   if (s < 1) return trim(s * 1000) + ' ms';
-  if (s < 180) return trim(s) + ' s';
+  if (s < 120) return trim(s) + ' s';
   return s < 10800 ? trim(s / 60) + ' min' : trim(s / 3600) + ' h';
 }
 
 const percent = share => trim(share >= .1 ? Math.round(100 * share) : Number((100 * share).toPrecision(2))) + '%';
+
+// sentence is an error's text as one.
+const sentence = text => text[0].toUpperCase() + text.slice(1) + (text.endsWith('.') ? '' : '.');
 
 const plural = (n, what) => `${count(n)} ${what}${n === 1 ? '' : 's'}`;
 

@@ -38,10 +38,17 @@ function limits(workers) {
   return `at most ${plural(sum, 'call')} in flight: ${why.join(', ')}`;
 }
 
-function since(t) { return t ? `since ${time(t)} (${duration(Math.max((state.t - Date.parse(t)) / 1000, 0))})` : ''; }
+const ageOf = t => duration(Math.max((state.t - Date.parse(t)) / 1000, 0));
+
+function since(t) { return t ? `since ${time(t)} (${ageOf(t)})` : ''; }
+
+const lasting = t => t ? 'for ' + ageOf(t) : '';
+
+const breakerText = (w, when) => [w.reason, when, nextProbe(w, 'next probe ')].filter(Boolean).join(', ');
 
 function nextProbe(worker, before) {
-  if (worker.nextProbe) return before + 'in ' + soon((Date.parse(worker.nextProbe) - state.t) / 1000);
+  const left = (Date.parse(worker.nextProbe) - state.t) / 1000;
+  if (worker.nextProbe) return before + (left >= .05 ? 'in ' + soon(left) : 'is due'); // of another worker this is some seconds old
   return worker.breaker === 'half-open' ? before + 'is out' : '';
 }
 
@@ -55,8 +62,6 @@ function showWorkers() {
   fill($('workers-table').tFoot, n > 1 ? [list.filter(w => !w.silent)] : [], () => 'all', totals);
 }
 
-const sentence = text => text[0].toUpperCase() + text.slice(1) + '.';
-
 const told = (value, words) => value === undefined || value === null ? '–' : words ? words(value) : count(value);
 
 // nameOf is a worker's host, and where several workers run on it the beginning of the worker's own ID.
@@ -68,15 +73,15 @@ function nameOf(w) {
 function workerCells(w) {
   const name = el('span', {}, nameOf(w));
   if (w.own) name.append(' ', el('span', {className: 'tag', title: 'This worker serves the page'}, 'this page'));
-  const up = Date.parse(w.started) > 0 ? duration(Math.max((state.t - Date.parse(w.started)) / 1000, 0)) : '–';
+  const up = Date.parse(w.started) > 0 ? ageOf(w.started) : '–';
   const breaker = w.silent ? el('span', {className: 'tag paused'}, `no answer since ${clock(w.answered)}`)
     : el('span', {className: 'tag breaker-' + w.breaker}, w.breaker);
   const now = w.silent ? () => '–' : told;
   return [
-    cell('Worker', name), cell('Version', w.version || '–'), cell('Up', w.silent ? '–' : up, 'number'), cell('In flight', now(w.inHand), 'number'),
-    cell('At most', w.silent || !w.limitedBy ? '–' : count(w.limit || 0), 'number'), cell('Why', w.silent ? '–' : limitText(w) || '–'), cell('Settled/s', w.silent ? '–' : settledRate(w), 'number'),
-    cell('To be retried', now(w.waitingForRetry), 'number'), cell('Breaker', breaker),
-    line('Reason', w.silent ? '–' : [w.reason, since(w.breakerSince), nextProbe(w, 'next probe ')].filter(Boolean).join(', ') || '–'),
+    cell('Worker', name), cell('Version', w.version || '–'), cell('Up', w.silent ? '–' : up, 'number'), cell('In hand', now(w.inHand), 'number'),
+    cell('Calls at most', w.silent || !w.limitedBy ? '–' : count(w.limit || 0), 'number'), cell('Why', w.silent ? '–' : limitText(w) || '–'), cell('Settled/s', w.silent ? '–' : settledRate(w), 'number'),
+    cell('Not due yet', now(w.waitingForRetry), 'number'), cell('Breaker', breaker),
+    line('Reason', w.silent ? '–' : breakerText(w, lasting(w.breakerSince)) || '–', breakerText(w, since(w.breakerSince))),
   ];
 }
 
@@ -87,9 +92,9 @@ function totals(workers) {
   const sum = value => workers.reduce((total, w) => total + (value(w) || 0), 0);
   const nothing = label => cell(label, '', 'none');
   return [
-    cell('Worker', `all ${count(workers.length)}`), nothing('Version'), nothing('Up'), cell('In flight', count(sum(w => w.inHand)), 'number'),
-    cell('At most', count(sum(w => w.limit)), 'number'), nothing('Why'), cell('Settled/s', short(sum(w => w.settledPerSecond)), 'number'),
-    cell('To be retried', count(sum(w => w.waitingForRetry)), 'number'), nothing('Breaker'), nothing('Reason'),
+    cell('Worker', `all ${count(workers.length)}`), nothing('Version'), nothing('Up'), cell('In hand', count(sum(w => w.inHand)), 'number'),
+    cell('Calls at most', count(sum(w => w.limit)), 'number'), nothing('Why'), cell('Settled/s', short(sum(w => w.settledPerSecond)), 'number'),
+    cell('Not due yet', count(sum(w => w.waitingForRetry)), 'number'), nothing('Breaker'), nothing('Reason'),
   ];
 }
 

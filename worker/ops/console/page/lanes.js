@@ -22,7 +22,8 @@ function delaysOf(workers) {
 function showTimes(workers) {
   for (const [id, none] of [['minute', 'none in the last minute'], ['quarter', 'none in 15 minutes']]) {
     const d = delayOf(workers, id, 'live');
-    const text = d ? [el('small', {}, 'p50 '), span(d.p50), el('small', {}, ' p99 '), span(d.p99)] : ['–'];
+    const value = (name, s) => el('span', {className: 'value'}, el('small', {}, name + ' '), span(s));
+    const text = d ? [value('p50', d.p50), ' ', value('p99', d.p99)] : ['–'];
     if ($(id).textContent !== text.map(part => part.textContent || part).join('')) $(id).replaceChildren(...text);
     setText($(id + '-note'), d ? delaysOf(workers) : none);
   }
@@ -38,7 +39,7 @@ function showTimes(workers) {
 // showLanes lists them, with what waits in each.
 function showLanes(lanes, workers) {
   const body = $('lanes-table').tBodies[0];
-  $('figure-bulk').hidden = (lanes.length || state.lanes.length) === 1;
+  $('figure-bulk').hidden = $('lanes-order').hidden = (lanes.length || state.lanes.length) === 1;
   if (!lanes.length) { // not read yet
     for (const row of [...body.rows]) if (!state.lanes.includes(row.dataset.key)) row.remove();
     return;

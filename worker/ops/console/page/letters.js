@@ -68,7 +68,9 @@ function showLetters(kept) {
   $('letters-empty').hidden = listed.total !== 0;
   setText($('letters-empty'), Object.keys(wanted).length ? 'No dead letter matches the filter.' : 'No dead letters. Every event was revoked or still waits.');
   const some = listed.letters.length < listed.total ? `, the newest ${count(listed.letters.length)} are shown` : '';
-  setText($('letters-count'), `${plural(listed.total, 'dead letter')}${!Object.keys(wanted).length ? '' : listed.total === 1 ? ' matches' : ' match'}${some}${listed.partial ? `; letters before sequence ${count(listed.first)} are not counted` : ''}`);
+  const all = state.fleet && state.fleet.deadLetters ? state.fleet.deadLetters.total : 0, filtered = Object.keys(wanted).length > 0;
+  const found = listed.partial && !filtered && all > listed.total ? `The newest ${count(listed.total)} of ${plural(all, 'dead letter')}` : plural(listed.total, 'dead letter');
+  setText($('letters-count'), `${found}${!filtered ? '' : listed.total === 1 ? ' matches' : ' match'}${some}${listed.partial ? `; letters before sequence ${count(listed.first)} are not counted` : ''}`);
   showActions();
 }
 

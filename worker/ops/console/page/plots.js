@@ -7,16 +7,17 @@ const stepSeconds = 5; // of a point
 const leastSeconds = 60; // that a plot shows, while there is less data
 
 class Plot {
-  // unit follows each value, or words and axis say how it is written. With bucket, values are sums over so many seconds, drawn as
+  // unit follows each value, or words and axis say how it is written. steps are those of the axis, if not those of numbers. With bucket, values are sums over so many seconds, drawn as
   // bars that stand on each other. With sparse, only series that are not 0 throughout are named.
-  constructor(id, series, {unit, bucket, words, axis, sparse}) {
+  constructor(id, series, {unit, bucket, words, axis, steps, sparse}) {
     this.box = document.getElementById(id);
     this.output = document.getElementById(id + '-now');
-    this.series = series; // {name, colour: a CSS variable, value: of a point, fill, step}
+    this.series = series; // {name, colour: a CSS variable, value: of a point, fill, step, optional: not named without a value}
     this.sparse = sparse;
     this.title = this.box.getAttribute('aria-label');
     this.inWords = words || (value => short(value) + (unit || ''));
     this.onAxis = axis || this.inWords;
+    this.steps = steps;
     this.bucket = bucket || 1;
     this.tip = this.box.appendChild(document.createElement('div'));
     this.tip.className = 'tip';
@@ -67,7 +68,8 @@ class Plot {
   // named are the numbers of the series that the legend and the tip name.
   named() {
     const all = this.series.map((_, i) => i);
-    return this.sparse ? all.filter(i => this.points.some(p => p.values[i])) : all;
+    if (this.sparse) return all.filter(i => this.points.some(p => p.values[i]));
+    return all.filter(i => !this.series[i].optional || this.points.some(p => p.values[i] !== null && p.values[i] !== undefined));
   }
 
   // describe writes the newest values as text, which a screen reader reads too, and with their colours it is the legend. A bucket
@@ -98,12 +100,13 @@ class Plot {
     const bars = this.bucket > 1 ? {paths: uPlot.paths.bars({size: [0.75, 30], align: 1}), width: 0} : {width: 1.5};
     this.plot = new uPlot({
       width: Math.max(this.box.clientWidth, 50), height: this.box.clientHeight,
+      padding: [null, 28, null, null], // half of a time, which may stand at the end of the axis
       cursor: {y: false, drag: {x: false, y: false}, points: {show: this.bucket === 1}}, legend: {show: false},
       scales: {x: {auto: false}, y: {auto: false}},
       tzDate: t => uPlot.tzDate(new Date(t * 1000), 'Etc/UTC'),
       axes: [
         {...axis, size: 26, space: 70, values: (_, ticks) => ticks.map(t => time(t * 1000).slice(11, ticks.length > 1 && ticks[1] - ticks[0] < 60 ? 19 : 16) + 'Z')},
-        {...axis, size: 54, values: (_, ticks) => ticks.map(v => this.onAxis(v))},
+        {...axis, size: 54, ...(this.steps ? {incrs: this.steps} : {}), values: (_, ticks) => ticks.map(v => this.onAxis(v))},
       ],
       series: [{}, ...this.series.map(d => {
         const stroke = resolved(d.colour);
@@ -150,7 +153,10 @@ function alone(plot, series) {
 
 const plotOf = id => plots.find(plot => plot.box.id === id);
 
-const times = {words: s => span(s), axis: s => shortSpan(s)};
+// Beside an axis, times stand at whole seconds, minutes or hours.
+const timeSteps = [...[-6, -5, -4, -3, -2, -1].flatMap(power => [1, 2, 5].map(digit => Number(`${digit}e${power}`))),
+  1, 2, 5, 10, 15, 30, ...[60, 120, 300, 600, 900, 1800], ...[1, 2, 4, 6, 12, 24, 48, 120, 240].map(h => 3600 * h)];
+const times = {words: s => span(s), axis: s => shortSpan(s), steps: timeSteps};
 const quantiles = lane => [
   {name: 'p50', colour: '--blue', value: s => s[lane].p50},
   {name: 'p99', colour: '--amber', value: s => s[lane].p99},
@@ -181,6 +187,6 @@ const plots = [
   ], {unit: '/s'}),
   new Plot('plot-backlog', [
     {name: 'live', colour: '--blue', value: s => s.live.backlog, step: true},
-    {name: 'bulk', colour: '--amber', value: s => s.bulk.backlog, step: true},
+    {name: 'bulk', colour: '--amber', value: s => s.bulk.backlog, step: true, optional: true},
   ], {}),
 ];

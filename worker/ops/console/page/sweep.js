@@ -63,10 +63,10 @@ async function perform(act, selection, all, total, done) {
   $('confirm-bar').max = Math.max(total, 1);
   $('confirm-bar').value = 0;
   stopping = new AbortController();
+  let last = {};
   try {
     const response = await fetch('console/sweep', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify({action: act, selection, all}), signal: stopping.signal});
     if (!response.ok) throw new Error(await errorText(response));
-    let last = {};
     for await (last of lines(response.body)) {
       progress.textContent = progressText(last, total, done);
       $('confirm-bar').value = handled(last);
@@ -74,7 +74,7 @@ async function perform(act, selection, all, total, done) {
     ended(last, total, done);
   } catch (err) {
     $('confirm-title').textContent = err.name === 'AbortError' ? 'Stopped' : 'Failed';
-    progress.textContent = err.name === 'AbortError' ? 'What was done stays done.' : err.message;
+    progress.textContent = err.name === 'AbortError' ? `At least ${count(last.done || 0)} of ${count(total)} ${done}. What was done stays done.` : err.message;
   }
   stopping = null;
   $('confirm-open').hidden = $('confirm-bar').hidden = true;
@@ -117,4 +117,7 @@ function progressText(p, total, done) {
   return text + (p.over ? '.' : '');
 }
 
+// Stop and the Escape key leave the dialog open, so that it says what was done by then.
+$('confirm-no').onclick = () => { if (stopping) stopping.abort(); else $('confirm').close(); };
+$('confirm').addEventListener('cancel', e => { if (stopping) { e.preventDefault(); stopping.abort(); } });
 $('confirm').addEventListener('close', () => { if (stopping) stopping.abort(); });
