@@ -1,14 +1,24 @@
 package conn_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"io"
 	"log/slog"
+	"math/big"
 	"net"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 
@@ -24,10 +34,12 @@ func secured(t *testing.T) string {
 	other := httptest.NewUnstartedServer(nil)
 	other.StartTLS()
 	t.Cleanup(other.Close)
-	s, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
-		TLSConfig: &tls.Config{Certificates: other.TLS.Certificates}, TLSTimeout: 5,
-	})
+	return encrypted(t, &tls.Config{Certificates: other.TLS.Certificates})
+}
+
+func encrypted(t *testing.T, with *tls.Config) string {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, TLSConfig: with, TLSTimeout: 5})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,6 +52,37 @@ func secured(t *testing.T) string {
 		s.WaitForShutdown()
 	})
 	return s.Addr().String()
+}
+
+// certified is a certificate that vouches for itself, with its key, and both as PEM files.
+func certified(t *testing.T, name string, until time.Time) (pair tls.Certificate, certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: until,
+		IsCA: true, BasicConstraintsValid: true, DNSNames: []string{name}, IPAddresses: []net.IP{net.ParseIP(name)},
+	}
+	if template.IPAddresses[0] == nil {
+		template.IPAddresses = nil
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certFile, keyFile = filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	for file, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, certFile, keyFile
 }
 
 // silent takes connections and says nothing, as an HTTP server does.
@@ -78,6 +121,14 @@ func TestWhyThereIsNoConnection(t *testing.T) {
 	wrong, token, narrowed := url("nats://"+at), url("nats://"+at), eventstest.As(s, "narrow")
 	wrong.User, wrong.Password = "worker", config.NewSecret("SECRET")
 	token.Token = config.NewSecret("SECRET")
+	later := time.Now().Add(24 * time.Hour)
+	trusting := func(at, ca string) config.NATS { return config.NATS{URL: config.NewServerURLs("tls://" + at), CA: ca} }
+	elsewhere, elsewhereCA, _ := certified(t, "nats.example.com", later)
+	outdated, outdatedCA, _ := certified(t, "127.0.0.1", time.Now().Add(-24*time.Hour))
+	mutual, mutualCA, _ := certified(t, "127.0.0.1", later)
+	asking := encrypted(t, &tls.Config{Certificates: []tls.Certificate{mutual}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: x509.NewCertPool()})
+	stranger := trusting(asking, mutualCA)
+	_, stranger.Cert, stranger.Key = certified(t, "stranger", later)
 	for name, c := range map[string]struct {
 		cfg          config.NATS
 		what, remedy string
@@ -88,6 +139,10 @@ func TestWhyThereIsNoConnection(t *testing.T) {
 		"no TLS":                {url("tls://" + at), "does not offer TLS", "nats://"},
 		"no WebSocket":          {url("ws://" + at), "does not speak WebSocket", "nats://"},
 		"an unknown authority":  {url("tls://" + secured(t)), "certificate", "NATS_CA"},
+		"another name":          {trusting(encrypted(t, &tls.Config{Certificates: []tls.Certificate{elsewhere}}), elsewhereCA), "x509: ", "a name in NATS_URL"},
+		"outdated":              {trusting(encrypted(t, &tls.Config{Certificates: []tls.Certificate{outdated}}), outdatedCA), "x509: certificate has expired", "renew"},
+		"no certificate":        {trusting(asking, mutualCA), "tls", "client certificate: look at NATS_CERT and NATS_KEY"},
+		"another certificate":   {stranger, "", "NATS_CERT and NATS_KEY"},
 		"no credentials":        {url("nats://" + at), "asks for credentials, and none are set", "NATS_CREDS"},
 		"another password":      {wrong, "rejected the credentials (Authorization Violation)", "NATS_USER and NATS_PASSWORD"},
 		"another token":         {token, "rejected the credentials", "NATS_TOKEN"},
