@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -84,6 +85,9 @@ func refusedCredentials(err error, cfg config.NATS) (what, remedy string) {
 	what = fmt.Sprintf("the server rejected the credentials (%s)", withoutNATS(err.Error()))
 	switch {
 	case cfg.Creds != "":
+		if end := credentialsEnd(cfg.Creds); !end.IsZero() && end.Before(time.Now()) {
+			return what, "replace the file in NATS_CREDS: its credentials expired at " + end.UTC().Format(time.RFC3339)
+		}
 		return what, "look at the file in NATS_CREDS"
 	case cfg.NKey != "":
 		return what, "look at the file in NATS_NKEY"

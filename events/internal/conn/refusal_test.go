@@ -20,7 +20,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nkeys"
 
 	"revoker/config"
 	"revoker/events"
@@ -85,6 +87,42 @@ func certified(t *testing.T, name string, until time.Time) (pair tls.Certificate
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, certFile, keyFile
 }
 
+// credentials is a credentials file that is good until then, of an account that no server knows.
+func credentials(t *testing.T, until time.Time) string {
+	t.Helper()
+	account, err := nkeys.CreateAccount()
+	if err != nil {
+		t.Fatal(err)
+	}
+	user, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := user.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, err := user.Seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := jwt.NewUserClaims(public)
+	claims.Expires = until.Unix()
+	token, err := claims.Encode(account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := jwt.FormatUserConfig(token, seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "user.creds")
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
 // silent takes connections and says nothing, as an HTTP server does.
 func silent(t *testing.T) string {
 	t.Helper()
@@ -129,6 +167,10 @@ func TestWhyThereIsNoConnection(t *testing.T) {
 	asking := encrypted(t, &tls.Config{Certificates: []tls.Certificate{mutual}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: x509.NewCertPool()})
 	stranger := trusting(asking, mutualCA)
 	_, stranger.Cert, stranger.Key = certified(t, "stranger", later)
+	ended := url("nats://" + at)
+	ended.Creds = credentials(t, time.Unix(1_700_000_000, 0))
+	other := url("nats://" + at)
+	other.Creds = credentials(t, later)
 	for name, c := range map[string]struct {
 		cfg          config.NATS
 		what, remedy string
@@ -146,6 +188,8 @@ func TestWhyThereIsNoConnection(t *testing.T) {
 		"no credentials":        {url("nats://" + at), "asks for credentials, and none are set", "NATS_CREDS"},
 		"another password":      {wrong, "rejected the credentials (Authorization Violation)", "NATS_USER and NATS_PASSWORD"},
 		"another token":         {token, "rejected the credentials", "NATS_TOKEN"},
+		"old credentials":       {ended, "rejected the credentials", "replace the file in NATS_CREDS: its credentials expired at 2023-11-14T22:13:20Z"},
+		"another's credentials": {other, "rejected the credentials (Authorization Violation)", "look at the file in NATS_CREDS"},
 		"a password in the URL": {url("nats://worker:SECRET@" + at), "rejected the credentials", "the server's URL"},
 		"no inbox":              {narrowed, "may not subscribe to its inbox, _INBOX.>", "NATS_INBOX_PREFIX"},
 	} {
