@@ -60,6 +60,7 @@ func (c Config) ValidateReceive() error {
 	refuse(token != "" && r.TokenFile != "", "REVOKER_RECEIVE_TOKEN, REVOKER_RECEIVE_TOKEN_FILE: set one of them, not both")
 	refuse(token != "" && (len(token) < minReceiveToken || !printable(token)),
 		"REVOKER_RECEIVE_TOKEN: must have at least %d characters, without spaces or control characters", minReceiveToken)
+	errs = append(errs, readable("REVOKER_RECEIVE_TOKEN_FILE", r.TokenFile))
 	refuse(token == "" && r.TokenFile == "" && r.IssuersFile == "",
 		"REVOKER_RECEIVE_TOKEN, REVOKER_RECEIVE_ISSUERS_FILE: none is set, so there is nothing to receive")
 	return errors.Join(errs...)
@@ -69,6 +70,9 @@ func (c Config) ValidateReceive() error {
 func (r Receive) ReadIssuers() ([]Issuer, error) {
 	if r.IssuersFile == "" {
 		return nil, nil
+	}
+	if err := openFile(r.IssuersFile); err != nil {
+		return nil, fmt.Errorf("REVOKER_RECEIVE_ISSUERS_FILE: can't read %q: %w", r.IssuersFile, err)
 	}
 	file, err := os.Open(r.IssuersFile)
 	if err != nil {

@@ -12,16 +12,18 @@ import (
 
 func TestWhatReceiveNeeds(t *testing.T) {
 	const token = "a-token-of-senders"
+	folder := files(t, "token")
 	for name, c := range map[string]struct {
 		environment map[string]string
 		refused     string
 	}{
 		"a token":                  {map[string]string{"REVOKER_RECEIVE_TOKEN": token}, ""},
-		"a token's file":           {map[string]string{"REVOKER_RECEIVE_TOKEN_FILE": "/nowhere"}, ""},
+		"a token's file":           {map[string]string{"REVOKER_RECEIVE_TOKEN_FILE": filepath.Join(folder, "token")}, ""},
+		"a token for its file":     {map[string]string{"REVOKER_RECEIVE_TOKEN_FILE": marker}, "REVOKER_RECEIVE_TOKEN_FILE"},
 		"issuers":                  {map[string]string{"REVOKER_RECEIVE_ISSUERS_FILE": "/nowhere"}, ""},
 		"no health":                {map[string]string{"REVOKER_RECEIVE_TOKEN": token, "REVOKER_RECEIVE_OPS_ADDR": ""}, ""},
 		"nothing":                  {nil, "REVOKER_RECEIVE_TOKEN, REVOKER_RECEIVE_ISSUERS_FILE"},
-		"a token twice":            {map[string]string{"REVOKER_RECEIVE_TOKEN": token, "REVOKER_RECEIVE_TOKEN_FILE": "/nowhere"}, "REVOKER_RECEIVE_TOKEN, REVOKER_RECEIVE_TOKEN_FILE"},
+		"a token twice":            {map[string]string{"REVOKER_RECEIVE_TOKEN": token, "REVOKER_RECEIVE_TOKEN_FILE": filepath.Join(folder, "token")}, "REVOKER_RECEIVE_TOKEN, REVOKER_RECEIVE_TOKEN_FILE"},
 		"a short token":            {map[string]string{"REVOKER_RECEIVE_TOKEN": marker[:8]}, "REVOKER_RECEIVE_TOKEN"},
 		"a token with a space":     {map[string]string{"REVOKER_RECEIVE_TOKEN": token + " x"}, "REVOKER_RECEIVE_TOKEN"},
 		"an address without port":  {map[string]string{"REVOKER_RECEIVE_TOKEN": token, "REVOKER_RECEIVE_ADDR": "127.0.0.1"}, "REVOKER_RECEIVE_ADDR"},
@@ -99,7 +101,7 @@ func TestIssuersThatAreWrong(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", content, err, want)
 		}
 	}
-	if _, err := (config.Receive{IssuersFile: "/nowhere/issuers"}).ReadIssuers(); err == nil || !strings.Contains(err.Error(), "REVOKER_RECEIVE_ISSUERS_FILE: open") {
+	if _, err := (config.Receive{IssuersFile: "/nowhere/issuers"}).ReadIssuers(); err == nil || !strings.Contains(err.Error(), `REVOKER_RECEIVE_ISSUERS_FILE: can't read "/nowhere/issuers": no such`) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -223,6 +223,8 @@ func (a API) validateBaseURL() error {
 		return errors.New("AUTHLETE_BASE_URL: not an https:// URL with a host")
 	case base.User != nil || strings.ContainsAny(a.BaseURL, "?#"):
 		return errors.New("AUTHLETE_BASE_URL: must have no user, query or fragment")
+	case strings.Contains(base.Path, "/nativesso/"):
+		return errors.New("AUTHLETE_BASE_URL: must be what stands before /api/{service ID}/nativesso/logout, https://us.authlete.com for example")
 	case base.Scheme == "http" && !Loopback(base.Hostname()) && !a.AllowInsecureHTTP:
 		return errors.New("AUTHLETE_BASE_URL: http:// would send the token and session IDs in clear; use https://, or set REVOKER_ALLOW_INSECURE_HTTP=true")
 	}

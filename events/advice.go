@@ -2,11 +2,39 @@ package events
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"revoker/config"
+	"revoker/events/internal/conn"
 )
+
+// OverlapRemedy says what to do if another stream stores a subject of a stream that revoker is to create.
+func OverlapRemedy(cfg config.Config, stream string) string {
+	switch stream {
+	case cfg.DeadLetterStream:
+		return overlapRemedy(deadLetterVariable)
+	case cfg.ReceiptStream:
+		return overlapRemedy(receiptVariable)
+	}
+	return overlapRemedy(eventVariable)
+}
+
+// overlapRemedy is OverlapRemedy for the stream that a variable names.
+func overlapRemedy(variable string) string {
+	subject := strings.Replace(variable, "_STREAM", "_SUBJECT", 1)
+	return "name that stream with " + variable + ", choose another subject with " + subject + ", or take the subject out of that stream"
+}
+
+// explainOverlap says so if another stream stores one of subjects. It explains no error as nil.
+func explainOverlap(err error, subjects []string, variable string) error {
+	if !conn.Overlaps(err) {
+		return err
+	}
+	return fmt.Errorf("%w: another one stores %s (`nats stream ls --subject %s` names it): %s",
+		err, strings.Join(subjects, " or "), subjects[0], overlapRemedy(variable))
+}
 
 // replaceConsumer says how to replace a consumer that can't be changed in place, without losing an event. That depends on the
 // stream's retention. With interest retention the server deletes what waits for no other consumer. A work queue takes no second

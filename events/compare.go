@@ -133,7 +133,7 @@ func compareConsumer(have, want jetstream.ConsumerConfig, stream jetstream.Strea
 	type consumer = jetstream.ConsumerConfig
 	anew := replaceConsumer(stream, want.Durable, lane)
 	var list differences[consumer]
-	list.unchangeable(have.DeliverSubject != "", breaks("kind", "push consumer", "pull consumer", ""), anew)
+	list.unchangeable(have.DeliverSubject != "", pushConsumer(), anew)
 	list.unchangeable(have.AckPolicy != jetstream.AckExplicitPolicy,
 		breaks("ack policy", ackPolicy(have.AckPolicy), "explicit", "it takes events as done that are not"), anew)
 	list.unchangeable(have.DeliverPolicy != jetstream.DeliverAllPolicy,
@@ -175,6 +175,10 @@ func compareConsumer(have, want jetstream.ConsumerConfig, stream jetstream.Strea
 	return list
 }
 
+func pushConsumer() Difference {
+	return breaks("kind", "push consumer", "pull consumer", "the server sends its events whether somebody has time for them or not")
+}
+
 func ackPolicy(p jetstream.AckPolicy) string {
 	return strings.ToLower(strings.TrimPrefix(p.String(), "Ack"))
 }
@@ -187,7 +191,6 @@ func durations(list []time.Duration) string {
 	return strings.Join(texts, ", ")
 }
 
-func consumerRefused(stream jetstream.StreamConfig, name string, lane config.Lane, faults []string) error {
-	return fmt.Errorf("consumer %s would break the promise that no event is lost: %s. `revoker setup` changes what can be changed; if that is"+
-		" not all: %s", name, strings.Join(faults, "; "), replaceConsumer(stream, name, lane))
+func consumerRefused(name string, faults []Difference) error {
+	return fmt.Errorf("consumer %s would break the promise that no event is lost: %s. What to do: %s", name, facts(faults), Advice(faults))
 }

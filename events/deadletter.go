@@ -105,7 +105,7 @@ func (l *DeadLetters) Publish(ctx context.Context, d *Delivery, letter Letter) e
 		err = l.send(ctx, d, wholeHeader(nil, facts, unsendable+len(own)), nil)
 	}
 	if err != nil {
-		return fmt.Errorf("publishing a dead letter to %s: %w", l.subject, err)
+		return fmt.Errorf("publishing a dead letter to %s: %w", l.subject, conn.Reword(err))
 	}
 	return nil
 }

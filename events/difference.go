@@ -1,6 +1,9 @@
 package events
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Difference is a setting of a stream or consumer that is not what revoker would create.
 type Difference struct {
@@ -16,11 +19,40 @@ type Difference struct {
 }
 
 func (d Difference) String() string {
-	text := fmt.Sprintf("%s is %s, not %s", d.Setting, d.Present, d.Wanted)
+	verb := "is"
+	if strings.HasSuffix(d.Setting, "s") {
+		verb = "are"
+	}
+	text := fmt.Sprintf("%s %s %s, not %s", d.Setting, verb, d.Present, d.Wanted)
 	if d.Why != "" {
 		text += ": " + d.Why
 	}
 	return text
+}
+
+// Advice says what to do about differences, each thing once.
+func Advice(list []Difference) string {
+	var changes, remedies []string
+	settings := map[string][]string{} // by the remedy
+	for _, d := range list {
+		switch {
+		case d.Remedy == "":
+			changes = append(changes, d.Setting)
+		case settings[d.Remedy] == nil:
+			remedies = append(remedies, d.Remedy)
+			fallthrough
+		default:
+			settings[d.Remedy] = append(settings[d.Remedy], d.Setting)
+		}
+	}
+	var advice []string
+	if len(changes) > 0 {
+		advice = append(advice, "`revoker setup` changes "+strings.Join(changes, ", "))
+	}
+	for _, remedy := range remedies {
+		advice = append(advice, strings.Join(settings[remedy], ", ")+": "+remedy)
+	}
+	return strings.Join(advice, "; ")
 }
 
 func differs(setting string, present, wanted any, why string) Difference {
@@ -58,13 +90,22 @@ func (l *differences[C]) unchangeable(found bool, d Difference, remedy string) {
 	}
 }
 
-// facts describes either the faults or the other differences.
-func (l differences[C]) facts(faults bool) []string {
-	var list []string
+// only returns either the faults or the other differences.
+func (l differences[C]) only(faults bool) []Difference {
+	var list []Difference
 	for _, d := range l {
 		if d.Fault == faults {
-			list = append(list, d.String())
+			list = append(list, d.Difference)
 		}
 	}
 	return list
+}
+
+// facts describes differences.
+func facts(list []Difference) string {
+	var texts []string
+	for _, d := range list {
+		texts = append(texts, d.String())
+	}
+	return strings.Join(texts, "; ")
 }

@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 	"errors"
+	"maps"
 	"strings"
 	"time"
 
@@ -51,6 +52,7 @@ func Ensure(ctx context.Context, c *Conn, cfg config.Config) (*Consumers, *DeadL
 		}
 		if lane == config.Bulk {
 			consumers.Bulk = consumer
+			maps.Copy(consumer.warned, consumers.Live.warned) // the lanes share their streams
 		} else {
 			consumers.Live = consumer
 		}
@@ -93,14 +95,14 @@ func (c *Consumer) restoreOnceReady(ctx context.Context) error {
 
 // ensure returns the state of the lane's durable consumer once it and the streams exist.
 func (c *Consumer) ensure(ctx context.Context) (*jetstream.ConsumerInfo, error) {
-	stream, err := c.ensureStream(ctx, EventStream(c.whole))
+	stream, err := c.ensureStream(ctx, EventStream(c.whole), eventVariable)
 	if err != nil {
 		return nil, err
 	}
 	if err := c.openLane(ctx, stream.CachedInfo().Config); err != nil {
 		return nil, err
 	}
-	letters, err := c.ensureStream(ctx, DeadLetterStream(c.cfg))
+	letters, err := c.ensureStream(ctx, DeadLetterStream(c.cfg), deadLetterVariable)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +110,7 @@ func (c *Consumer) ensure(ctx context.Context) (*jetstream.ConsumerInfo, error) 
 		return nil, err
 	}
 	if c.cfg.Receipts {
-		receipts, err := c.ensureStream(ctx, ReceiptStream(c.cfg))
+		receipts, err := c.ensureStream(ctx, ReceiptStream(c.cfg), receiptVariable)
 		if err != nil {
 			return nil, err
 		}
@@ -196,8 +198,8 @@ func durableConsumer(cfg config.Config) jetstream.ConsumerConfig {
 	}
 }
 
-// ensureStream returns the stream called want.Name, created as wanted if missing.
-func (c *Consumer) ensureStream(ctx context.Context, want jetstream.StreamConfig) (jetstream.Stream, error) {
+// ensureStream returns the stream called want.Name, created as wanted if missing. variable is the variable that names it.
+func (c *Consumer) ensureStream(ctx context.Context, want jetstream.StreamConfig, variable string) (jetstream.Stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, conn.RequestTimeout)
 	defer cancel()
 	stream, err := c.conn.JetStream().Stream(ctx, want.Name)
@@ -207,7 +209,7 @@ func (c *Consumer) ensureStream(ctx context.Context, want jetstream.StreamConfig
 			stream, err = c.conn.JetStream().Stream(ctx, want.Name)
 		}
 		if err != nil {
-			return nil, c.conn.ExplainAPI("creating stream "+want.Name, "STREAM.CREATE."+want.Name, err)
+			return nil, explainOverlap(c.conn.ExplainAPI("creating stream "+want.Name, "STREAM.CREATE."+want.Name, err), want.Subjects, variable)
 		}
 		c.conn.Log().Info("created stream", "stream", want.Name, "subjects", strings.Join(want.Subjects, ", "))
 	}
@@ -215,7 +217,7 @@ func (c *Consumer) ensureStream(ctx context.Context, want jetstream.StreamConfig
 		return nil, c.conn.ExplainAPI("looking up stream "+want.Name, "STREAM.INFO."+want.Name, err)
 	}
 	want.Subjects = want.Subjects[:1] // what to say of the bulk lane's subject is said where the lane is opened
-	c.warnOnce("stream differs from the configuration", want.Name, compareStream(stream.CachedInfo().Config, want, "").facts(false))
+	c.warnOnce("stream differs from the configuration", want.Name, compareStream(stream.CachedInfo().Config, want, variable).only(false))
 	return stream, nil
 }
 
@@ -236,26 +238,28 @@ func (c *Consumer) ensureConsumer(ctx context.Context, stream jetstream.Stream, 
 		c.conn.Log().Info("created consumer", "consumer", name, "stream", stream.CachedInfo().Config.Name)
 	}
 	if errors.Is(err, jetstream.ErrNotPullConsumer) {
-		return nil, consumerRefused(stream.CachedInfo().Config, name, c.Lane, []string{"it is a push consumer"})
+		push := pushConsumer()
+		push.Remedy = replaceConsumer(stream.CachedInfo().Config, name, c.Lane)
+		return nil, consumerRefused(name, []Difference{push})
 	}
 	if err != nil {
 		return nil, c.conn.ExplainAPI("looking up consumer "+name, "CONSUMER.INFO."+stream.CachedInfo().Config.Name+"."+name, err)
 	}
 	info := consumer.CachedInfo()
 	found := compareConsumer(info.Config, want, stream.CachedInfo().Config, c.Lane)
-	if faults := found.facts(true); len(faults) > 0 {
-		return nil, consumerRefused(stream.CachedInfo().Config, name, c.Lane, faults)
+	if faults := found.only(true); len(faults) > 0 {
+		return nil, consumerRefused(name, faults)
 	}
-	c.warnOnce("consumer differs from the configuration", name, found.facts(false))
+	c.warnOnce("consumer differs from the configuration", name, found.only(false))
 	return info, nil
 }
 
 // warnOnce warns of differences, unless it warned of the same before.
-func (c *Consumer) warnOnce(message, name string, differences []string) {
-	text := strings.Join(differences, "; ")
+func (c *Consumer) warnOnce(message, name string, differences []Difference) {
+	text := facts(differences)
 	fresh := c.warned[name] != text
 	c.warned[name] = text
 	if fresh && text != "" {
-		c.conn.Log().Warn(message, "name", name, "differences", text)
+		c.conn.Log().Warn(message, "name", name, "differences", text, "remedy", Advice(differences))
 	}
 }

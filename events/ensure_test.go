@@ -1,6 +1,7 @@
 package events_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +110,10 @@ func TestSetupRefusesAConsumerThatBreaksThePromise(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "revoker setup") {
 			t.Errorf("%s: got %v, want %q in it and what to do", name, err, c.want)
 		}
+		inPlace := slices.Contains([]string{"max deliver", "backoff", "inactive threshold", "headers only"}, name)
+		if err != nil && strings.Contains(err.Error(), "nats consumer rm") == inPlace {
+			t.Errorf("%s: it can be changed in place: %t, and the advice is %v", name, inPlace, err)
+		}
 	}
 	h.Cfg.Consumer = "sound"
 	sound.Durable = "sound"
@@ -170,13 +175,35 @@ func TestDeadLettersThatExpireAreWarnedOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.Ensure(t)
-	if text := strings.Join(h.Log.Lines(), "\n"); !strings.Contains(text, "max age is 720h0m0s, not unlimited") {
-		t.Errorf("no warning in\n%s", text)
+	text := strings.Join(h.Log.Lines(), "\n")
+	if n := strings.Count(text, "max age is 720h0m0s, not unlimited"); n != 1 || !strings.Contains(text, "`revoker setup` changes max age") {
+		t.Errorf("%d warnings, or no remedy, in\n%s", n, text)
 	}
 	if err := h.plan(t).Apply(eventstest.Deadline(t)); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := stream.Info(eventstest.Deadline(t)); err != nil || info.Config.MaxAge != 0 {
 		t.Errorf("%v, %v", info, err)
+	}
+}
+
+// The server's words, "subjects overlap with an existing stream", name neither a subject nor a variable.
+func TestASubjectThatAnotherStreamStores(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	if _, err := h.JS.CreateStream(eventstest.Deadline(t), jetstream.StreamConfig{Name: "ARCHIVE", Subjects: []string{"dlq.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	_, _, ensured := events.Ensure(eventstest.Deadline(t), h.Conn, h.Cfg)
+	for by, err := range map[string]error{"run": ensured, "setup": h.plan(t).Apply(eventstest.Deadline(t))} {
+		if err == nil {
+			t.Errorf("%s sees nothing wrong", by)
+			continue
+		}
+		for _, want := range []string{"creating stream SESSIONS_DLQ", "nats stream ls --subject dlq.session.ended", "REVOKER_DEAD_LETTER_STREAM", "REVOKER_DEAD_LETTER_SUBJECT"} {
+			if !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "err_code") {
+				t.Errorf("%s says %v, without %q", by, err, want)
+			}
+		}
 	}
 }

@@ -149,7 +149,7 @@ func TestAnInstallationWithOneLaneIsToldOnceWhatSetupAdds(t *testing.T) {
 			t.Errorf("%s is a fault", d)
 		}
 	}
-	if said != "subjects is session.ended, not session.ended, session.ended.bulk: it does not store session.ended.bulk" {
+	if said != "subjects are session.ended, not session.ended, session.ended.bulk: it does not store session.ended.bulk" {
 		t.Errorf("the plan says %q", said)
 	}
 }

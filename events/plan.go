@@ -40,6 +40,8 @@ type Object struct {
 	// Missing tells that it has to be created; then the differences are its settings.
 	Missing     bool         `json:"missing"`
 	Differences []Difference `json:"differences"`
+	// Subjects are those that a missing stream is to store.
+	Subjects []string `json:"-"`
 
 	apply func(context.Context) error // nil if there is nothing to do, or nothing that can be done
 }
@@ -148,10 +150,10 @@ func (p planner) planStream(ctx context.Context, want jetstream.StreamConfig, va
 	o := Object{Kind: kindStream, Name: want.Name, Differences: []Difference{}}
 	stream, err := p.conn.JetStream().Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		o.Missing, o.Differences = true, newStreamSettings(want)
+		o.Missing, o.Differences, o.Subjects = true, newStreamSettings(want), want.Subjects
 		o.apply = func(ctx context.Context) error {
 			_, err := p.conn.JetStream().CreateStream(ctx, want)
-			return p.conn.ExplainMissing("creating stream "+want.Name, "STREAM.CREATE."+want.Name, err)
+			return explainOverlap(p.conn.ExplainMissing("creating stream "+want.Name, "STREAM.CREATE."+want.Name, err), want.Subjects, variable)
 		}
 		return o, nil, nil
 	}
@@ -163,7 +165,7 @@ func (p planner) planStream(ctx context.Context, want jetstream.StreamConfig, va
 	if o.note(compareStream(have, want, variable).fixAll(&fixed)) {
 		o.apply = func(ctx context.Context) error {
 			_, err := p.conn.JetStream().UpdateStream(ctx, fixed)
-			return p.conn.ExplainMissing("changing stream "+want.Name, "STREAM.UPDATE."+want.Name, err)
+			return explainOverlap(p.conn.ExplainMissing("changing stream "+want.Name, "STREAM.UPDATE."+want.Name, err), want.Subjects, variable)
 		}
 	}
 	return o, &have, nil

@@ -57,12 +57,12 @@ func TestAPlanChangesAStreamInPlace(t *testing.T) {
 		change func(*jetstream.StreamConfig)
 		want   string
 	}{
-		"subjects":        {func(c *jetstream.StreamConfig) { c.Subjects = []string{"other"} }, "subjects is other, not other, session.ended"},
+		"subjects":        {func(c *jetstream.StreamConfig) { c.Subjects = []string{"other"} }, "subjects are other, not other, session.ended"},
 		"per subject":     {func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 3 }, "max messages per subject is 3"},
 		"per subject new": {func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject, c.DiscardNewPerSubject = 3, true }, "max messages per subject is 3"},
 		"discard":         {func(c *jetstream.StreamConfig) { c.MaxMsgs, c.Discard = 100, jetstream.DiscardOld }, "discard is old"},
 		"max age":         {func(c *jetstream.StreamConfig) { c.MaxAge, c.Duplicates = time.Hour, time.Minute }, "max age is 1h0m0s, not 168h0m0s"},
-		"no ack":          {func(c *jetstream.StreamConfig) { c.NoAck = true }, "publish acknowledgements is off"},
+		"no ack":          {func(c *jetstream.StreamConfig) { c.NoAck = true }, "publish acknowledgements are off"},
 		"interest":        {func(c *jetstream.StreamConfig) { c.Retention = jetstream.InterestPolicy }, "retention is interest, not limits"},
 	} {
 		t.Run(name, func(t *testing.T) {

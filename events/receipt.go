@@ -183,7 +183,7 @@ func (r *Receipts) explain(err error) error {
 	case unanswered(err):
 		return fmt.Errorf("no stream answers: there is none (`revoker setup` creates it), or it has no leader at the moment: %w", err)
 	}
-	return err
+	return conn.Reword(err)
 }
 
 // Pending is how many receipts wait for their confirmation.

@@ -286,7 +286,7 @@ func TestAPlanChangesTheReceiptStream(t *testing.T) {
 	}{
 		"discard":       {func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardNew }, "no event is acknowledged", 0},
 		"subjects":      {func(c *jetstream.StreamConfig) { c.Subjects = []string{"other"} }, "it does not store session.revoked.*", 0},
-		"max messages":  {func(c *jetstream.StreamConfig) { c.MaxMsgs = 10 }, "max messages is 10, not 1000000 (REVOKER_RECEIPT_MAX_COUNT)", 0},
+		"max messages":  {func(c *jetstream.StreamConfig) { c.MaxMsgs = 10 }, "max messages are 10, not 1000000 (REVOKER_RECEIPT_MAX_COUNT)", 0},
 		"max age":       {func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour }, "max age is 1h0m0s, not 168h0m0s", 0},
 		"several each":  {func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = -1 }, "max messages per subject is unlimited, not 1", 1},
 		"more generous": {func(c *jetstream.StreamConfig) { c.MaxAge, c.MaxMsgs = 0, -1 }, "", 0},

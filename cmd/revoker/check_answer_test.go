@@ -25,6 +25,7 @@ func TestWhatAnAnswerTells(t *testing.T) {
 		"refused for the session": {authlete.Response{Status: 400, Action: authlete.ActionCallerError}, nil, admin.OK, "", "the token is accepted"},
 		"taken":                   {authlete.Response{Status: 200, Action: authlete.ActionOK}, nil, admin.OK, "", "the token is accepted"},
 		"another 400":             {authlete.Response{Status: 400, ResultCode: "A001101"}, nil, admin.Warning, "--call SESSION_ID", "no action (HTTP 400, A001101)"},
+		"a gateway's 400":         {authlete.Response{Status: 400}, nil, admin.Failed, "AUTHLETE_BASE_URL", "no action (HTTP 400)"},
 		"no token":                {authlete.Response{Status: 401}, nil, admin.Failed, "AUTHLETE_BEARER", "the API rejected the token (HTTP 401)"},
 		"not this service's":      {authlete.Response{Status: 403, ResultCode: "A001215"}, nil, admin.Failed, "REVOKER_ALLOWED_SERVICE_IDS", "does not let the token use this service (HTTP 403, A001215)"},
 		"unknown":                 {authlete.Response{Status: 404, ResultCode: "A001210"}, nil, admin.Failed, "AUTHLETE_BASE_URL", "does not know this service (HTTP 404, A001210)"},
@@ -36,8 +37,30 @@ func TestWhatAnAnswerTells(t *testing.T) {
 		"gateway":                 {authlete.Response{Status: 503}, nil, admin.Failed, "events wait", "no action (HTTP 503)"},
 		"nothing":                 {authlete.Response{}, errors.New("no whole answer within 10s"), admin.Failed, "events wait", "no whole answer within 10s"},
 	} {
-		f := judgeAnswer("4711", worker.PreflightOf(authlete.Probe{Response: c.response, Err: c.err}, "REVOKER_ALLOWED_SERVICE_IDS"))
+		f := judgeAnswer("https://api.example.com", "4711", worker.PreflightOf(authlete.Probe{Response: c.response, Err: c.err}, "REVOKER_ALLOWED_SERVICE_IDS"))
 		if f.State != c.state || !strings.Contains(f.Remedy, c.remedy) || !strings.Contains(f.Detail, c.detail) || strings.Contains(f.Detail, "SECRET") || f.State != admin.OK && f.Remedy == "" {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+}
+
+// The answers from a wrong AUTHLETE_BASE_URL lead to what is wrong with it.
+func TestWhatIsWrongWithTheBaseURL(t *testing.T) {
+	t.Parallel()
+	unknown := authlete.Response{Status: 404, ResultCode: "A001210"}
+	for name, c := range map[string]struct {
+		base     string
+		response authlete.Response
+		err      error
+		remedy   string
+	}{
+		"a path":                          {"https://api.example.com/api", unknown, nil, "the path /api, after which revoker puts /api/4711/nativesso/logout"},
+		"no path":                         {"https://api.example.com/", unknown, nil, "or AUTHLETE_BASE_URL"},
+		"http to a port with TLS":         {"http://127.0.0.1:1", authlete.Response{Status: 400}, nil, "https:// in AUTHLETE_BASE_URL"},
+		"http, and the connection is cut": {"http://127.0.0.1:1", authlete.Response{}, errors.New("connection reset"), "https:// in AUTHLETE_BASE_URL"},
+	} {
+		f := judgeAnswer(c.base, "4711", worker.PreflightOf(authlete.Probe{Response: c.response, Err: c.err}, "AUTHLETE_SERVICE_ID"))
+		if f.State != admin.Failed || !strings.Contains(f.Remedy, c.remedy) || name == "no path" && strings.Contains(f.Remedy, "path") {
 			t.Errorf("%s: %+v", name, f)
 		}
 	}

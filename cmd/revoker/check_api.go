@@ -31,7 +31,7 @@ func checkAPI(ctx context.Context, cfg config.Config, api *authlete.Client, list
 		if i == 0 && !checkWay(cfg, tried.Probe, time.Now(), list) {
 			return
 		}
-		*list = append(*list, judgeAnswer(service, tried))
+		*list = append(*list, judgeAnswer(cfg.API.BaseURL, service, tried))
 	}
 }
 
@@ -79,19 +79,23 @@ func plainHTTP(base *url.URL) (admin.State, string, string, string) {
 }
 
 // judgeAnswer says what the answer to a call without a session tells of the token and of the service.
-func judgeAnswer(service string, p worker.Preflight) admin.Finding {
+func judgeAnswer(baseURL, service string, p worker.Preflight) admin.Finding {
 	f := admin.Finding{Name: "API answer for service " + service, State: admin.Failed, Detail: p.Detail}
-	switch p.Outcome {
-	case worker.CallerError, worker.Revoked:
+	base, _ := url.Parse(baseURL) // it was validated
+	switch {
+	case p.Outcome == worker.CallerError || p.Outcome == worker.Revoked:
 		f.State, f.Detail = admin.OK, "the token is accepted: "+f.Detail+", as it should to a call without a session"
-	case worker.Misconfigured:
+	case p.Outcome == worker.Misconfigured:
 		f.Remedy = "look at " + p.Suspect
-	default:
-		if p.Response.Status == 400 {
-			f.State, f.Remedy = admin.Warning, "it does not tell whether the token is accepted; --call SESSION_ID does"
-		} else {
-			f.Remedy = "while it is like this events wait in the stream and are retried; look at AUTHLETE_BASE_URL if it lasts"
+		if p.Response.Status == 404 && strings.Trim(base.Path, "/") != "" {
+			f.Remedy += ": it has the path " + base.Path + ", after which revoker puts /api/" + service + "/nativesso/logout"
 		}
+	case p.Response.Status == 400 && p.Response.ResultCode != "":
+		f.State, f.Remedy = admin.Warning, "it does not tell whether the token is accepted; --call SESSION_ID does"
+	case base.Scheme == "http": // to a port with TLS some servers answer 400, others close the connection
+		f.Remedy = "if this port has TLS, write https:// in AUTHLETE_BASE_URL; while it is like this events wait in the stream and are retried"
+	default:
+		f.Remedy = "while it is like this events wait in the stream and are retried; look at AUTHLETE_BASE_URL if it lasts"
 	}
 	return f
 }

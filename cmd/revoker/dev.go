@@ -47,7 +47,7 @@ func newDevCommand() *cobra.Command {
 		Long: `Starts a NATS server with JetStream and a simulated logout API on 127.0.0.1. It runs
 the worker between them, as ` + "`revoker run`" + ` does, and takes signals over HTTP, as
 ` + "`revoker receive`" + ` does. It publishes sample events; some need
-retries, and some end as dead letters. It prints a line for each settled event.
+retries, and some end as dead letters. It prints a line for each settled event. A
 session appears as the first 12 hex digits of the SHA-256 of its ID.
 
 It uses the REVOKER_ and OTEL_ variables, but not the NATS_ and AUTHLETE_ ones: no
@@ -84,6 +84,8 @@ func (o devOptions) run(ctx context.Context, out, errOut io.Writer) error {
 			return exit.Problem(err)
 		}
 		defer os.RemoveAll(folder)
+	} else if err := os.MkdirAll(folder, 0o750); err != nil {
+		return exit.Problem(fmt.Errorf("--data: %w", err))
 	}
 	if o.port == 0 {
 		o.port = embedded.RandomPort

@@ -9,6 +9,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -36,14 +37,23 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
 	if answer := exit.Answer(0); !errors.As(err, &answer) {
-		fmt.Fprintf(errOut, "revoker: %v\n", err)
+		fmt.Fprintf(errOut, "revoker: %s\n", withHelp(cmd, err))
 	}
 	return exit.Code(err)
+}
+
+// withHelp adds where to read on to what cobra itself says of a command that does not exist, and of too many or too few arguments.
+func withHelp(cmd *cobra.Command, err error) string {
+	text := err.Error()
+	if strings.HasPrefix(text, "unknown command ") || strings.HasPrefix(text, "accepts ") {
+		text = fmt.Sprintf("%s\n`%s --help` lists what there is", strings.TrimSpace(text), cmd.CommandPath())
+	}
+	return text
 }
 
 // connects names the commands that connect to the configured NATS server.
@@ -70,6 +80,9 @@ Exit codes: 0 done, 1 a problem, 2 wrong usage, 78 wrong configuration.`,
 	root.AddCommand(newRunCommand(), publish.NewCommand(), dlq.NewCommand(), newVersionCommand(), newSimulateCommand(), receive.NewCommand())
 	root.AddCommand(newStatusCommand(), newSessionCommand(), newPauseCommand(), newResumeCommand(), newSetupCommand(), newCheckCommand(), newHealthCommand())
 	root.AddCommand(devCommands()...)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w\n`%s --help` lists the flags", err, cmd.CommandPath())
+	})
 	for _, cmd := range root.Commands() {
 		if connects[cmd.Name()] {
 			connection.Flags(cmd)

@@ -23,7 +23,7 @@ func newSimulateCommand() *cobra.Command {
 installation whose NATS server and workers run elsewhere. ` + "`revoker dev`" + ` needs
 neither. Each session that it does not know has two tokens. It accepts any token and
 any service, unless AUTHLETE_BEARER and AUTHLETE_SERVICE_ID name one. The NATS_
-variables say where the samples go.
+variables say where the samples go. --rate 0 needs no NATS server.
 
 It revokes no real token. Never point a real worker's AUTHLETE_BASE_URL at it.`,
 		Example: "  revoker simulate --addr 127.0.0.1:8081\n  revoker simulate --rate 0",
@@ -59,12 +59,16 @@ func (s simulateOptions) run(ctx context.Context, cfg config.Config, log *slog.L
 		return err
 	}
 	defer api.Close()
+	log.Info("serving a simulated logout API", "url", api.URL(), "samples_per_second", s.rate)
+	if s.rate == 0 { // it needs no NATS server
+		<-ctx.Done()
+		return nil
+	}
 	conn, err := events.Connect(cfg.NATS, "revoker simulate", log, true)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	log.Info("serving a simulated logout API", "url", api.URL(), "samples_per_second", s.rate)
 	publishSamples(ctx, events.NewPublisher(conn, cfg.Subject), api, s.rate, log)
 	return nil
 }

@@ -2,12 +2,14 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"strings"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"revoker/config"
 	"revoker/events"
@@ -101,7 +103,8 @@ func (c *check) checkJetStream(ctx context.Context) bool {
 		answer, err := c.conn.ProbeAPI(ctx, request, nil)
 		switch {
 		case errors.Is(err, nats.ErrNoResponders):
-			c.Add(Failed, name, c.conn.NoJetStream(), "enable JetStream on the server and for the account, and set NATS_JS_DOMAIN to its domain, if it has one")
+			what, remedy := c.conn.JetStreamOff()
+			c.Add(Failed, name, what, remedy)
 			return false
 		case errors.Is(err, conn.ErrDenied):
 			c.Add(Failed, "permission to look at streams and consumer", err.Error(), "allow it in the account's permissions")
@@ -110,8 +113,14 @@ func (c *check) checkJetStream(ctx context.Context) bool {
 			c.Add(Failed, name, err.Error(), "look at the server's log; a cluster may have no leader")
 			return false
 		}
-		if failure := conn.APIError(answer.Data); failure != nil && failure.Code == 503 {
-			c.Add(Failed, name, failure.Description, "enable JetStream on the server and for the account, or wait until it is ready")
+		failure := conn.APIError(answer.Data)
+		switch {
+		case failure != nil && failure.ErrorCode == jetstream.JSErrCodeJetStreamNotEnabledForAccount:
+			what, remedy := c.conn.JetStreamOff()
+			c.Add(Failed, name, what, remedy)
+			return false
+		case failure != nil && failure.Code == 503:
+			c.Add(Failed, name, failure.Description, "look at the server's log, or wait until JetStream is ready")
 			return false
 		}
 	}
@@ -125,7 +134,7 @@ func (c *check) checkObject(ctx context.Context, o events.Object) Finding {
 	if o.Missing {
 		return c.checkCreating(ctx, o, f)
 	}
-	var details, remedies []string
+	var details []string
 	for _, d := range o.Differences {
 		if f.State != Failed {
 			f.State = Warning
@@ -134,14 +143,9 @@ func (c *check) checkObject(ctx context.Context, o events.Object) Finding {
 			f.State = Failed
 		}
 		details = append(details, d.String())
-		if d.Remedy != "" {
-			remedies = append(remedies, d.Setting+": "+d.Remedy)
-		} else if !strings.HasPrefix(strings.Join(remedies, ""), "`revoker setup`") {
-			remedies = append([]string{"`revoker setup` changes what can be changed"}, remedies...)
-		}
 	}
 	if len(details) > 0 {
-		f.Detail, f.Remedy = strings.Join(details, "; "), strings.Join(remedies, "; ")
+		f.Detail, f.Remedy = strings.Join(details, "; "), events.Advice(o.Differences)
 	}
 	return f
 }
@@ -202,6 +206,28 @@ func (c *check) checkCreating(ctx context.Context, o events.Object, f Finding) F
 		f.Remedy = "run `revoker setup` with an account that may, or allow this one to publish to " + c.conn.API(request)
 		return f
 	}
+	if other, subject := c.storedBy(ctx, o); other != "" {
+		f.State, f.Detail, f.Remedy = Failed, "it is missing, and stream "+events.OneLine(other)+" stores "+subject+" already", events.OverlapRemedy(c.cfg, o.Name)
+		return f
+	}
 	f.State, f.Detail, f.Remedy = Warning, "it is missing", "`revoker setup` creates it, and so does `revoker run`"
 	return f
+}
+
+// storedBy names another stream that stores a subject of a missing one, which can't be created then. An account need not be allowed
+// to ask.
+func (c *check) storedBy(ctx context.Context, o events.Object) (stream, subject string) {
+	const request = "STREAM.NAMES"
+	c.conn.IgnoreSubjects(c.conn.API(request))
+	for _, subject := range o.Subjects {
+		answer, err := c.conn.ProbeAPI(ctx, request, fmt.Appendf(nil, `{"subject":%q}`, subject))
+		if err != nil {
+			break
+		}
+		var found struct{ Streams []string }
+		if json.Unmarshal(answer.Data, &found) == nil && len(found.Streams) > 0 {
+			return found.Streams[0], subject
+		}
+	}
+	return "", ""
 }

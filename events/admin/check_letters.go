@@ -74,6 +74,9 @@ func (c *check) checkRoom(ctx context.Context) {
 	limits, state := stream.CachedInfo().Config, stream.CachedInfo().State
 	full := limits.MaxMsgs > 0 && state.Msgs >= uint64(limits.MaxMsgs) || limits.MaxBytes > 0 && state.Bytes+letterRoom > uint64(limits.MaxBytes)
 	detail := fmt.Sprintf("%d messages, %d bytes", state.Msgs, state.Bytes)
+	if state.Msgs == 1 {
+		detail = fmt.Sprintf("1 message, %d bytes", state.Bytes)
+	}
 	if full && limits.Discard == jetstream.DiscardNew { // one that drops its oldest is a difference of the stream, which was said
 		c.Add(Failed, name, detail+"; the stream is full", noRoom)
 		return

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"revoker/config"
+	"revoker/events"
 	"revoker/events/admin"
 	"revoker/events/internal/eventstest"
 	"revoker/internal/testproc"
@@ -68,6 +69,9 @@ func TestOneLaneIsAllThereIs(t *testing.T) {
 			h.Dial(t, s.ClientURL(), nats.UserInfo("admin", "pw"))
 			if user == "admin" {
 				h.Create(t)
+				if _, err := h.JS.CreateStream(eventstest.Deadline(t), events.DeadLetterStream(h.Cfg)); err != nil {
+					t.Fatal(err)
+				}
 			}
 			h.Publish(t, &nats.Msg{Data: []byte("{}")})
 			paused, _, err := admin.Pause(eventstest.Deadline(t), h.Conn, h.Cfg, h.Cfg.Lanes(), time.Hour)

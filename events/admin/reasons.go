@@ -14,6 +14,9 @@ import (
 	"revoker/events/internal/conn"
 )
 
+// deadLetterVariable names the dead-letter stream.
+const deadLetterVariable = "REVOKER_DEAD_LETTER_STREAM"
+
 // countedMost bounds how many dead letters are read to count their reasons. The newest are read.
 const countedMost = 10_000
 
@@ -40,14 +43,11 @@ type reasonCounter struct {
 
 func (r *reasonCounter) read(ctx context.Context, c *events.Conn, cfg config.Config) (*DeadLetterCount, error) {
 	name := cfg.DeadLetterStream
-	stream, err := c.JetStream().Stream(ctx, name)
-	var info *jetstream.StreamInfo
-	if err == nil {
-		info, err = stream.Info(ctx, jetstream.WithSubjectFilter(cfg.DeadLetterSubject))
+	stream, err := c.LookUp(ctx, name, deadLetterVariable)
+	if err != nil {
+		return nil, err
 	}
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return &DeadLetterCount{Reasons: map[string]int{}}, nil
-	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(cfg.DeadLetterSubject))
 	if err != nil {
 		return nil, c.ExplainMissing("looking up stream "+name, "STREAM.INFO."+name, err)
 	}

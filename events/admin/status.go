@@ -127,9 +127,9 @@ func (r *StatusReader) ReadQueue(ctx context.Context) (Status, error) {
 	if err := r.read(ctx, &s); err != nil {
 		return Status{}, err
 	}
-	letters, err := r.conn.JetStream().Stream(ctx, r.cfg.DeadLetterStream)
+	letters, err := r.conn.LookUp(ctx, r.cfg.DeadLetterStream, deadLetterVariable)
 	if err != nil {
-		s.unknown("dead letters", r.conn.ExplainMissing("looking up stream "+r.cfg.DeadLetterStream, "STREAM.INFO."+r.cfg.DeadLetterStream, err))
+		s.unknown("dead letters", err)
 		return s, nil
 	}
 	state := letters.CachedInfo().State

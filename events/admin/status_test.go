@@ -1,7 +1,9 @@
 package admin_test
 
 import (
+	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -131,5 +133,23 @@ func TestReadingLeavesNoConsumer(t *testing.T) {
 				return err == nil && stream.CachedInfo().State.Consumers == 0
 			})
 		})
+	}
+}
+
+// "0 dead letters" would hide that none can be stored.
+func TestAMissingDeadLetterStreamIsNotAnEmptyOne(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.Ensure(t)
+	if err := h.JS.DeleteStream(eventstest.Deadline(t), h.Cfg.DeadLetterStream); err != nil {
+		t.Fatal(err)
+	}
+	reader := admin.NewStatusReader(h.Conn, h.Cfg)
+	for name, read := range map[string]func(context.Context) (admin.Status, error){"status": reader.Read, "a worker": reader.ReadQueue} {
+		status, err := read(eventstest.Deadline(t))
+		if unknown := strings.Join(status.Unknown, " "); err != nil || status.DeadLetters != nil || !strings.Contains(unknown, "dead letters: there is no stream SESSIONS_DLQ") ||
+			!strings.Contains(unknown, "REVOKER_DEAD_LETTER_STREAM") {
+			t.Errorf("%s: %v, %+v", name, err, status)
+		}
 	}
 }

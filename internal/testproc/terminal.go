@@ -13,9 +13,15 @@ import (
 // output is in stdout.
 func StartOnTerminal(t testing.TB, env []string, name string, args ...string) *Process {
 	t.Helper()
+	return StartOnTerminalOf(t, 100, env, name, args...)
+}
+
+// StartOnTerminalOf is StartOnTerminal with so many columns.
+func StartOnTerminalOf(t testing.TB, columns uint16, env []string, name string, args ...string) *Process {
+	t.Helper()
 	p := &Process{T: t, Cmd: exec.Command(name, args...), ended: make(chan struct{})}
 	p.Cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TMPDIR=" + os.TempDir(), "TERM=xterm"}, env...)
-	terminal, err := pty.StartWithSize(p.Cmd, &pty.Winsize{Rows: 40, Cols: 100})
+	terminal, err := pty.StartWithSize(p.Cmd, &pty.Winsize{Rows: 40, Cols: columns})
 	if err != nil {
 		t.Fatal(err)
 	}

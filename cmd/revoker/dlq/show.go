@@ -25,8 +25,10 @@ func newShowCommand() *cobra.Command {
 		Long: `Shows one dead letter with all its facts, and the event's headers and payload.
 It prints the session ID in clear. It escapes control characters.`,
 		Example: "  revoker dlq show 17\n  revoker dlq show 17 --json | jq -r .payload",
-		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("say which dead letter to show: one sequence; `revoker dlq ls` lists them")
+			}
 			sequences, err := parseSequences(args[0])
 			if err == nil && sequences.First != sequences.Last {
 				err = errors.New("show takes one sequence; `revoker dlq ls` lists many")

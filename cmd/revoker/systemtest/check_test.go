@@ -130,14 +130,20 @@ func TestCheckOfNATS(t *testing.T) {
 	wants(t, found, admin.OK, answering, "accepted") // goes on
 	plain := testsite.New(t, testsite.Simulator{})
 	startWithoutJetStream(plain)
-	wants(t, plain.Check(1, nil), admin.Failed, "JetStream", "enable JetStream")
+	wants(t, plain.Check(1, nil), admin.Failed, "JetStream", "NATS_JS_DOMAIN")
 
 	s.StartNATS()
 	foreign(s)
 	found = s.Check(1, nil)
-	wants(t, found, admin.Failed, "stream SESSIONS", "subjects is logins, not logins, session.ended")
+	wants(t, found, admin.Failed, "stream SESSIONS", "subjects are logins, not logins, session.ended")
 	wants(t, found, admin.Failed, "consumer revoker", "max deliver is 3, not unlimited")
 	wants(t, found, admin.Failed, "permission to dead-letter", "dlq.session.ended is stored by stream OTHERS, not SESSIONS_DLQ")
+	if err := s.JS.DeleteStream(s.Deadline(), "SESSIONS_DLQ"); err != nil {
+		t.Fatal(err)
+	}
+	found = s.Check(1, nil) // `revoker setup` could not create it
+	wants(t, found, admin.Failed, "stream SESSIONS_DLQ", "it is missing, and stream OTHERS stores dlq.session.ended already")
+	wants(t, found, admin.Failed, "stream SESSIONS_DLQ", "REVOKER_DEAD_LETTER_SUBJECT")
 	s.Says(exit.CodeConfiguration, append(s.Env(), "REVOKER_TYPO=1"), []string{"check"}, "REVOKER_TYPO: no such variable", "0 ok, 0 warnings, 1 failed")
 }
 

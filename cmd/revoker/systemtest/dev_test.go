@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -132,5 +133,18 @@ func TestDevSaysThatAPortIsTaken(t *testing.T) {
 	}
 	if text := p.Stderr.String(); !strings.Contains(text, "address already in use") || !strings.Contains(text, "--port") {
 		t.Errorf("got %q", text)
+	}
+}
+
+// A folder that can't be made is not told as a port that is taken, ten seconds later.
+func TestDevSaysThatItsFolderCannotBeMade(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := testproc.Start(t, nil, testproc.Binary(t, "revoker"), "dev", "--port", "0", "--data", filepath.Join(file, "streams"))
+	if code := p.Wait(); code != 1 || !strings.Contains(p.Stderr.String(), "--data: mkdir") {
+		t.Errorf("exit code %d: %s", code, p.Stderr.String())
 	}
 }

@@ -139,7 +139,7 @@ func TestWhatDLQRefuses(t *testing.T) {
 		{2, "--limit: must not be negative", []string{"replay", "--all", "--limit", "-1", "--yes"}},
 		{2, "--rate: must not be negative", []string{"replay", "--all", "--rate", "-1", "--yes"}},
 		{2, "show takes one sequence", []string{"show", "1-2"}},
-		{2, "accepts 1 arg", []string{"show"}},
+		{2, "say which dead letter to show", []string{"show"}},
 		{1, "no such dead letter: SESSIONS_DLQ/99", []string{"show", "99"}},
 		{1, "missing, or not matched by the filter: 99", []string{"rm", "99", "--yes"}},
 	} {

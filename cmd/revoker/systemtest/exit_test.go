@@ -27,20 +27,22 @@ func TestExitCodeOfAWrongConfiguration(t *testing.T) {
 		says     string
 		commands []string
 	}{
-		"a typo":              {[]string{"REVOKER_TYPO=1"}, exit.CodeConfiguration, "REVOKER_TYPO: no such variable", append(commands, "health")},
-		"no such context":     {[]string{"NATS_CONTEXT=nope"}, exit.CodeConfiguration, `NATS_CONTEXT or --context: unknown context "nope"`, commands},
-		"not a certificate":   {[]string{"NATS_CA=" + garbage}, exit.CodeConfiguration, `NATS_CA: "` + garbage + `" has no certificate`, commands},
-		"not a seed":          {[]string{"NATS_NKEY=" + garbage}, exit.CodeConfiguration, `NATS_NKEY: "` + garbage + `" is not an NKey seed file`, commands},
-		"not credentials":     {[]string{"NATS_CREDS=" + garbage}, exit.CodeConfiguration, `NATS_CREDS: "` + garbage + `" is not a credentials file`, commands},
-		"not a key pair":      {[]string{"NATS_CERT=" + garbage, "NATS_KEY=" + garbage}, exit.CodeConfiguration, `NATS_CERT, NATS_KEY: "` + garbage, commands},
-		"no such file":        {[]string{"NATS_CA=" + garbage + "2"}, exit.CodeConfiguration, `NATS_CA: can't read "` + garbage + `2": no such file or directory`, commands},
-		"an empty token file": {[]string{"AUTHLETE_BEARER=", "AUTHLETE_BEARER_FILE=" + empty}, exit.CodeConfiguration, "AUTHLETE_BEARER_FILE: " + empty + ": the file is empty", []string{"run", "check"}},
-		"no such token file":  {[]string{"AUTHLETE_BEARER=", "AUTHLETE_BEARER_FILE=" + garbage + "2"}, exit.CodeConfiguration, `AUTHLETE_BEARER_FILE: can't read "` + garbage + `2": no such`, []string{"run", "check"}},
-		"wildcards":           {[]string{"REVOKER_SUBJECT=session.*"}, exit.CodeConfiguration, "REVOKER_SUBJECT: has wildcards", []string{"publish --session x"}},
-		"no address to ask":   {[]string{"REVOKER_OPS_ADDR="}, exit.CodeConfiguration, "REVOKER_OPS_ADDR: empty", []string{"health", "health --live"}},
-		"no service":          {[]string{"AUTHLETE_SERVICE_ID="}, exit.CodeConfiguration, "AUTHLETE_SERVICE_ID: required", []string{"run", "check"}},
-		"a server is away":    {nil, exit.CodeProblem, "nats://127.0.0.1:1: connection refused", []string{"status", "setup", "check", "dlq ls", "publish --session x"}},
-		"nobody is listening": {[]string{"REVOKER_OPS_ADDR=127.0.0.1:1"}, exit.CodeProblem, "see whether the worker runs", []string{"health", "health --live", "health --json", "health --live --json"}},
+		"a typo":               {[]string{"REVOKER_TYPO=1"}, exit.CodeConfiguration, "REVOKER_TYPO: no such variable", append(commands, "health")},
+		"no such context":      {[]string{"NATS_CONTEXT=nope"}, exit.CodeConfiguration, `NATS_CONTEXT or --context: unknown context "nope"`, commands},
+		"not a certificate":    {[]string{"NATS_CA=" + garbage}, exit.CodeConfiguration, `NATS_CA: "` + garbage + `" has no certificate`, commands},
+		"not a seed":           {[]string{"NATS_NKEY=" + garbage}, exit.CodeConfiguration, `NATS_NKEY: "` + garbage + `" is not an NKey seed file`, commands},
+		"not credentials":      {[]string{"NATS_CREDS=" + garbage}, exit.CodeConfiguration, `NATS_CREDS: "` + garbage + `" is not a credentials file`, commands},
+		"not a key pair":       {[]string{"NATS_CERT=" + garbage, "NATS_KEY=" + garbage}, exit.CodeConfiguration, `NATS_CERT, NATS_KEY: "` + garbage, commands},
+		"no such file":         {[]string{"NATS_CA=" + garbage + "2"}, exit.CodeConfiguration, `NATS_CA: can't read "` + garbage + `2": no such file or directory`, commands},
+		"an empty token file":  {[]string{"AUTHLETE_BEARER=", "AUTHLETE_BEARER_FILE=" + empty}, exit.CodeConfiguration, "AUTHLETE_BEARER_FILE: " + empty + ": the file is empty", []string{"run", "check"}},
+		"no such token file":   {[]string{"AUTHLETE_BEARER=", "AUTHLETE_BEARER_FILE=" + garbage + "2"}, exit.CodeConfiguration, `AUTHLETE_BEARER_FILE: can't read "` + garbage + `2": no such`, []string{"run", "check"}},
+		"wildcards":            {[]string{"REVOKER_SUBJECT=session.*"}, exit.CodeConfiguration, "REVOKER_SUBJECT: has wildcards", []string{"publish --session x"}},
+		"no address to ask":    {[]string{"REVOKER_OPS_ADDR="}, exit.CodeConfiguration, "REVOKER_OPS_ADDR: empty", []string{"health", "health --live"}},
+		"no service":           {[]string{"AUTHLETE_SERVICE_ID="}, exit.CodeConfiguration, "AUTHLETE_SERVICE_ID: required", []string{"run", "check"}},
+		"a token for its file": {[]string{"REVOKER_RECEIVE_TOKEN_FILE=SECRET-token-of-senders"}, exit.CodeConfiguration, "REVOKER_RECEIVE_TOKEN_FILE: can't read the file: no such", []string{"receive", "check --receive"}},
+		"no such issuers":      {[]string{"REVOKER_RECEIVE_ISSUERS_FILE=" + garbage + "2"}, exit.CodeConfiguration, `REVOKER_RECEIVE_ISSUERS_FILE: can't read "` + garbage + `2": no such`, []string{"receive", "check --receive"}},
+		"a server is away":     {nil, exit.CodeProblem, "nats://127.0.0.1:1: connection refused", []string{"status", "setup", "check", "dlq ls", "publish --session x"}},
+		"nobody is listening":  {[]string{"REVOKER_OPS_ADDR=127.0.0.1:1"}, exit.CodeProblem, "see whether the worker runs", []string{"health", "health --live", "health --json", "health --live --json"}},
 	} {
 		for _, command := range c.commands {
 			t.Run(name+": "+command, func(t *testing.T) {

@@ -45,6 +45,16 @@ func TestPublishDrawsABarInATerminal(t *testing.T) {
 	}
 }
 
+// Each frame of a bar that is wider than the terminal would be a new line.
+func TestPublishDrawsNoBarInANarrowTerminal(t *testing.T) {
+	t.Parallel()
+	s := testsite.NewStream(t)
+	p := testproc.StartOnTerminalOf(t, 40, []string{"NATS_URL=" + s.NATSURL}, testproc.Binary(t, "revoker"), "publish", "--rate", "2000", sessionFile(t, 3000))
+	if code, text := p.Wait(), p.Stdout.String(); code != 0 || strings.Contains(text, "|") || !strings.Contains(text, "published 3000,") {
+		t.Errorf("exit code %d: %q", code, text)
+	}
+}
+
 // Without a file, a pipe or --session nobody waits for what nobody types.
 func TestPublishDoesNotReadFromATerminal(t *testing.T) {
 	t.Parallel()

@@ -202,12 +202,12 @@ func TestReceiveWithAWrongConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, env := range map[string][]string{
-		"nothing to receive":                   nil,
-		"REVOKER_RECEIVE_TOKEN_FILE: open":     {"REVOKER_RECEIVE_TOKEN_FILE=" + folder + "/none"},
-		"REVOKER_RECEIVE_ISSUERS_FILE: open":   {"REVOKER_RECEIVE_ISSUERS_FILE=" + folder + "/none"},
-		"issuer 1: issuer: must be https://":   {"REVOKER_RECEIVE_ISSUERS_FILE=" + wrong},
-		"REVOKER_RECEIVE_TOKEN: must have":     {"REVOKER_RECEIVE_TOKEN=SECRET"},
-		"REVOKER_RECEIVE_TOKENS: no such vari": {"REVOKER_RECEIVE_TOKENS=SECRET"},
+		"nothing to receive":                       nil,
+		"REVOKER_RECEIVE_TOKEN_FILE: can't read":   {"REVOKER_RECEIVE_TOKEN_FILE=" + folder + "/none"},
+		"REVOKER_RECEIVE_ISSUERS_FILE: can't read": {"REVOKER_RECEIVE_ISSUERS_FILE=" + folder + "/none"},
+		"issuer 1: issuer: must be https://":       {"REVOKER_RECEIVE_ISSUERS_FILE=" + wrong},
+		"REVOKER_RECEIVE_TOKEN: must have":         {"REVOKER_RECEIVE_TOKEN=SECRET"},
+		"REVOKER_RECEIVE_TOKENS: no such vari":     {"REVOKER_RECEIVE_TOKENS=SECRET"},
 	} {
 		p := testproc.Start(t, env, testproc.Binary(t, "revoker"), "receive")
 		if code := p.Wait(); code != 78 || !strings.Contains(p.Stderr.String(), want) || strings.Contains(p.Stderr.String(), "SECRET") {

@@ -40,3 +40,14 @@ func TestSimulateSaysThatNATSIsNotReachable(t *testing.T) {
 		t.Errorf("it says\n%s", text)
 	}
 }
+
+// Without samples it is the API alone, for an installation whose NATS server it need not know.
+func TestSimulateWithoutSamplesNeedsNoNATS(t *testing.T) {
+	t.Parallel()
+	p := testproc.Start(t, []string{"NATS_URL=nats://127.0.0.1:1"}, testproc.Binary(t, "revoker"), "simulate", "--addr", "127.0.0.1:0", "--rate", "0")
+	testproc.WaitFor(t, "simulated API", func() bool { return strings.Contains(p.Stderr.String(), "serving a simulated logout API") })
+	p.Signal(os.Interrupt)
+	if code := p.Wait(); code != 0 || strings.Contains(p.Stderr.String(), "NATS") {
+		t.Errorf("exit code %d: %s", code, p.Stderr.String())
+	}
+}

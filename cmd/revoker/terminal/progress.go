@@ -15,10 +15,12 @@ import (
 const (
 	barInterval  = 100 * time.Millisecond
 	lineInterval = 5 * time.Second
+
+	barWidth = 70 // columns that count, rate and times may take
 )
 
 // Progress tells how far a long command has come: a bar with rate and time left where it writes to a terminal, otherwise a
-// line every few seconds. Its methods are safe for concurrent use.
+// line every few seconds. A terminal that is too narrow for a bar gets lines too, for each frame of it would be a new line. Its methods are safe for concurrent use.
 type Progress struct {
 	what  string
 	began time.Time
@@ -35,7 +37,7 @@ type Progress struct {
 func NewProgress(w io.Writer, total int64, what string) *Progress {
 	p := &Progress{what: what, began: time.Now(), stop: make(chan struct{})}
 	p.total.Store(total)
-	if IsTerminal(w) {
+	if width := Width(w); IsTerminal(w) && (width == 0 || width >= barWidth) {
 		p.done.Go(func() { p.bar(w) })
 	} else {
 		p.done.Go(func() { p.lines(w) })

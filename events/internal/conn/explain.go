@@ -10,11 +10,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Error codes of the JetStream API: a cluster has too few servers for the replicas; a stream's max message size, and the server's
-// 64 KiB of headers, are exceeded.
+// Error codes of the JetStream API: a cluster has too few servers for the replicas; a stream's max message size is exceeded; another
+// stream stores a subject; the server's 64 KiB of headers are exceeded.
 const (
 	errorNoPeers         = 10005
 	errorMessageTooLarge = 10054
+	errorSubjectsOverlap = 10065
 	errorHeaderTooLarge  = 10097
 )
 
@@ -40,9 +41,37 @@ func (c *Conn) Explain(doing, part string, err error) error {
 		}
 	}
 	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, nats.ErrNoResponders) {
-		return fmt.Errorf("%s: %w: %s", doing, err, c.NoJetStream())
+		return fmt.Errorf("%s: %w", doing, reworded{c.NoJetStream(), err})
 	}
-	return fmt.Errorf("%s: %w", doing, err)
+	return fmt.Errorf("%s: %w", doing, Reword(err))
+}
+
+// reworded is an error whose own words say too little, or the same thing twice.
+type reworded struct {
+	text string
+	err  error
+}
+
+// Error implements error.
+func (r reworded) Error() string { return r.text }
+
+// Unwrap returns the error that it stands for.
+func (r reworded) Unwrap() error { return r.err }
+
+// Reword leaves of an error of the JetStream API what the server said. nats.go puts "nats: nats: API error: code=503 err_code=10077
+// description=" before it.
+func Reword(err error) error {
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.Description != "" {
+		return reworded{fmt.Sprintf("%s (JetStream's error %d)", api.Description, api.ErrorCode), err}
+	}
+	return err
+}
+
+// Overlaps reports whether a stream could not be created or changed because another one stores a subject of it.
+func Overlaps(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == errorSubjectsOverlap
 }
 
 // ExplainAPI is ExplainPublish for a request to the JetStream API, such as STREAM.INFO.SESSIONS.
@@ -78,7 +107,7 @@ func (c *Conn) ExplainMissing(doing, request string, err error) error {
 		errors.Is(err, nats.ErrNoResponders):
 		return fmt.Errorf("%s: %s", doing, c.NoJetStream())
 	case errors.As(err, &api) && api.Code == 503:
-		return fmt.Errorf("%s: JetStream is not ready: %w", doing, err)
+		return fmt.Errorf("%s: JetStream is not ready: %w", doing, Reword(err))
 	}
 	err = c.ExplainAPI(doing, request, err)
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -89,11 +118,16 @@ func (c *Conn) ExplainMissing(doing, request string, err error) error {
 
 // NoJetStream says what may be wrong if nobody answers a request to the JetStream API.
 func (c *Conn) NoJetStream() string {
-	const off = "JetStream is not enabled, on this server or for this account"
+	what, remedy := c.JetStreamOff()
+	return what + "; " + remedy
+}
+
+// JetStreamOff is NoJetStream in two parts: what happened, and what to do.
+func (c *Conn) JetStreamOff() (what, remedy string) {
 	if c.api == jetstream.DefaultAPIPrefix {
-		return off + "; if it has a domain, set NATS_JS_DOMAIN"
+		return "JetStream is not enabled, on this server or for this account", "enable it, or if it has a domain, set NATS_JS_DOMAIN"
 	}
-	return "nobody answers on " + c.api + ">: NATS_JS_DOMAIN, or the domain of the NATS context, is wrong, or " + off
+	return "nobody answers on " + c.api + ">", "look at NATS_JS_DOMAIN, or the domain of the NATS context, and see whether JetStream is enabled there"
 }
 
 // Transient reports whether the same request may succeed later, although nobody does anything.

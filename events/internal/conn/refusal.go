@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -43,6 +44,8 @@ func connectError(err error, cfg config.NATS) error {
 func refusal(err error, cfg config.NATS) (what, remedy string) {
 	const address = "look at the address: NATS_URL, --server or the context"
 	var unknown x509.UnknownAuthorityError
+	var named x509.HostnameError
+	var invalid x509.CertificateInvalidError
 	var timeout net.Error
 	var boxless inboxError
 	switch text := err.Error(); {
@@ -59,17 +62,32 @@ func refusal(err error, cfg config.NATS) (what, remedy string) {
 	case strings.Contains(text, "malformed HTTP"):
 		return "the server does not speak WebSocket on this port", "use nats://, or the port of the server's websocket block"
 	case errors.As(err, &unknown):
-		return text, "set NATS_CA to the file of the authority that issued the server's certificate"
-	case strings.Contains(text, "certificate required"), strings.Contains(text, "bad certificate"):
-		return text, "the server asks for a client certificate: look at NATS_CERT and NATS_KEY"
+		return unknown.Error(), "set NATS_CA to the file of the authority that issued the server's certificate"
+	case errors.As(err, &named):
+		return named.Error(), "use a name in NATS_URL that the server's certificate has, or give the server another certificate"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return invalid.Error(), "renew the server's certificate, or correct this machine's clock"
+	case strings.Contains(text, "certificate required") && cfg.Cert != "": // it was not sent: the server named other authorities
+		return withoutNATS(text), "the server wants a client certificate from another authority: look at NATS_CERT and NATS_KEY"
+	case strings.Contains(text, "certificate required"):
+		return withoutNATS(text), "the server asks for a client certificate: look at NATS_CERT and NATS_KEY"
+	case strings.Contains(text, "remote error: tls:") && strings.Contains(text, "certificate"):
+		return withoutNATS(text), "the server does not accept the client certificate: look at NATS_CERT and NATS_KEY"
+	case strings.Contains(text, "closed by remote after TLS handshake"): // its reason got lost
+		return withoutNATS(text), "the server may not accept the client certificate: look at NATS_CERT and NATS_KEY, and at the server's log"
 	}
-	return strings.TrimPrefix(err.Error(), "nats: "), address + "; then at the server, and at the network between"
+	return withoutNATS(err.Error()), address + "; then at the server, and at the network between"
 }
 
+func withoutNATS(text string) string { return strings.TrimPrefix(text, "nats: ") }
+
 func refusedCredentials(err error, cfg config.NATS) (what, remedy string) {
-	what = fmt.Sprintf("the server rejected the credentials (%s)", strings.TrimPrefix(err.Error(), "nats: "))
+	what = fmt.Sprintf("the server rejected the credentials (%s)", withoutNATS(err.Error()))
 	switch {
 	case cfg.Creds != "":
+		if end := credentialsEnd(cfg.Creds); !end.IsZero() && end.Before(time.Now()) {
+			return what, "replace the file in NATS_CREDS: its credentials expired at " + end.UTC().Format(time.RFC3339)
+		}
 		return what, "look at the file in NATS_CREDS"
 	case cfg.NKey != "":
 		return what, "look at the file in NATS_NKEY"

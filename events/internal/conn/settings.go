@@ -3,9 +3,12 @@ package conn
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
@@ -68,4 +71,28 @@ func credentialsFile(path string) bool {
 	token, jwtErr := nkeys.ParseDecoratedJWT(content)
 	_, seedErr := nkeys.ParseDecoratedUserNKey(content)
 	return jwtErr == nil && seedErr == nil && strings.Count(token, ".") == 2
+}
+
+// credentialsEnd is when the credentials of a file expire; zero for never, and for a file that does not tell.
+func credentialsEnd(path string) time.Time {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return time.Time{}
+	}
+	token, err := nkeys.ParseDecoratedJWT(content)
+	if err != nil {
+		return time.Time{}
+	}
+	var claims struct {
+		Expires int64 `json:"exp"`
+	}
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return time.Time{}
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || json.Unmarshal(payload, &claims) != nil || claims.Expires == 0 {
+		return time.Time{}
+	}
+	return time.Unix(claims.Expires, 0)
 }
