@@ -295,7 +295,7 @@ func (w *Worker) settled(a *attempt, delay time.Duration) {
 	}
 	if s.Outcome == Revoked {
 		now := time.Since(epoch)
-		s.ToRevoked = toRevoked(a.event.EndedAt, d.Published, a.answered)
+		s.ToRevoked = toRevoked(a.event, d.Published, a.answered)
 		w.recent[a.lane].add(now, s.ToRevoked)
 		w.sources.add(now, s.Source, s.Deleted)
 	}
