@@ -43,6 +43,7 @@ type Server struct {
 	// One for each request in work. Each endpoint has its own, so that anonymous senders of one can't keep the other's out.
 	eventSlots, logoutSlots chan struct{}
 	logoutReaders           chan struct{} // one for each logout token that is read or in work
+	largeSlots              chan struct{} // one for each large body of events
 	draining                atomic.Bool
 	conn                    *events.Conn
 
@@ -63,7 +64,7 @@ func New(cfg config.Config, issuers []config.Issuer, conn *events.Conn, registry
 		store:      &store{publisher: events.NewSignalPublisher(conn, cfg.Stream, cfg.Subject), log: log},
 		refused:    newRefusedLog(log),
 		eventSlots: make(chan struct{}, cfg.Receive.Concurrency), logoutSlots: make(chan struct{}, cfg.Receive.Concurrency),
-		logoutReaders: make(chan struct{}, readersPerSlot*cfg.Receive.Concurrency),
+		logoutReaders: make(chan struct{}, readersPerSlot*cfg.Receive.Concurrency), largeSlots: make(chan struct{}, largeAtOnce),
 	}
 	var err error
 	if s.bearer, err = newBearer(cfg.Receive); err != nil {

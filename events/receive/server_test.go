@@ -71,6 +71,30 @@ func TestOnlySoManyRequestsAreInWork(t *testing.T) {
 	}
 }
 
+// Large bodies take much memory while they are in work. They do not keep small ones out.
+func TestFewLargeBodiesAreInWork(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	for range largeAtOnce {
+		s.server.largeSlots <- struct{}{}
+	}
+	const batch = "Content-Type: application/cloudevents-batch+json"
+	large := "[" + cloudEvent("a") + strings.Repeat(" ", largeBody) + "]"
+	if r := s.events(large, batch); r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") != "1" {
+		t.Errorf("one too many: %+v", r)
+	}
+	if r := s.events("["+cloudEvent("b")+"]", batch); r.status != http.StatusAccepted {
+		t.Errorf("a small one: %+v", r)
+	}
+	waiting := make(chan reply)
+	go func() { waiting <- s.events(large, batch) }()
+	testproc.WaitFor(t, "the request", func() bool { return len(s.server.eventSlots) == 1 })
+	<-s.server.largeSlots
+	if r := <-waiting; r.status != http.StatusAccepted {
+		t.Errorf("one that waits: %+v", r)
+	}
+}
+
 // Anyone may send a body slowly. That does not keep those out who send theirs at once.
 func TestSlowSendersOfLogoutTokensKeepNobodyOut(t *testing.T) {
 	t.Parallel()
