@@ -67,7 +67,7 @@ func New(cfg config.Config, issuers []config.Issuer, conn *events.Conn, registry
 		logoutReaders: make(chan struct{}, readersPerSlot*cfg.Receive.Concurrency), largeSlots: make(chan struct{}, largeAtOnce),
 	}
 	var err error
-	if s.bearer, err = newBearer(cfg.Receive); err != nil {
+	if s.bearer, err = newBearer(cfg.Receive, log); err != nil {
 		return nil, config.Invalid(err)
 	}
 	s.metrics = newMetrics(registry, s)
