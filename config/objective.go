@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// The range of an objective. Below 90% the alerts on it could never fire, because they wait for a multiple of its budget. At 100%
-// there would be no budget to spend. An event that says its session ended more than a day before is not believed.
+// The range of an objective. Below 90% the alerts on it would hardly fire, because they wait for up to 14.4 times its budget, and no
+// more than all sessions can miss it. At 100% there would be no budget to spend. An event that says its session ended more than a day before is not believed.
 const (
 	minPercent, maxPercent = 90, 99.999
 	minWithin, maxWithin   = 10 * time.Millisecond, 24 * time.Hour

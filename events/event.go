@@ -23,6 +23,18 @@ type Event struct {
 	Reason string
 }
 
+// plausibleBefore is how long before its publication an event may say that its session ended.
+const plausibleBefore = 24 * time.Hour
+
+// Ended is when the session ended, if the event says so and that is plausible: if it lies within the day before the publication. An
+// event follows its session's end, so a later time comes from a clock that is ahead, or is made up. An earlier one rather tells of a
+// lost event that is published again, or of a unit that was taken for another, and would hide what revoker and the queue took. The
+// publication is the measure and not the present, so that the time that an event waits does not change whether its endedAt counts.
+func (e Event) Ended(published time.Time) (at time.Time, plausible bool) {
+	before := published.Sub(e.EndedAt)
+	return e.EndedAt, !e.EndedAt.IsZero() && before >= 0 && before <= plausibleBefore
+}
+
 // Decode reads a message as an event: a JSON object, or a CloudEvents 1.0 event, structured or binary, whose data is such an
 // object. Its errors are sentences for the dead letter. They say what is wrong and quote nothing of the message.
 //

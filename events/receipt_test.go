@@ -119,11 +119,12 @@ func TestAReceiptTellsOnlyOfAPlausibleEnd(t *testing.T) {
 	t.Parallel()
 	h, consumer, receipts := withReceipts(t)
 	for name, ended := range map[string]time.Time{
-		"absent": {}, "in the future": time.Now().Add(time.Hour), "long ago": time.Now().Add(-25 * time.Hour),
+		"absent": {}, "in the future": time.Now().Add(24 * time.Hour), "long ago": time.Now().Add(-25 * time.Hour),
+		"after its publication": time.Now().Add(time.Hour), // and no longer in the future when it is revoked
 	} {
 		event := events.Event{SessionID: events.SessionID(name), EndedAt: ended}
 		d := h.deliver(t, consumer, event)
-		if p := publish(t, receipts, d, events.Receipt{Event: event, RevokedAt: time.Now(), Tokens: 1}); p.err != nil {
+		if p := publish(t, receipts, d, events.Receipt{Event: event, RevokedAt: time.Now().Add(2 * time.Hour), Tokens: 1}); p.err != nil {
 			t.Fatal(p.err)
 		}
 		msg := h.stored(t, events.ReceiptSubject(h.Cfg, events.SessionHash("", event.SessionID)))

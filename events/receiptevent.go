@@ -9,9 +9,6 @@ import (
 	"revoker/config"
 )
 
-// maxEndedBefore is how long before its publication a session may have ended. More is a mistake of the publisher's.
-const maxEndedBefore = 24 * time.Hour
-
 // ReceiptFacts are the data of a receipt's CloudEvent.
 type ReceiptFacts struct {
 	ServiceID     string `json:"serviceId"`
@@ -37,8 +34,8 @@ func (r Receipt) facts(d *Delivery) ReceiptFacts {
 		SincePublished: max(r.RevokedAt.Sub(d.Published).Milliseconds(), 0), // the server's clock may be ahead
 		Source:         Source(d.Header()), Lane: d.Lane, Stream: d.Stream, Sequence: d.Sequence, PublishedAt: d.Published.UTC(),
 	}
-	if ended := r.Event.EndedAt; !ended.IsZero() && !ended.After(r.RevokedAt) && d.Published.Sub(ended) <= maxEndedBefore {
-		since := r.RevokedAt.Sub(ended).Milliseconds()
+	if ended, plausible := r.Event.Ended(d.Published); plausible {
+		since := max(r.RevokedAt.Sub(ended).Milliseconds(), 0)
 		facts.SinceEnded = &since
 	}
 	return facts

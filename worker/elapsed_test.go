@@ -3,6 +3,8 @@ package worker
 import (
 	"testing"
 	"time"
+
+	"revoker/events"
 )
 
 func TestTimeToRevoked(t *testing.T) {
@@ -24,11 +26,11 @@ func TestTimeToRevoked(t *testing.T) {
 		"milliseconds taken for seconds":     {time.UnixMilli(published.Unix()), call},
 		"in another zone":                    {published.Add(-time.Second).In(time.FixedZone("", 3600)), time.Second + call},
 	} {
-		if got := toRevoked(c.endedAt, published, published.Add(call)); got != c.want {
+		if got := toRevoked(events.Event{EndedAt: c.endedAt}, published, published.Add(call)); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
 	}
-	if got := toRevoked(time.Time{}, published, published.Add(-time.Second)); got != 0 {
+	if got := toRevoked(events.Event{}, published, published.Add(-time.Second)); got != 0 {
 		t.Errorf("the server's clock is ahead: %s", got)
 	}
 }

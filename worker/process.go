@@ -294,7 +294,7 @@ func (w *Worker) settled(a *attempt, delay time.Duration) {
 		w.charges.forget(keyOf(d))
 	}
 	if s.Outcome == Revoked {
-		s.ToRevoked = toRevoked(a.event.EndedAt, d.Published, a.answered)
+		s.ToRevoked = toRevoked(a.event, d.Published, a.answered)
 		w.sources.add(time.Since(epoch), s.Source, s.Deleted)
 	}
 	s.log(w.log, w.failures)

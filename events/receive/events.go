@@ -19,6 +19,11 @@ const (
 	// batch are stored already.
 	maxEvent = 64 << 10 // bytes
 
+	// A batch in work takes seven times its body: 14 MiB at most. So few large ones are taken at a time, and others wait a little.
+	largeBody     = 64 << 10 // bytes
+	largeAtOnce   = 4
+	largePatience = 2 * time.Second
+
 	batchType = "application/cloudevents-batch+json"
 
 	maxTrace = 512 // bytes of a traceparent or tracestate
@@ -35,6 +40,12 @@ type accepted struct {
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	if !s.admits(w, r) {
 		return
+	}
+	if r.ContentLength < 0 || r.ContentLength > largeBody {
+		if !s.takeLarge(w) {
+			return
+		}
+		defer func() { <-s.largeSlots }()
 	}
 	body, err := readBody(w, r, maxEventsBody)
 	if err != nil {
@@ -53,6 +64,18 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		signals[i] = s.signal(r, config.ReceiveSource, event)
 	}
 	s.accept(w, r, signals)
+}
+
+// takeLarge waits for room for a large body, or answers that there is none.
+func (s *Server) takeLarge(w http.ResponseWriter) bool {
+	timer := time.NewTimer(largePatience)
+	defer timer.Stop()
+	select {
+	case s.largeSlots <- struct{}{}:
+		return true
+	case <-timer.C:
+		return s.take(w, s.largeSlots)
+	}
 }
 
 // admits answers a sender that may not post events.

@@ -103,6 +103,14 @@ func TestTheTokenFileIsFollowed(t *testing.T) {
 	}
 	replace(second)
 	testproc.WaitFor(t, "the first token not to be good", func() bool { return status(token) == 401 })
+	replace("short")
+	const refused = "the new tokens can't be used"
+	testproc.WaitFor(t, "word of a token that is too short", func() bool {
+		return status(second) == 202 && strings.Contains(strings.Join(s.Log.Lines(), "\n"), refused)
+	})
+	if n := strings.Count(strings.Join(s.Log.Lines(), "\n"), refused); n != 1 {
+		t.Errorf("it is logged %d times", n)
+	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}

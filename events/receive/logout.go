@@ -34,6 +34,10 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusBadRequest, refusal{Error: codeInvalid, Description: err.Error()})
 		return
 	}
+	if !s.take(w, s.logoutSlots) { // only now: anyone may send a body slowly
+		return
+	}
+	defer func() { <-s.logoutSlots }()
 	from, logout, err := s.verify(r.Context(), text)
 	var refused *logouttoken.Refusal
 	switch {

@@ -25,6 +25,10 @@ const (
 	writeTimeout  = 25 * time.Second // from the header's end to the answer's
 	idleTimeout   = 90 * time.Second
 	maxHeader     = 16 << 10 // bytes
+
+	// readersPerSlot is how many anonymous senders may be on their way with a body for each request that is in work. With fewer a
+	// handful of slow ones would keep all the others out; with more their bodies would take too much memory.
+	readersPerSlot = 8
 )
 
 // Server takes signals in until it is told to drain.
@@ -38,6 +42,8 @@ type Server struct {
 
 	// One for each request in work. Each endpoint has its own, so that anonymous senders of one can't keep the other's out.
 	eventSlots, logoutSlots chan struct{}
+	logoutReaders           chan struct{} // one for each logout token that is read or in work
+	largeSlots              chan struct{} // one for each large body of events
 	draining                atomic.Bool
 	conn                    *events.Conn
 
@@ -58,9 +64,10 @@ func New(cfg config.Config, issuers []config.Issuer, conn *events.Conn, registry
 		store:      &store{publisher: events.NewSignalPublisher(conn, cfg.Stream, cfg.Subject), log: log},
 		refused:    newRefusedLog(log),
 		eventSlots: make(chan struct{}, cfg.Receive.Concurrency), logoutSlots: make(chan struct{}, cfg.Receive.Concurrency),
+		logoutReaders: make(chan struct{}, readersPerSlot*cfg.Receive.Concurrency), largeSlots: make(chan struct{}, largeAtOnce),
 	}
 	var err error
-	if s.bearer, err = newBearer(cfg.Receive); err != nil {
+	if s.bearer, err = newBearer(cfg.Receive, log); err != nil {
 		return nil, config.Invalid(err)
 	}
 	s.metrics = newMetrics(registry, s)
@@ -98,7 +105,7 @@ func listen(address, variable string, handler http.Handler, log *slog.Logger) (l
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("POST /events", s.bounded(s.eventSlots, s.events))
-	mux.Handle("POST /backchannel-logout", s.bounded(s.logoutSlots, s.logout))
+	mux.Handle("POST /backchannel-logout", s.bounded(s.logoutReaders, s.logout))
 	return mux
 }
 
@@ -161,16 +168,12 @@ func (s *Server) drain() {
 	}
 }
 
-// bounded answers 503 while all of an endpoint's slots are taken, so that a flood of senders costs neither memory nor the connection to NATS.
+// bounded answers 503 while all slots are taken, so that a flood of senders costs neither memory nor the connection to NATS.
 func (s *Server) bounded(slots chan struct{}, handle http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		w.Header().Set("Cache-Control", "no-store")
-		select {
-		case slots <- struct{}{}:
-		default:
-			s.metrics.overloaded.Inc()
-			unavailable(w, time.Second, "too many requests are in work")
+		if !s.take(w, slots) {
 			return
 		}
 		defer func() {
@@ -179,4 +182,16 @@ func (s *Server) bounded(slots chan struct{}, handle http.HandlerFunc) http.Hand
 		}()
 		handle(w, r)
 	})
+}
+
+// take takes a slot, or answers that there is none.
+func (s *Server) take(w http.ResponseWriter, slots chan struct{}) bool {
+	select {
+	case slots <- struct{}{}:
+		return true
+	default:
+		s.metrics.overloaded.Inc()
+		unavailable(w, time.Second, "too many requests are in work")
+		return false
+	}
 }

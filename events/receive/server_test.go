@@ -71,6 +71,54 @@ func TestOnlySoManyRequestsAreInWork(t *testing.T) {
 	}
 }
 
+// Large bodies take much memory while they are in work. They do not keep small ones out.
+func TestFewLargeBodiesAreInWork(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	for range largeAtOnce {
+		s.server.largeSlots <- struct{}{}
+	}
+	const batch = "Content-Type: application/cloudevents-batch+json"
+	large := "[" + cloudEvent("a") + strings.Repeat(" ", largeBody) + "]"
+	if r := s.events(large, batch); r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") != "1" {
+		t.Errorf("one too many: %+v", r)
+	}
+	if r := s.events("["+cloudEvent("b")+"]", batch); r.status != http.StatusAccepted {
+		t.Errorf("a small one: %+v", r)
+	}
+	waiting := make(chan reply)
+	go func() { waiting <- s.events(large, batch) }()
+	testproc.WaitFor(t, "the request", func() bool { return len(s.server.eventSlots) == 1 })
+	<-s.server.largeSlots
+	if r := <-waiting; r.status != http.StatusAccepted {
+		t.Errorf("one that waits: %+v", r)
+	}
+}
+
+// Anyone may send a body slowly. That does not keep those out who send theirs at once.
+func TestSlowSendersOfLogoutTokensKeepNobodyOut(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(cfg *config.Config) { cfg.Receive.Concurrency = 1 })
+	for n := range readersPerSlot {
+		if r := s.logout(s.issuer.Token(fmt.Sprint(n))); r.status != http.StatusOK {
+			t.Errorf("beside %d slow senders: %+v", n, r)
+		}
+		conn, err := net.Dial("tcp", s.server.Address())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, "POST /backchannel-logout HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 9\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		testproc.WaitFor(t, "the request", func() bool { return len(s.server.logoutReaders) == n+1 })
+	}
+	if r := s.logout(s.issuer.Token("more")); r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") != "1" {
+		t.Errorf("those who read are not bounded: %+v", r)
+	}
+	s.has(readersPerSlot)
+}
+
 // What is in work when the process is told to end is answered. What comes later is not taken.
 func TestDrain(t *testing.T) {
 	t.Parallel()

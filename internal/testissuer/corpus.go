@@ -41,6 +41,10 @@ func (i *Issuer) Corpus(t testing.TB) (list []Bad) {
 	add("malformed", "not a token", "SECRET")
 	add("malformed", "no payload", parts[0]+".."+parts[2])
 	add("malformed", "not base64url", parts[0]+"."+parts[1]+"."+"%%%%")
+	add("malformed", "a line break in the payload", parts[0]+"."+parts[1][:9]+"\r\n"+parts[1][9:]+"."+parts[2])
+	add("malformed", "a line break in the signature", parts[0]+"."+parts[1]+"."+parts[2][:9]+"\n"+parts[2][9:])
+	add("malformed", "padding", good+"==")
+	add("malformed", "alg twice", i.headed(t, `{"alg":"none","alg":"ES256","kid":%q}`))
 	add("malformed", "a header that is not JSON", encode([]byte("header"))+"."+parts[1]+"."+parts[2])
 	add("malformed", "a token of 20 KiB", strings.Repeat("a", 20<<10)+"."+parts[1]+"."+parts[2])
 	add("malformed", "the JSON serialization", fmt.Sprintf(`{"protected":%q,"payload":%q,"signature":%q}`, parts[0], parts[1], parts[2]))
@@ -53,6 +57,8 @@ func (i *Issuer) Corpus(t testing.TB) (list []Bad) {
 	add("algorithm", "HMAC, an algorithm of the metadata", i.hmac("secret", "HS256"))
 	add("algorithm", "an algorithm that the issuer does not name", Sign(t, i.Key384(t), i.Claims("SECRET-sid", nil), nil))
 	header("critical", "a critical extension", map[string]any{"crit": []string{"exp"}})
+	add("critical", "a crit that is null", i.headed(t, `{"alg":"ES256","crit":null,"kid":%q}`))
+	add("type", "a type that is null", i.headed(t, `{"alg":"ES256","typ":null,"kid":%q}`))
 	header("type", "an access token", map[string]any{"typ": "at+jwt"})
 	header("type", "a type that is not a string", map[string]any{"typ": 7})
 	header("type", "a secevent", map[string]any{"typ": "secevent+jwt"})
@@ -134,6 +140,19 @@ func (i *Issuer) confused(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return i.hmac(string(public), "HS256")
+}
+
+// headed is signed, with a header of any text in which %q is the key's ID.
+func (i *Issuer) headed(t testing.TB, header string) string {
+	t.Helper()
+	key := i.Key()
+	text := encode(fmt.Appendf(nil, header, key.ID)) + "." + encode(i.payload("SECRET-sid"))
+	digest := sha256.Sum256([]byte(text))
+	r, s, err := ecdsa.Sign(rand.Reader, key.Private.(*ecdsa.PrivateKey), digest[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text + "." + encode(append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...))
 }
 
 // embedded is signed with a key that its header carries.

@@ -32,7 +32,7 @@ func TestThePageFindsASession(t *testing.T) {
 	b.picture("session")
 	b.audit("session")
 	search("hash", receiptSubject("SECRET-session-0")[len("session.revoked."):])
-	b.waitText("#session-state", "A dead letter")
+	b.waitText("#session-state", "A dead letter.")
 	b.waitText("#session-events", "dead letter 1: CALLER_ERROR A")
 	search("session", "nobody")
 	b.waitText("#session-state", "The session may be revoked all the same, or unknown.")

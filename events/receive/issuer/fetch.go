@@ -27,18 +27,20 @@ func newClient() *http.Client {
 	}
 }
 
-// fetch asks the provider for its keys, and for its metadata where that is not known or old. The caller has paid for the first
+// fetch asks the provider for its keys, and for its metadata where that is not known, old or outdated. The caller has paid for one
 // request. What it returns is nil where nothing new is known, and may be of use despite an error.
-func (i *Issuer) fetch(ctx context.Context, old *Known) (*Known, error) {
+func (i *Issuer) fetch(ctx context.Context, old *Known, outdated bool) (*Known, error) {
 	known := &Known{}
 	if old != nil {
 		*known = *old
 	}
-	if i.now().Sub(known.discovered) > discoverEvery {
+	needed := known.discovered.IsZero()
+	again := (outdated || i.now().Sub(known.discovered) > discoverEvery) && !needed && i.metadata.AllowN(i.now(), 1)
+	if needed || again {
 		if err := i.discover(ctx, known); err != nil {
 			return nil, err
 		}
-		if !i.budget.AllowN(i.now(), 1) {
+		if needed && !i.budget.AllowN(i.now(), 1) {
 			return known, ErrBudget // the next fetch goes on from here
 		}
 	}

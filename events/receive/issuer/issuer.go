@@ -21,10 +21,12 @@ import (
 )
 
 const (
-	// Of requests to the provider, whatever asks for them: four at once, then one in twelve seconds. So there are at most 10 in any
-	// minute, and a key that is new is known 12 s later at the latest, also while forged key IDs use the budget up.
-	fetchBurst    = 4
-	fetchInterval = 12 * time.Second
+	// Of requests to the provider, whatever asks for them: four at once, then one in twelve seconds, and one for metadata in two
+	// minutes. So there are at most 10 in any minute, and a key that is new is known 12 s later at the latest, also while forged key
+	// IDs use the budget up.
+	fetchBurst       = 4
+	fetchInterval    = 12 * time.Second
+	metadataInterval = 2 * time.Minute
 
 	refreshInterval = 5 * time.Minute // for keys; the time for which a key that the provider withdrew is still accepted
 	discoverEvery   = time.Hour       // for the metadata
@@ -47,15 +49,19 @@ type Issuer struct {
 	log    *slog.Logger
 	client *http.Client
 	budget *rate.Limiter
-	now    func() time.Time
-	ctx    context.Context // of the fetches; ends with Run
-	cancel context.CancelFunc
+	// metadata is the budget for looking at metadata again that is known already. If it came out of the other one, the keys would have
+	// to wait for another 12 s.
+	metadata *rate.Limiter
+	now      func() time.Time
+	ctx      context.Context // of the fetches; ends with Run
+	cancel   context.CancelFunc
 
 	known atomic.Pointer[Known]
 
 	mu       sync.Mutex
 	fetching chan struct{} // closed when the running fetch ends; nil while none runs
 	failed   error         // why the last fetch failed
+	outdated bool          // the next fetch should ask for the metadata too
 	closed   bool          // no further fetch begins
 	running  sync.WaitGroup
 
@@ -82,7 +88,7 @@ type Known struct {
 func New(cfg config.Issuer, log *slog.Logger) *Issuer {
 	i := &Issuer{
 		Issuer: cfg, log: log.With("issuer", cfg.Name), client: newClient(), now: time.Now,
-		budget: rate.NewLimiter(rate.Every(fetchInterval), fetchBurst),
+		budget: rate.NewLimiter(rate.Every(fetchInterval), fetchBurst), metadata: rate.NewLimiter(rate.Every(metadataInterval), 1),
 	}
 	i.ctx, i.cancel = context.WithCancel(context.Background())
 	return i
@@ -137,8 +143,12 @@ func (i *Issuer) Age() (time.Duration, bool) {
 
 // Refresh fetches the keys, unless a fetch runs already: then it waits for that one, which may have begun before the provider
 // changed its keys, and returns joined. It does nothing but return [ErrBudget] if the provider was asked too often.
-func (i *Issuer) Refresh(ctx context.Context) (joined bool, err error) {
+func (i *Issuer) Refresh(ctx context.Context) (joined bool, err error) { return i.ask(ctx, false) }
+
+// ask is Refresh. If outdated, it asks for the metadata too, however new it is, unless that was asked for a moment ago.
+func (i *Issuer) ask(ctx context.Context, outdated bool) (joined bool, err error) {
 	i.mu.Lock()
+	i.outdated = i.outdated || outdated
 	done := i.fetching
 	if done == nil {
 		if i.closed {
@@ -150,9 +160,9 @@ func (i *Issuer) Refresh(ctx context.Context) (joined bool, err error) {
 			return false, ErrBudget
 		}
 		done = make(chan struct{})
-		i.fetching = done
+		outdated, i.outdated, i.fetching = i.outdated, false, done
 		// In the background, because the sender that asks for it may go away, and others wait for it too.
-		i.running.Go(func() { i.refresh(done) })
+		i.running.Go(func() { i.refresh(done, outdated) })
 	} else {
 		joined = true
 	}
@@ -168,8 +178,8 @@ func (i *Issuer) Refresh(ctx context.Context) (joined bool, err error) {
 }
 
 // refresh fetches, keeps what comes, and tells those who wait.
-func (i *Issuer) refresh(done chan struct{}) {
-	known, err := i.fetch(i.ctx, i.known.Load())
+func (i *Issuer) refresh(done chan struct{}, outdated bool) {
+	known, err := i.fetch(i.ctx, i.known.Load(), outdated)
 	if known != nil {
 		i.known.Store(known)
 	}

@@ -2,6 +2,7 @@ package issuer
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -66,6 +67,12 @@ func (w *watched) verifies(text, want string) {
 	if have := w.verify(text); have != want {
 		w.t.Errorf("got %s, want %s", have, want)
 	}
+}
+
+// fresh is a token of now.
+func (w *watched) fresh() string {
+	at := w.now().Unix()
+	return w.provider.Sign(w.provider.Claims("a", testissuer.Claims{"iat": at, "exp": at + 60}), nil)
 }
 
 func TestANewKeyIsAcceptedAtOnceAndAnOldOneSoonNoMore(t *testing.T) {
@@ -139,17 +146,13 @@ func TestAnIssuerThatIsAwayIsSurvived(t *testing.T) {
 	w.verifies(w.provider.Token("a"), "ok")
 	w.provider.Away(true)
 	w.sleep(23 * time.Hour)
-	fresh := func() string {
-		at := w.now().Unix()
-		return w.provider.Sign(w.provider.Claims("a", testissuer.Claims{"iat": at, "exp": at + 60}), nil)
-	}
-	w.verifies(fresh(), "ok")
+	w.verifies(w.fresh(), "ok")
 	w.verifies(testissuer.Sign(t, testissuer.NewKey(t, "new"), w.provider.Claims("a", nil), nil), "later")
 	w.sleep(2 * time.Hour) // a key may have been withdrawn meanwhile
-	w.verifies(fresh(), "later")
+	w.verifies(w.fresh(), "later")
 	w.provider.Away(false)
 	w.sleep(fetchInterval)
-	w.verifies(fresh(), "ok")
+	w.verifies(w.fresh(), "ok")
 }
 
 // What the budget allowed is not asked for again, or the keys would never be known.
@@ -164,6 +167,53 @@ func TestAFetchThatTheBudgetCutsOffIsGoneOnWith(t *testing.T) {
 	w.verifies(w.provider.Token("a"), "later")
 	w.sleep(fetchInterval)
 	w.verifies(w.provider.Token("a"), "ok")
+}
+
+// A new key is known within 15 s also if the metadata gets old while forged key IDs use the budget up.
+func TestOldMetadataDoesNotDelayANewKey(t *testing.T) {
+	t.Parallel()
+	w := watch(t, testissuer.New(t))
+	w.verifies(w.provider.Token("a"), "ok")
+	forge := func() {
+		w.verify(testissuer.Sign(t, testissuer.NewKey(t, "forged"), w.provider.Claims("a", nil), nil))
+	}
+	w.sleep(discoverEvery - fetchInterval/2)
+	for range fetchBurst {
+		forge()
+	}
+	w.provider.Use(testissuer.NewKey(t, "key-2"))
+	fresh, accepted := w.fresh(), false
+	for second := 0; second < 15 && !accepted; second++ {
+		forge()
+		accepted = w.verify(fresh) == "ok"
+		w.sleep(time.Second)
+	}
+	if !accepted {
+		t.Error("the new key is not accepted after 15 s")
+	}
+}
+
+// An issuer may change the algorithm with its key. Forged algorithms cost no more requests than forged key IDs.
+func TestANewAlgorithmIsAccepted(t *testing.T) {
+	t.Parallel()
+	provider := testissuer.New(t)
+	provider.Describe("id_token_signing_alg_values_supported", []string{"ES256"})
+	w := watch(t, provider)
+	w.verifies(provider.Token("a"), "ok")
+	forged := testissuer.Sign(t, provider.Key384(t), provider.Claims("a", nil), nil)
+	w.verifies(forged, "algorithm")
+	before := provider.Requests()
+	for range 100 {
+		w.sleep(time.Minute / 100)
+		w.verify(forged)
+	}
+	if n := provider.Requests() - before; n > 10 {
+		t.Errorf("%d requests in a minute, want at most 10", n)
+	}
+	w.sleep(metadataInterval)
+	provider.Use(testissuer.RSAKey(t, "key-2"))
+	provider.Describe("id_token_signing_alg_values_supported", []string{"RS256"})
+	w.verifies(w.fresh(), "ok")
 }
 
 // The keys move, and the metadata with them.
@@ -228,12 +278,29 @@ func TestKeysThatCannotBeUsedAreIgnored(t *testing.T) {
 	provider.Publish(map[string]any{"keys": []any{
 		map[string]string{"kty": "OKP", "crv": "Ed448", "x": "AAAA", "kid": "a"}, map[string]string{"kty": "new", "kid": "b"},
 		jose.JSONWebKey{Key: provider.Key().Private, KeyID: "private", Algorithm: "ES256"}, provider.Key().JWK(),
+		withOperations(t, testissuer.RSAKey(t, "encrypts"), "encrypt"),
 	}})
 	w := watch(t, provider)
 	w.verifies(provider.Token("a"), "ok")
 	if known, err := w.Known(); err != nil || len(known.Keys) != 1 {
 		t.Errorf("%v, %v", known, err)
 	}
+}
+
+// withOperations is a key that says what it is for.
+func withOperations(t *testing.T, key testissuer.Key, operations ...string) map[string]any {
+	t.Helper()
+	text, err := json.Marshal(key.JWK())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var members map[string]any
+	if err := json.Unmarshal(text, &members); err != nil {
+		t.Fatal(err)
+	}
+	delete(members, "use")
+	members["key_ops"] = operations
+	return members
 }
 
 func TestARedirectIsNotFollowed(t *testing.T) {

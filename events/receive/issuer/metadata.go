@@ -91,7 +91,7 @@ func parseKeys(body []byte) (keys []jose.JSONWebKey, err error) {
 	}
 	for _, raw := range set.Keys {
 		var key jose.JSONWebKey
-		if key.UnmarshalJSON(raw) == nil && usable(key) && len(keys) < maxKeys {
+		if key.UnmarshalJSON(raw) == nil && usable(key) && forSignatures(raw) && len(keys) < maxKeys {
 			keys = append(keys, key)
 		}
 	}
@@ -99,6 +99,15 @@ func parseKeys(body []byte) (keys []jose.JSONWebKey, err error) {
 		return nil, errors.New("no key of the JWK Set can be used")
 	}
 	return keys, nil
+}
+
+// forSignatures looks at key_ops, which go-jose does not read: RFC 7517, section 4.3. A few providers publish the private key's "sign".
+func forSignatures(raw []byte) bool {
+	var key struct {
+		Operations []string `json:"key_ops"`
+	}
+	return json.Unmarshal(raw, &key) == nil &&
+		(key.Operations == nil || slices.Contains(key.Operations, "verify") || slices.Contains(key.Operations, "sign"))
 }
 
 func usable(key jose.JSONWebKey) bool {

@@ -16,8 +16,8 @@ func (i *Issuer) Verify(ctx context.Context, token *logouttoken.Token) (logoutto
 		if !newKeysMayHelp(err) {
 			return logout, err
 		}
-		joined, failed := i.Refresh(ctx)
-		if failed != nil && unknownKey(err) {
+		joined, failed := i.ask(ctx, is(err, logouttoken.ReasonAlgorithm))
+		if failed != nil && !is(err, logouttoken.ReasonSignature) {
 			return logout, failed // the key may be one that the issuer has since a moment ago
 		}
 		logout, err = i.try(token)
@@ -37,13 +37,13 @@ func (i *Issuer) try(token *logouttoken.Token) (logouttoken.Logout, error) {
 	return token.Verify(known.Candidates(token.KeyID(), token.Algorithm()), want, i.now())
 }
 
-// newKeysMayHelp is true for a wrong signature too: there are issuers whose keys have no ID, or the same for ever.
+// newKeysMayHelp is true for a wrong signature too: there are issuers whose keys have no ID, or the same for ever. It is true for an
+// algorithm that the issuer did not sign with so far, because it may change that with its key.
 func newKeysMayHelp(err error) bool {
-	var refused *logouttoken.Refusal
-	return unknownKey(err) || errors.As(err, &refused) && refused.Reason == logouttoken.ReasonSignature
+	return errors.Is(err, ErrUnknown) || is(err, logouttoken.ReasonKey) || is(err, logouttoken.ReasonSignature) || is(err, logouttoken.ReasonAlgorithm)
 }
 
-func unknownKey(err error) bool {
+func is(err error, reason logouttoken.Reason) bool {
 	var refused *logouttoken.Refusal
-	return errors.Is(err, ErrUnknown) || errors.As(err, &refused) && refused.Reason == logouttoken.ReasonKey
+	return errors.As(err, &refused) && refused.Reason == reason
 }

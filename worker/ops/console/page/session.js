@@ -1,9 +1,9 @@
 'use strict';
 // This file finds one session: what became of it, and what happened to it in the order of time.
 
-const attempts = n => n + (n === 1 ? ' attempt' : ' attempts');
+const attempts = n => plural(n, 'attempt');
 
-// sessionState is the answer in a sentence. "Not found" never says that a session is not revoked.
+// sessionState is the answer in a sentence, without its full stop. "Not found" never says that a session is not revoked.
 function sessionState(a) {
   switch (a.state) {
     case 'revoked': return 'Revoked at ' + time(a.receipt.revokedAt);
@@ -13,7 +13,7 @@ function sessionState(a) {
     case 'dead-letter': return 'A dead letter';
   }
   const since = a.oldestReceipt ? 'No receipt since ' + time(a.oldestReceipt) + ', the oldest that is kept' : 'No receipt';
-  return since + '. The session may be revoked all the same, or unknown.';
+  return since + '. The session may be revoked all the same, or unknown';
 }
 
 // sessionEvents are what is known, as [time, text].
@@ -23,7 +23,7 @@ function sessionEvents(a) {
     const r = a.receipt;
     const after = r.msSinceEnded === undefined ? r.msSincePublished + ' ms after the event' : r.msSinceEnded + ' ms after the logout';
     list.push([r.publishedAt, `event ${r.sequence} published` + (r.source ? ' by ' + r.source : '')]);
-    list.push([r.revokedAt, `revoked: ${r.tokensDeleted} tokens deleted, ${attempts(r.attempts)}, ${after}`]);
+    list.push([r.revokedAt, `revoked: ${plural(r.tokensDeleted, 'token')} deleted, ${attempts(r.attempts)}, ${after}`]);
   }
   for (const l of a.deadLetters) {
     list.push([l.published, 'event published']);
@@ -48,8 +48,8 @@ $('session-form').addEventListener('submit', async event => {
   say('Searching…');
   try {
     const a = await (await post('console/session', {[form.by.value]: form.session.value.trim()})).json();
-    const unseen = a.state === 'revoked' ? '' : partly('events that may wait', a.eventsLookedAt) + partly('dead letters', a.deadLettersLookedAt);
-    say(sessionState(a) + unseen + (a.unknown || []).map(u => ' Unknown: ' + u + '.').join(''));
+    const unseen = a.state === 'revoked' || a.event ? '' : partly('events that may wait', a.eventsLookedAt) + partly('dead letters', a.deadLettersLookedAt);
+    say(sessionState(a) + '.' + unseen + (a.unknown || []).map(u => ' Unknown: ' + u + '.').join(''));
     $('session-events').replaceChildren(...sessionEvents(a).map(([at, text]) => el('li', {}, time(at) + ' ' + text)));
   } catch (err) {
     say('Not found out: ' + err.message);
