@@ -70,7 +70,7 @@ func TestLettersThatMayNotBeReadAreTriedOnce(t *testing.T) {
 	h.Cfg.NATS = eventstest.As(s, "worker")
 	h.Conn = h.Connect(t, true)
 	h.Ensure(t)
-	if err := h.Conn.NC().Publish(h.Cfg.DeadLetterSubject, nil); err != nil {
+	if _, err := h.Conn.NC().RequestWithContext(eventstest.Deadline(t), h.Cfg.DeadLetterSubject, nil); err != nil {
 		t.Fatal(err)
 	}
 	reader := admin.NewStatusReader(h.Conn, h.Cfg)
