@@ -50,7 +50,7 @@ func (l *Limit) endMeasuring(now time.Time) {
 	if w.n == 0 {
 		return
 	}
-	took, exact := w.took(), math.Sqrt(l.scatter/float64(w.n))
+	took, exact := w.fastest(l.floor), math.Sqrt(l.scatter/float64(w.n))
 	l.trusted = took > l.floor*(1-targetPart)
 	if took > l.target {
 		l.doubled, l.streak = false, 0

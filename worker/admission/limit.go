@@ -84,7 +84,8 @@ var Causes = []Cause{ByBound, ByStart, ByLatency, ByFailure, ByBreaker, ByRate}
 type window struct {
 	began       time.Time
 	n           int
-	sum, square float64 // of the logarithms of durations in seconds
+	sum, square float64 // of the logarithms of durations in seconds, without what this machine took
+	whole       float64 // of the logarithms of whole durations
 	most        int     // calls in flight at a time
 }
 
@@ -140,6 +141,7 @@ func (l *Limit) Called(now time.Time, c Call) {
 	w.most = max(w.most, c.InFlight)
 	log := math.Log(max(c.Took-c.Local, time.Microsecond).Seconds())
 	w.n, w.sum, w.square = w.n+1, w.sum+log, w.square+log*log
+	w.whole += math.Log(max(c.Took, time.Microsecond).Seconds())
 	switch {
 	case l.measuring > 0:
 	case w.n >= l.enough() || w.n >= minSamples && now.Sub(w.began) >= windowTime:
@@ -158,6 +160,13 @@ func (l *Limit) enough() int {
 // took is how long the window's calls took in the middle: the geometric mean, which a few very long ones hardly move.
 func (w *window) took() float64 { return math.Exp(w.sum / float64(w.n)) }
 
+// fastest is what the window says of the floor: what calls took, but no less than the present floor where they took longer as a
+// whole. What this machine took is estimated, a little late. If it is taken for too much the floor must not fall: at the real one
+// calls would then seem to queue.
+func (w *window) fastest(floor float64) float64 {
+	return max(w.took(), min(math.Exp(w.whole/float64(w.n)), floor))
+}
+
 // decide acts on a window.
 func (l *Limit) decide(now time.Time) {
 	w := l.window
@@ -165,11 +174,11 @@ func (l *Limit) decide(now time.Time) {
 	l.took = took
 	l.scatter += (max(w.square/float64(w.n)-mean*mean, 0) - l.scatter) / 8
 	l.bounded = float64(w.most) >= binding*math.Floor(l.limit)
-	switch {
-	case l.floor == 0 || took < l.floor*(1-targetPart):
-		l.floor = took
-	case took < l.floor:
-		l.floor += (took - l.floor) * floorWeight
+	switch fastest := w.fastest(l.floor); {
+	case l.floor == 0 || fastest < l.floor*(1-targetPart):
+		l.floor = fastest
+	case fastest < l.floor:
+		l.floor += (fastest - l.floor) * floorWeight
 	}
 	l.aim()
 	switch {

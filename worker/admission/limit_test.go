@@ -17,8 +17,9 @@ type load struct {
 	agenda  appointments
 	workers []*loadWorker
 	// api is how long a call takes that begins now, and how it ends.
-	api  func() (time.Duration, Ended)
-	done func(w *loadWorker, took time.Duration)
+	api   func() (time.Duration, Ended)
+	local time.Duration // that each call takes on the worker's own machine
+	done  func(w *loadWorker, took time.Duration)
 }
 
 type loadWorker struct {
@@ -100,7 +101,7 @@ func (w *loadWorker) begin() {
 		w.most = max(w.most, w.calling)
 		took, ended := w.load.api()
 		w.load.after(took, func() {
-			w.limit.Called(w.load.now, Call{Ended: ended, Took: took, InFlight: w.calling})
+			w.limit.Called(w.load.now, Call{Ended: ended, Took: took, InFlight: w.calling, Local: w.load.local})
 			w.calling--
 			if ended == Answered {
 				w.ended++
