@@ -267,7 +267,7 @@ func (a *Admission) Capacity() Capacity {
 	switch {
 	case a.breaker.state != Closed:
 		c.Limit, c.Cause = 0, ByBreaker
-	case c.Rate > 0:
+	case c.Rate > 0 && c.Rate*a.meanCall.Seconds() < float64(limit): // otherwise the limit is met before the rate is
 		c.Cause = ByRate
 	}
 	return c
