@@ -101,7 +101,11 @@ func (a *Admission) Report(r Result) {
 		b.Report(now, r, a.calling)
 	})
 	if unlimited {
-		a.log.Info("the API limits the rate of calls; from now on it is followed", "reason", r.Reason)
+		reason := r.Reason
+		if !r.Throttled {
+			reason = "its answers state the rate"
+		}
+		a.log.Info("the API limits the rate of calls; from now on it is followed", "reason", reason)
 	}
 }
 
