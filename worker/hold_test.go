@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"revoker/config"
 	"revoker/events"
 	"revoker/worker"
 	"revoker/worker/authlete/sim"
@@ -73,6 +74,42 @@ func TestARefusedServiceHoldsNobodyElseUp(t *testing.T) {
 				t.Errorf("%d dead letters, held: %v", n, b.worker.State().Held)
 			}
 		})
+	}
+}
+
+// Once a refused service is put right, its events are done within five seconds on a machine that is quiet, which this logs: none waits
+// for longer than for the next probe and its turn, and none for a backoff of its own.
+func TestAHeldServiceIsDoneSoonAfterItIsPutRight(t *testing.T) {
+	t.Parallel()
+	const most = 5 * time.Second
+	var repaired atomic.Bool
+	b := newBench(t, sim.Options{Latency: 2 * time.Millisecond, Services: []string{"77"}, Rule: func(string, int) sim.Answer {
+		if repaired.Load() {
+			return sim.Answer{}
+		}
+		return sim.Answer{Kind: sim.Forbidden}
+	}})
+	b.cfg.API.AllowedServiceIDs = []string{"77"}
+	usual := config.Default()
+	b.cfg.RetryInitialInterval, b.cfg.RetryMaxInterval = usual.RetryInitialInterval, usual.RetryMaxInterval
+	b.cfg.BreakerProbeInterval, b.cfg.BreakerMaxProbeInterval = usual.BreakerProbeInterval, usual.BreakerMaxProbeInterval
+	b.setup()
+	held := sessions("held", 3000)
+	for _, id := range held {
+		b.publishEvent(id, "77")
+	}
+	b.start()
+	b.waitFor("all of them to be handed back", func() bool { return b.info().NumPending == 0 && b.worker.State().InHand == 0 })
+	calls := b.api.Calls()
+	b.waitFor("two probes", func() bool { return b.api.Calls() >= calls+2 }) // the interval is at its longest then
+	repaired.Store(true)
+	began := time.Now()
+	b.allRevoked(held)
+	t.Logf("the last of %d was revoked %s later", len(held), time.Since(began))
+	for _, s := range b.all() {
+		if s.Delay > most {
+			t.Fatalf("delivery %d of one was %s, and handed back for %s", s.Deliveries, s.Outcome, s.Delay)
+		}
 	}
 }
 

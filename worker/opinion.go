@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,8 +23,13 @@ import (
 // early, and no delivery is spent.
 type adviser struct {
 	w      *Worker
+	asking sync.WaitGroup              // calls, some of which no opinion waits for
 	failed [2]atomic.Pointer[eventKey] // the newest event for which the API failed, by lane; it would say nothing new
 }
+
+// secondAnswer is how long an answer may still take once the opinion is clear without it. It tells how many tokens its call deleted,
+// which nobody would know if the call were cut off.
+const secondAnswer = time.Second
 
 // opinionNATS is how long the adviser may wait for NATS at one opinion: for up to ten looks into the stream.
 const opinionNATS = 80 * time.Second
@@ -31,6 +37,7 @@ const opinionNATS = 80 * time.Second
 // advise answers the breaker's questions until ctx is done.
 func (w *Worker) advise(ctx context.Context) {
 	adviser := &adviser{w: w}
+	defer adviser.asking.Wait()
 	beat := w.slots.add()
 	defer w.slots.remove(beat)
 	for {
@@ -54,11 +61,11 @@ func (w *Worker) advise(ctx context.Context) {
 // revoked.
 func (a *adviser) opinion(ctx context.Context, calls int) (r admission.Result) {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // a slow second answer is not waited for
+	defer func() { time.AfterFunc(secondAnswer, cancel) }()
 	candidates := a.candidates(ctx, calls)
 	results := make(chan admission.Result, len(candidates))
 	for _, c := range candidates {
-		go func() { results <- a.ask(ctx, c) }()
+		a.asking.Go(func() { results <- a.ask(ctx, c) })
 	}
 	for range candidates {
 		switch next := <-results; next.Verdict {
@@ -71,26 +78,29 @@ func (a *adviser) opinion(ctx context.Context, calls int) (r admission.Result) {
 	return r
 }
 
-// candidates are up to most sessions to ask about: the newest of each lane, then others from anywhere in them.
+// candidates are up to most sessions to ask about: the newest of each lane, then others from anywhere in them. A newest event that
+// can't be read still tells how far the others reach.
 func (a *adviser) candidates(ctx context.Context, most int) (list []candidate) {
 	var found []candidate
+	read := false
 	for lane, consumer := range a.w.ready() {
 		newest, err := a.w.candidate(consumer.Newest(ctx))
-		if err != nil {
-			if !errors.Is(err, events.ErrNoEvent) {
-				a.w.log.Debug("the newest event can't be asked about", "error", err)
-			}
+		if err != nil && !errors.Is(err, events.ErrNoEvent) {
+			a.w.log.Debug("the newest event can't be asked about", "error", err)
+		}
+		if newest.key == (eventKey{}) {
 			continue
 		}
 		newest.lane = lane
 		found = append(found, newest)
+		if err != nil {
+			continue
+		}
+		read = true
 		if failed := a.failed[lane].Load(); len(list) < most && (failed == nil || newest.key != *failed) {
 			newest.newest = true
 			list = append(list, newest)
 		}
-	}
-	if last := a.w.lastRevoked.Load(); len(found) == 0 && last != nil {
-		return []candidate{{event: last.event}}
 	}
 	for try := range most * len(found) {
 		if len(list) >= most {
@@ -101,6 +111,9 @@ func (a *adviser) candidates(ctx context.Context, most int) (list []candidate) {
 		if err == nil && !slices.ContainsFunc(list, func(c candidate) bool { return c.key == other.key }) {
 			list = append(list, other)
 		}
+	}
+	if last := a.w.lastRevoked.Load(); len(list) == 0 && !read && last != nil {
+		return []candidate{{event: last.event}}
 	}
 	return list
 }

@@ -63,12 +63,43 @@ func TestAStormOf429PausesAllCalls(t *testing.T) {
 	}
 }
 
-// A long Retry-After does not set a rate: it pauses all calls.
-func TestALongRetryAfterOpensTheBreaker(t *testing.T) {
+// Where the API states its rate, no call is refused, and the log says how the worker knows.
+func TestAStatedRateIsFollowed(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, sim.Options{Rule: func(string, int) sim.Answer { return sim.Answer{Kind: sim.TooMany, RetryAfter: "30"} }})
+	b := newBench(t, sim.Options{})
+	b.api.SetCapacity(sim.Capacity{PerSecond: 200, Stated: true})
+	b.cfg.Concurrency = 4
 	b.setup()
-	b.publishSession("s")
+	ids := sessions("s", 200)
+	b.publishSession(ids...)
+	b.start()
+	b.allRevoked(ids)
+	if n := b.api.Calls(); n != len(ids) || b.worker.State().Rate == 0 || b.log.count("its answers state the rate") != 1 {
+		t.Errorf("%d calls for %d sessions, rate %v; the log:\n%s", n, len(ids), b.worker.State().Rate, b.log)
+	}
+}
+
+// A long Retry-After pauses all calls for as long as it says, whatever the lane.
+func TestALongRetryAfterPausesAll(t *testing.T) {
+	t.Parallel()
+	const asked = 30 * time.Second
+	b := newBench(t, sim.Options{Rule: func(string, int) sim.Answer { return sim.Answer{Kind: sim.TooMany, RetryAfter: "30"} }})
+	b.cfg.Concurrency = 4
+	b.setup()
+	b.publishSession(sessions("live", 50)...)
+	b.publishBulk(sessions("bulk", 50)...)
+	began := time.Now()
 	b.start()
 	b.waitFor("the breaker to open", func() bool { return b.log.count("circuit breaker opened") == 1 })
+	b.waitFor("the calls in flight", func() bool { return b.worker.State().InFlight == 0 })
+	calls := b.api.Calls()
+	if state := b.worker.State(); state.NextProbe == nil || state.NextProbe.Sub(began) < asked || state.NextProbe.Sub(began) > asked*6/5+testTimeout {
+		t.Errorf("the next probe is due at %v, %s was asked for at %s", state.NextProbe, asked, began)
+	}
+	b.publishSession("another")
+	b.publishBulk("another-bulk")
+	b.waitFor("what was in hand to be handed back", func() bool { return b.worker.State().InHand == 0 })
+	if n := b.api.Calls(); n != calls || n > b.cfg.Concurrency {
+		t.Errorf("%d calls, %d of them after the pause began", n, n-calls)
+	}
 }

@@ -109,7 +109,11 @@ func (w *Worker) ackWait() time.Duration {
 // Run works until ctx is done, then drains: it pulls no more, hands back what it had not begun, lets calls in flight finish
 // for the drain timeout, and hands the rest back. It returns when every delivery is settled.
 func (w *Worker) Run(ctx context.Context) {
-	w.log.Info("working", "stream", w.cfg.Stream, "consumer", w.cfg.Consumer, "bulk_consumer", w.cfg.In(config.Bulk).Consumer, "concurrency", w.cfg.Concurrency)
+	serving := []any{"stream", w.cfg.Stream, "consumer", w.cfg.Consumer}
+	if bulk := w.consumers[admission.Bulk]; bulk != nil && bulk.Ready() {
+		serving = append(serving, "bulk_consumer", w.cfg.In(config.Bulk).Consumer)
+	}
+	w.log.Info("working", append(serving, "concurrency", w.cfg.Concurrency)...)
 	// Work outlives ctx, by which only pulling ends; and renewing outlives work.
 	workCtx, cutOff := context.WithCancel(context.WithoutCancel(ctx))
 	renewCtx, endRenewing := context.WithCancel(context.WithoutCancel(ctx))
@@ -215,6 +219,9 @@ func (w *Worker) restore(ctx context.Context, lane admission.Lane, consumer *eve
 		}
 		err := consumer.Restore(ctx)
 		if err == nil || ctx.Err() != nil {
+			if err == nil && missing {
+				w.log.Info("the bulk lane is there now, and is served", "consumer", w.cfg.In(config.Bulk).Consumer)
+			}
 			w.renewer.reset()
 			return
 		}

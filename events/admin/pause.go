@@ -60,13 +60,15 @@ func Resume(ctx context.Context, c *events.Conn, cfg config.Config, lanes []conf
 // one that is asked for.
 func eachLane(ctx context.Context, c *events.Conn, cfg config.Config, lanes []config.Lane, do func(config.Lane) error) error {
 	for _, lane := range lanes {
-		if lane == config.Bulk && len(lanes) > 1 {
+		if lane == config.Bulk {
 			bulk, err := bulkConsumer(ctx, c, cfg)
-			if err != nil {
+			switch {
+			case err != nil:
 				return err
-			}
-			if bulk == nil {
+			case bulk == nil && len(lanes) > 1:
 				continue
+			case bulk == nil:
+				return fmt.Errorf("%w: `revoker setup` adds it, and REVOKER_BULK_CONSUMER names another consumer than %s", events.ErrNoLane, cfg.In(lane).Consumer)
 			}
 		}
 		if err := do(lane); err != nil {

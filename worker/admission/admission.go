@@ -103,7 +103,11 @@ func (a *Admission) Report(r Result) {
 		b.Report(now, r, a.calling)
 	})
 	if unlimited {
-		a.log.Info("the API limits the rate of calls; from now on it is followed", "reason", r.Reason)
+		reason := r.Reason
+		if !r.Throttled {
+			reason = "its answers state the rate"
+		}
+		a.log.Info("the API limits the rate of calls; from now on it is followed", "reason", reason)
 	}
 }
 
@@ -288,7 +292,7 @@ func (a *Admission) Capacity() Capacity {
 	switch {
 	case a.breaker.state != Closed:
 		c.Limit, c.Cause = 0, ByBreaker
-	case c.Rate > 0:
+	case c.Rate > 0 && c.Rate*a.meanCall.Seconds() < float64(limit): // otherwise the limit is met before the rate is
 		c.Cause = ByRate
 	}
 	return c

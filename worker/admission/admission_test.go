@@ -210,6 +210,30 @@ func TestPrefetchIsAFewMilliseconds(t *testing.T) {
 	}
 }
 
+// A rate that is far above what the limit lets be called does not limit the calls.
+func TestTheCauseIsWhatLimitsMost(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		rate     float64
+		meanCall time.Duration
+		want     Cause
+	}{
+		{0, 20 * time.Millisecond, ByBound},
+		{100, 20 * time.Millisecond, ByRate},
+		{100, 0, ByRate}, // no call was made yet
+		{5000, 20 * time.Millisecond, ByBound},
+	} {
+		a := quiet(64, 0)
+		a.Prefetch(time.Millisecond, c.meanCall)
+		if c.rate > 0 {
+			a.rate.become(steady, time.Now(), c.rate)
+		}
+		if got := a.Capacity(); got.Cause != c.want || got.Rate != c.rate {
+			t.Errorf("%.0f calls a second, %s each: %+v, want %s", c.rate, c.meanCall, got, c.want)
+		}
+	}
+}
+
 // lastWord keeps what the loop said last.
 type lastWord struct{ within atomic.Int64 }
 

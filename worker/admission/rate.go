@@ -41,6 +41,8 @@ const (
 	pauseSpread = 0.05
 	// leastRate is one call in ten seconds.
 	leastRate = 0.1
+	// statedTime is how long a rate that an answer stated holds. The API may have stopped stating it because it limits no more.
+	statedTime = 10 * time.Second
 	// rateLook is how far back a rate is measured.
 	rateLook = 3 * time.Second
 )
@@ -72,6 +74,7 @@ type Rate struct {
 	check    int            // how many calls were refused since
 	round    int64          // of probeInterval, by the wall clock: a whole fleet probes at the same time
 	stated   float64        // what the API's own answers state; 0 for nothing
+	statedAt time.Time      // when one did last
 	random   func() float64 // from 0 to 1
 	accepted ring
 }
@@ -115,7 +118,7 @@ func (r *Rate) Refused(now time.Time, wait time.Duration) {
 // States takes what the API's own answer states into account: a rate that saves the probing, and a pause, 0 for none, until it
 // has calls to give again.
 func (r *Rate) States(now time.Time, perSecond float64, pause time.Duration) {
-	r.stated = perSecond
+	r.stated, r.statedAt = perSecond, now
 	if perSecond > 0 && r.phase == unlimited {
 		r.become(steady, now, hover*perSecond)
 	}
@@ -159,6 +162,9 @@ func (r *Rate) Accepted(now time.Time) {
 
 // advance lets the time pass.
 func (r *Rate) advance(now time.Time) {
+	if now.Sub(r.statedAt) > statedTime {
+		r.stated = 0
+	}
 	in := now.Sub(r.since)
 	switch r.phase {
 	case climbing:

@@ -45,6 +45,7 @@ func (f *fixedWindow) allow(now time.Time) bool {
 type rateLoad struct {
 	*load
 	api     throttle
+	stated  float64 // by each answer that accepts a call; 0 for nothing
 	workers []*rateWorker
 	refused int
 }
@@ -105,6 +106,9 @@ func (w *rateWorker) begin() {
 			if ok {
 				w.accepted++
 				w.rate.Accepted(w.load.now)
+				if w.load.stated > 0 {
+					w.rate.States(w.load.now, w.load.stated, 0)
+				}
 			} else {
 				w.load.refused++
 				w.rate.Refused(w.load.now, time.Second)
@@ -211,16 +215,36 @@ func TestRateMakesRoomForANewWorker(t *testing.T) {
 func TestRateBelievesWhatTheAPIStates(t *testing.T) {
 	t.Parallel()
 	l := newRateLoad(1, &bucket{perSecond: 1000, burst: 100, tokens: 100})
-	l.workers[0].rate.States(l.now, 1000, 0)
+	l.stated = 1000
+	l.workers[0].rate.States(l.now, l.stated, 0)
 	l.run(60 * time.Second)
 	if part := float64(l.total()) / 60_000; l.refused > 0 || part < 0.97 {
 		t.Errorf("%.3f of the rate, %d refused", part, l.refused)
 	}
-	l.workers[0].rate.States(l.now, 1000, 2*time.Second)
+	l.workers[0].rate.States(l.now, l.stated, 2*time.Second)
 	from := l.total()
 	l.run(2 * time.Second)
 	if n := l.total() - from; n > 64 {
 		t.Errorf("%d calls while none are left", n)
+	}
+}
+
+// An API that no longer states a rate may no longer limit it.
+func TestRateForgetsWhatTheAPIStatesNoMore(t *testing.T) {
+	t.Parallel()
+	for name, stated := range map[string]float64{"nothing": 0, "a higher one": 3000} {
+		api := &bucket{perSecond: 1000, burst: 100, tokens: 100}
+		l := newRateLoad(1, api)
+		l.stated = 1000
+		l.workers[0].rate.States(l.now, l.stated, 0)
+		l.run(20 * time.Second)
+		api.perSecond, l.stated = 3000, stated
+		l.run(30 * time.Second)
+		from := l.total()
+		l.run(20 * time.Second)
+		if part := float64(l.total()-from) / 20 / 3000; part < 0.9 {
+			t.Errorf("%s: %.3f of the new rate", name, part)
+		}
 	}
 }
 

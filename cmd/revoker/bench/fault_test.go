@@ -43,6 +43,52 @@ func BenchmarkKillOneOfTwo(b *testing.B) {
 	}
 }
 
+// BenchmarkRestart kills the only worker in mid-run and starts another one a second later, against a run without that. What was in
+// flight is delivered again once the ack wait is over, which is 10 s: s-more is by how much longer than the run and that second it
+// takes, and lost is what is not revoked in the end.
+//
+//	twice  sessions that were called more than once; the target is 64, what was in flight
+func BenchmarkRestart(b *testing.B) {
+	const n, concurrency, away = 60_000, 64, time.Second
+	for b.Loop() {
+		whole := backlog(b, testsite.Simulator{Latency: apiLatency}, n, built(concurrency))
+		s := testsite.New(b, testsite.Simulator{Latency: apiLatency})
+		server := s.StartNATS()
+		setUp(s, n)
+		victim := s.StartWorker(plainly(concurrency)...)
+		testproc.WaitFor(b, "the middle of the run", func() bool { return s.Calls() > n/3 })
+		victim.Signal(syscall.SIGKILL)
+		victim.Wait()
+		time.Sleep(away)
+		next := s.StartWorker(plainly(concurrency)...)
+		workOff(s, n)
+		s.WaitDone()
+		finish(next, n)
+		twice, lost := 0, 0
+		var first, last time.Time
+		for _, session := range s.Sessions() {
+			if len(session.Calls) > 1 {
+				twice++
+			}
+			if !session.Revoked() {
+				lost++
+			}
+			if began := session.Calls[0].Began; first.IsZero() || began.Before(first) {
+				first = began
+			}
+			if session.RevokedAt.After(last) {
+				last = session.RevokedAt
+			}
+		}
+		lost += n - len(s.Sessions())
+		server.Kill()
+		noTime(b)
+		b.ReportMetric((last.Sub(first) - whole.took - away).Seconds(), "s-more")
+		b.ReportMetric(float64(twice), "twice")
+		b.ReportMetric(float64(lost), "lost")
+	}
+}
+
 var crowdDuration = flag.Duration("crowd.duration", time.Minute, "how long the healthy flow beside a failing crowd is measured")
 
 // BenchmarkFailingCrowd compares the rate of a healthy backlog while 20,000 sessions fail again and again with its rate

@@ -10,11 +10,12 @@ import (
 	"revoker/worker/authlete/sim"
 )
 
-// BenchmarkOutage lets the API answer 503 for a while in mid-run. From its ledger it takes
+// BenchmarkOutage lets the API answer 503 for a while in mid-run, and once SERVER_ERROR. From its ledger it takes
 //
-//	calls-in-outage  all that were answered 503
-//	calls-beyond     by how many these are more than the calls in flight when it began; the target is 40
-//	calls-after-503  those of them that began after the first 503 was sent, which should be 40 at most too
+//	calls-in-outage  all that were answered so
+//	calls-beyond     by how many these are more than the calls in flight when it began; the target is 40,
+//	                 and 100 with SERVER_ERROR, which may be the sessions' own fault
+//	calls-after-503  those of them that began after the first such answer was sent, which should be as few
 //	s-to-first       from the recovery to the first OK: what was left of the probe interval
 //	s-to-full        from the recovery to the end of the first 200 ms with nine tenths of the OKs that such a time had before;
 //	                 the target is 5 s after 20 s, and 2 s after 3 s
@@ -28,10 +29,20 @@ import (
 // 1.2 s and 17.5 s right after one, which is the worst that can happen with an interval of 2 s and with the longest one.
 func BenchmarkOutage(b *testing.B) {
 	const second = time.Second
-	for _, lasting := range []time.Duration{1200 * time.Millisecond, 3 * second, 17*second + second/2, 20 * second} {
-		b.Run(lasting.String(), func(b *testing.B) {
+	for _, c := range []struct {
+		name    string
+		lasting time.Duration
+		answer  sim.Kind
+	}{
+		{"1.2s", 1200 * time.Millisecond, sim.Unavailable},
+		{"3s", 3 * second, sim.Unavailable},
+		{"17.5s", 17*second + second/2, sim.Unavailable},
+		{"20s", 20 * second, sim.Unavailable},
+		{"20s/SERVER_ERROR", 20 * second, sim.ServerError},
+	} {
+		b.Run(c.name, func(b *testing.B) {
 			for b.Loop() {
-				o, calls := goThrough(b, lasting)
+				o, calls := goThrough(b, c.lasting, c.answer)
 				all, inFlight, late := o.wasted(calls)
 				first, full, ok := o.recovery(calls)
 				if !ok {
@@ -49,8 +60,9 @@ func BenchmarkOutage(b *testing.B) {
 }
 
 // goThrough lets a worker meet an outage at full throughput, and returns every call that the API had.
-func goThrough(b *testing.B, lasting time.Duration) (o outage, calls []sim.Call) {
+func goThrough(b *testing.B, lasting time.Duration, answer sim.Kind) (o outage, calls []sim.Call) {
 	b.Helper()
+	o.answer = answer
 	const n, before = 25_000, 6_000 // two seconds' work
 	s := testsite.New(b, testsite.Simulator{Latency: apiLatency})
 	server := s.StartNATS()
@@ -58,7 +70,7 @@ func goThrough(b *testing.B, lasting time.Duration) (o outage, calls []sim.Call)
 	p := s.StartWorker(plainly(64)...)
 	testproc.WaitFor(b, "full throughput", func() bool { return s.Calls() >= before })
 	o.from = time.Now()
-	s.Control("POST", "/sim/outage", sim.OutageRequest{Answer: sim.Answer{Kind: sim.Unavailable}})
+	s.Control("POST", "/sim/outage", sim.OutageRequest{Answer: sim.Answer{Kind: answer}})
 	time.Sleep(lasting)
 	s.Control("DELETE", "/sim/outage", nil)
 	o.to = time.Now()
@@ -70,15 +82,18 @@ func goThrough(b *testing.B, lasting time.Duration) (o outage, calls []sim.Call)
 	return o, calls
 }
 
-// outage is a time in which the API answered 503.
-type outage struct{ from, to time.Time }
+// outage is a time in which the API answered all calls so.
+type outage struct {
+	from, to time.Time
+	answer   sim.Kind
+}
 
 // wasted counts the calls that an outage answered, those that were in flight when it began, and of the former those that began
 // although its first answer was out.
 func (o outage) wasted(calls []sim.Call) (all, inFlight, late int) {
 	var failed []sim.Call
 	for _, call := range calls {
-		if call.Kind == sim.Unavailable {
+		if call.Kind == o.answer {
 			failed = append(failed, call)
 		}
 		if !call.Began.After(o.from) && call.Ended.After(o.from) {
@@ -130,7 +145,7 @@ func TestOutageFigures(t *testing.T) {
 	t.Parallel()
 	const millisecond = time.Millisecond
 	from := time.Now()
-	o := outage{from, from.Add(time.Second)}
+	o := outage{from, from.Add(time.Second), sim.Unavailable}
 	var calls []sim.Call
 	add := func(kind sim.Kind, ended time.Duration) {
 		calls = append(calls, sim.Call{Began: from.Add(ended - 20*millisecond), Ended: from.Add(ended), Kind: kind})

@@ -79,7 +79,9 @@ func TestSetupAddsTheBulkLane(t *testing.T) {
 	s.Says(1, nil, []string{"dlq", "replay", "2", "--yes", "--lane", "bulk"}, "--lane bulk: there is no bulk lane")
 	s.Says(0, nil, []string{"pause"}, "paused until it is resumed")
 	s.Says(0, nil, []string{"resume"}, "resumed")
-	s.Says(1, nil, []string{"pause", "--lane", "bulk"}, "the consumer does not exist; `revoker setup` creates it")
+	for _, command := range []string{"pause", "resume"} {
+		s.Says(1, nil, []string{command, "--lane", "bulk"}, "there is no bulk lane: `revoker setup` adds it, and REVOKER_BULK_CONSUMER names another")
+	}
 	s.Says(0, s.Env(), []string{"check"}, "consumer revoker-bulk", "it is missing", "2 warnings, 0 failed")
 
 	s.Says(exit.CodeUsage, nil, []string{"setup"}, "session.ended, session.ended.bulk", "1 setting of what exists would change: use --yes")
@@ -90,6 +92,11 @@ func TestSetupAddsTheBulkLane(t *testing.T) {
 		t.Errorf("after setup:\n%s", out)
 	}
 	s.WaitDone() // the worker that runs takes up the lane
+	for text, want := range map[string]int{`"bulk_consumer"`: 0, "the bulk lane is there now, and is served": 1} {
+		if n := strings.Count(w.Stderr.String(), text); n != want {
+			t.Errorf("the worker says %q %d times, want %d", text, n, want)
+		}
+	}
 	if n := len(s.Sessions()); n != 5 {
 		t.Errorf("%d sessions were called, want 5", n)
 	}

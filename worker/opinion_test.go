@@ -1,0 +1,73 @@
+package worker_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"revoker/worker"
+	"revoker/worker/authlete/sim"
+)
+
+// newBlock is a bench whose API answers SERVER_ERROR to all sessions of a block, which is the head of the queue and too long for the
+// slots.
+func newBlock(t *testing.T) (b *bench, block []string) {
+	t.Helper()
+	b = newBench(t, sim.Options{Tokens: 2, Rule: func(id string, _ int) sim.Answer {
+		switch {
+		case strings.HasPrefix(id, "bad"):
+			return sim.Answer{Kind: sim.ServerError}
+		case id == "rejected":
+			return sim.Answer{Kind: sim.CallerError}
+		}
+		return sim.Answer{}
+	}})
+	b.cfg.Concurrency = 8
+	b.setup()
+	block = sessions("bad", 60)
+	b.publishSession(block...)
+	return b, block
+}
+
+// The newest event is asked about before its delivery. If that revokes its session, the delivery is acknowledged without a call, and its
+// tokens are counted once. If not, nothing is decided: the delivery is called for, and becomes the dead letter.
+func TestWhatAnOpinionDidIsAccountedFor(t *testing.T) {
+	t.Parallel()
+	for newest, want := range map[string]struct {
+		outcome          worker.Outcome
+		deleted, letters int
+	}{"good": {worker.Revoked, 2, 0}, "rejected": {worker.CallerError, 0, 1}} {
+		t.Run(newest, func(t *testing.T) {
+			t.Parallel()
+			b, block := newBlock(t)
+			b.publishSession(append(sessions("other", 40), newest)...)
+			b.start()
+			b.waitFor("its settlement", func() bool { return len(b.outcomes(newest)) == 1 })
+			if got := b.outcomes(newest)[0]; got != want.outcome || b.deleted(newest) != want.deleted || len(b.letters()) != want.letters {
+				t.Errorf("%s, %d tokens, %d dead letters; want %+v", got, b.deleted(newest), len(b.letters()), want)
+			}
+			calls, last := b.api.Session(newest).Calls, b.api.Session(block[len(block)-1]).Calls[0]
+			if !calls[0].Began.Before(last.Began) {
+				t.Error("it was not asked about before its turn")
+			}
+		})
+	}
+}
+
+// If the newest event can't be read, others of its lane are asked about: good sessions behind the block do not wait.
+func TestAnEventThatCantBeReadSilencesNoOpinion(t *testing.T) {
+	t.Parallel()
+	for name, payload := range map[string]string{"no event": "{", "a service that is not allowed": `{"sessionId":"s","serviceId":"77"}`} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, _ := newBlock(t)
+			good := sessions("good", 60)
+			b.publishSession(good...)
+			b.publish(&nats.Msg{Data: []byte(payload)})
+			b.start()
+			b.allRevoked(good)
+			b.waitFor("its dead letter", func() bool { return len(b.letters()) == 1 })
+		})
+	}
+}
