@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"time"
 
 	"revoker/config"
@@ -297,7 +298,7 @@ func (w *simWorker) call(e *simEvent, generation uint64) {
 func (w *simWorker) result(e *simEvent, kind simKind, generation uint64) admission.Result {
 	outcome, status := kind.outcome()
 	verdict, _ := judge(outcome, status, false, false, false)
-	return admission.Result{Generation: generation, Session: string(rune(e.session)), Reason: "down", Verdict: verdict}
+	return admission.Result{Generation: generation, Session: strconv.Itoa(e.session), Reason: "down", Verdict: verdict}
 }
 
 // tell counts openings.
