@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// gcPercent lets the heap grow to five times what is live between two collections: a collection costs more than the
-	// memory it saves.
-	gcPercent = 400
+	// gcPercent lets the heap grow to four times what is live between two collections. They cost 1% of the CPU then. With five times a
+	// worker with 256 calls in flight has 7 MiB more, and is no faster.
+	gcPercent = 300
 	// Beyond these collections come earlier. A call in flight needs three goroutines and the buffers of a connection.
 	memoryBase    = 56 << 20
 	memoryPerCall = 20 << 10
