@@ -185,11 +185,11 @@ func (l *Limit) decide(now time.Time) {
 	}
 	l.scatter += (scatter - l.scatter) / 8
 	sure := math.Exp(math.Sqrt(scatter / float64(w.n))) // what chance does to so few calls
-	switch most := took * sure; {
-	case l.floor == 0 || most < l.floor*(1-targetPart):
-		l.floor = most
-	case most < l.floor:
-		l.floor += (most - l.floor) * floorWeight
+	switch {
+	case l.floor == 0 || took < l.floor*(1-targetPart):
+		l.floor = took
+	case took < l.floor:
+		l.floor += (took - l.floor) * floorWeight
 	}
 	l.took = l.remote(w)
 	l.aim()
