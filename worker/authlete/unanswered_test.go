@@ -1,57 +1,26 @@
 package authlete
 
 import (
-	"context"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"sync"
 	"testing"
 	"time"
 
 	"revoker/config"
+	"revoker/internal/testproc"
 )
 
-// silentDNS is a DNS server that takes questions and does not answer.
-type silentDNS struct {
-	mu    sync.Mutex
-	ended bool
-	open  []net.Conn
-}
-
-func (d *silentDNS) dial(context.Context, string, string) (net.Conn, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.ended {
-		return nil, net.ErrClosed
-	}
-	conn, other := net.Pipe()
-	d.open = append(d.open, other)
-	return conn, nil
-}
-
-// set ends the questions that are open, and refuses more of them or not.
-func (d *silentDNS) set(ended bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.ended = ended
-	for _, conn := range d.open {
-		_ = conn.Close()
-	}
-	d.open = nil
-}
-
-var dns silentDNS
-
 // In this package's tests DNS does not answer. No test needs a name from it.
-func init() { net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: dns.dial} }
+var dns testproc.SilentDNS
+
+func init() { net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: dns.Dial} }
 
 // TestUnanswered: what stands before the API may not answer either.
 func TestUnanswered(t *testing.T) {
 	t.Parallel()
-	dns.set(false)
-	t.Cleanup(func() { dns.set(true) })
+	dns.Begin(t)
 	silent := func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
 	for name, test := range map[string]struct{ base, proxy string }{
 		"DNS":                            {base: "https://api.example"},

@@ -115,60 +115,20 @@ func TestAServerThatReadsNothingMoreIsGivenUp(t *testing.T) {
 	<-published
 }
 
-// silentDNS takes questions and does not answer, until it ends. In this package's tests it is DNS: none needs a name from it.
-type silentDNS struct {
-	mu    sync.Mutex
-	asked []net.Conn // the other ends of the pipes that the questions went to
-	ended bool       // further questions fail at once
-}
+// In this package's tests DNS does not answer. No test needs a name from it.
+var dns testproc.SilentDNS
 
-var dns silentDNS
-
-func init() {
-	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) { return dns.ask() }}
-}
-
-func (d *silentDNS) ask() (net.Conn, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.ended {
-		return nil, net.ErrClosed
-	}
-	question, other := net.Pipe()
-	d.asked = append(d.asked, other)
-	return question, nil
-}
-
-func (d *silentDNS) questions() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.asked)
-}
-
-// begin lets questions wait until the test is over. The resolver itself would go on for many seconds after those who asked have left.
-func (d *silentDNS) begin(t *testing.T) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.ended, d.asked = false, nil
-	t.Cleanup(func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.ended = true
-		for _, other := range d.asked {
-			_ = other.Close()
-		}
-	})
-}
+func init() { net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: dns.Dial} }
 
 // Names are looked up within the time for connecting. The library would look them up before, with the lock held, and without an
 // end of its own: everybody who publishes would wait.
 func TestADNSServerThatDoesNotAnswerHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
-	dns.begin(t)
+	dns.Begin(t)
 	h := eventstest.Unconnected()
 	h.Cfg.NATS.URL = config.NewServerURLs("nats://a.name.that.needs.dns.example:4222")
 	c := h.Connect(t, true)
-	testproc.WaitFor(t, "question to DNS", func() bool { return dns.questions() > 0 })
+	testproc.WaitFor(t, "question to DNS", func() bool { return dns.Questions() > 0 })
 	told := make(chan bool, 1)
 	go func() { told <- c.NC().IsConnected() }() // it needs the lock, as everything does
 	select {
