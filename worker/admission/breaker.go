@@ -103,18 +103,19 @@ func NewBreaker(threshold, brakeAt int, limit *Limit, interval, maximum time.Dur
 	}
 }
 
-// verdict is what a result says about the API.
+// Verdict is what a result says about the API.
 type Verdict int
 
+// The verdicts.
 const (
 	SaysNothing Verdict = iota // there was no call, or its failure concerns one service alone
-	Working
-	Rejecting // CALLER_ERROR: it works, but something may be wrong for all sessions
-	Failing
-	Refusing // any call would be refused, or is asked to wait
+	Working                    // OK
+	Rejecting                  // CALLER_ERROR: it works, but something may be wrong for all sessions
+	Failing                    // SERVER_ERROR, no answer, or none that can be read
+	Refusing                   // any call would be refused, or is asked to wait
 )
 
-// result is what one call came to.
+// Result is how one call ended.
 type Result struct {
 	Generation uint64
 	Verdict    Verdict
