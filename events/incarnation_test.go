@@ -10,8 +10,8 @@ import (
 
 	"revoker/config"
 	"revoker/events"
-	"revoker/events/embedded"
 	"revoker/events/internal/eventstest"
+	"revoker/internal/testport"
 	"revoker/internal/testproc"
 )
 
@@ -93,7 +93,7 @@ func TestAServerThatComesBackEmptyLosesNothing(t *testing.T) {
 func TestAcknowledgementsOutliveAReconnect(t *testing.T) {
 	t.Parallel()
 	h, folder := unconnected(), t.TempDir()
-	h.Start(t, embedded.RandomPort, folder)
+	h.Start(t, testport.Free(t), folder)
 	h.Cfg.NATS.URL = config.NewServerURLs(h.Server.URL())
 	h.Conn = h.Connect(t, true)
 	consumer, _ := h.Ensure(t)

@@ -156,10 +156,11 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		commands + "systemtest":              {},
 		commands + "chaos":                   {},
 		commands + "terminal":                {"revoker/config"},
-		"revoker/internal/testproc":          {"revoker/events/embedded"},
+		"revoker/internal/testport":          {},
+		"revoker/internal/testproc":          {"revoker/events/embedded", "revoker/internal/testport"},
 		"revoker/internal/testasyncapi":      {"revoker/internal/testproc"},
 		"revoker/internal/testissuer":        {},
-		"revoker/internal/testsite":          {"revoker/internal/testproc", "revoker/events", "revoker/events/admin", "revoker/worker/authlete/sim"},
+		"revoker/internal/testsite":          {"revoker/internal/testport", "revoker/internal/testproc", "revoker/events", "revoker/events/admin", "revoker/worker/authlete/sim"},
 		"revoker/config":                     {},
 		"revoker/events/internal/conn":       {"revoker/config"},
 		"revoker/events":                     {"revoker/config", "revoker/events/internal/conn", "revoker/events/jsonobject"},
@@ -189,7 +190,8 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		"github.com/nats-io/nats.go":                 append([]string{commands + "dlq", "revoker/internal/testsite", "revoker/worker"}, eventsRooms...), // for message headers
 		"github.com/nats-io/nats.go/jetstream":       append([]string{"revoker/internal/testsite"}, eventsRooms...),
 		"github.com/synadia-io/orbit.go/natscontext": {"revoker/events/internal/conn"},
-		"testing":                                                         {"revoker/internal/testasyncapi", "revoker/internal/testissuer", "revoker/internal/testproc", "revoker/internal/testsite", "revoker/events/internal/eventstest"},
+		"testing":                                                         {"revoker/internal/testasyncapi", "revoker/internal/testissuer", "revoker/internal/testport", "revoker/internal/testproc", "revoker/internal/testsite", "revoker/events/internal/eventstest"},
+		"revoker/internal/testport":                                       {"revoker/internal/testproc", "revoker/internal/testsite"},                                           // and tests
 		"revoker/internal/testproc":                                       {"revoker/internal/testasyncapi", "revoker/internal/testsite", "revoker/events/internal/eventstest"}, // and tests
 		"revoker/internal/testasyncapi":                                   {},                                                                                                   // tests alone
 		"revoker/internal/testissuer":                                     {},                                                                                                   // tests alone

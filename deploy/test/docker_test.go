@@ -18,6 +18,7 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 
 	"revoker/config"
+	"revoker/internal/testport"
 )
 
 const (
@@ -52,7 +53,7 @@ func TestImage(t *testing.T) {
 	if code := said.wait(t); code != 0 || !strings.Contains(said.out.String(), `"version": "`+version+`"`) || !strings.Contains(said.out.String(), `"commit": "`+revision+`"`) {
 		t.Errorf("version: exit code %d, %s", code, said.out.String())
 	}
-	url, api, ops := startNATS(t), freeAddress(t), freeAddress(t)
+	url, api, ops := startNATS(t), testport.Address(t), testport.Address(t)
 	env := []string{
 		"NATS_URL=" + url, "AUTHLETE_BASE_URL=http://" + api, "AUTHLETE_SERVICE_ID=1", "AUTHLETE_BEARER=token",
 		"REVOKER_OPS_ADDR=" + ops, "REVOKER_LOG_LEVEL=debug", "TZ=Asia/Tokyo",
@@ -76,7 +77,7 @@ func TestImage(t *testing.T) {
 		t.Errorf("it is not healthy while it works: %d", code)
 	}
 	// A restart would not give it another token, or bring NATS back.
-	unready := append(slices.Clone(env), "NATS_URL=nats://127.0.0.1:1", "AUTHLETE_BEARER=another", "REVOKER_OPS_ADDR="+freeAddress(t))
+	unready := append(slices.Clone(env), "NATS_URL=nats://127.0.0.1:1", "AUTHLETE_BEARER=another", "REVOKER_OPS_ADDR="+testport.Address(t))
 	i.start(t, unready).says(t, "NATS can't be reached")
 	if code := i.start(t, unready, health[2:]...).wait(t); code != 0 {
 		t.Errorf("an engine would restart a worker that is not ready: %d", code)

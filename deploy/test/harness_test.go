@@ -6,7 +6,6 @@ package deploy_test
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"revoker/config"
+	"revoker/internal/testport"
 )
 
 const (
@@ -135,16 +135,6 @@ func (p *process) says(t *testing.T, text string) {
 	}
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
 // startNATS starts the server of revoker's go.mod and returns its URL.
 func startNATS(t *testing.T) string {
 	t.Helper()
@@ -154,7 +144,7 @@ func startNATS(t *testing.T) string {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	address := freeAddress(t)
+	address := testport.Address(t)
 	_, port, _ := strings.Cut(address, ":")
 	start(t, nil, server, "--addr", "127.0.0.1", "--port", port, "--jetstream", "--store_dir", t.TempDir()).says(t, "Server is ready")
 	return fmt.Sprintf("nats://%s", address)

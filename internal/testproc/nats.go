@@ -4,12 +4,13 @@ import (
 	"testing"
 
 	"revoker/events/embedded"
+	"revoker/internal/testport"
 )
 
-// StartNATS starts a NATS server inside the test's process, on a free port, for the length of the test.
+// StartNATS starts a NATS server inside the test's process, on a port of its own, for the length of the test.
 func StartNATS(t testing.TB) *embedded.Server {
 	t.Helper()
-	s, err := embedded.Start(embedded.RandomPort, t.TempDir())
+	s, err := embedded.Start(testport.Free(t), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

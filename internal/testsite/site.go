@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"revoker/internal/testport"
 	"revoker/internal/testproc"
 )
 
@@ -43,7 +44,7 @@ func New(t testing.TB, s Simulator) *Site {
 	testproc.WaitFor(t, "simulated API", func() bool { return strings.HasSuffix(api.Stdout.String(), "\n") })
 	site := &Site{
 		T: t, Sim: s, APIURL: strings.TrimSpace(api.Stdout.String()), store: t.TempDir(),
-		NATSURL: fmt.Sprintf("nats://127.0.0.1:%d", testproc.FreePort(t)), Login: nats.UserInfo("admin", "admin"),
+		NATSURL: "nats://" + testport.Address(t), Login: nats.UserInfo("admin", "admin"),
 	}
 	return site
 }

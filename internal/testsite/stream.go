@@ -1,20 +1,19 @@
 package testsite
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"revoker/internal/testproc"
+	"revoker/internal/testport"
 )
 
 // NewStore is a site with neither API nor worker, whose NATS server is not started yet.
 func NewStore(t testing.TB) *Site {
 	t.Helper()
 	return &Site{
-		T: t, store: t.TempDir(), NATSURL: fmt.Sprintf("nats://127.0.0.1:%d", testproc.FreePort(t)), Login: nats.UserInfo("admin", "admin"),
+		T: t, store: t.TempDir(), NATSURL: "nats://" + testport.Address(t), Login: nats.UserInfo("admin", "admin"),
 	}
 }
 

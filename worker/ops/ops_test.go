@@ -17,6 +17,7 @@ import (
 	"revoker/config"
 	"revoker/events"
 	"revoker/events/admin"
+	"revoker/internal/testport"
 	"revoker/worker"
 )
 
@@ -27,12 +28,7 @@ const testTimeout = 20 * time.Second
 func listen(t *testing.T, change func(*config.Config)) (base string) {
 	t.Helper()
 	cfg := config.Default()
-	port, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.OpsAddr = port.Addr().String()
-	port.Close()
+	cfg.OpsAddr = testport.Address(t)
 	change(&cfg)
 	s, err := Listen(cfg, events.NewIdentity("v1"), NewRegistry(), slog.New(slog.DiscardHandler))
 	if err != nil {

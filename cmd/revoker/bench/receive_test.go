@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"revoker/internal/testissuer"
+	"revoker/internal/testport"
 	"revoker/internal/testproc"
 	"revoker/internal/testsite"
 )
@@ -86,7 +87,7 @@ func cpuSoFar(b *testing.B, p *testproc.Process) float64 {
 // startSignals starts the receiver, or a baseline, and returns the URL for logout tokens.
 func startSignals(s *testsite.Site, issuer *testissuer.Issuer, baseline string) (string, *testproc.Process) {
 	s.T.Helper()
-	address := fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(s.T))
+	address := testport.Address(s.T)
 	path := filepath.Join(s.T.TempDir(), "issuers.json")
 	if err := os.WriteFile(path, fmt.Appendf(nil, `[{"name":"login","issuer":%q,"clientIds":[%q]}]`, issuer.URL, testissuer.ClientID), 0o600); err != nil {
 		s.T.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"revoker/internal/testport"
 	"revoker/internal/testproc"
 )
 
@@ -36,14 +37,15 @@ type node struct {
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{t: t}
-	folder, ports := t.TempDir(), testproc.FreePorts(t, 3*nodes)
-	address := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
+	folder := t.TempDir()
+	var listensForRoutes [nodes]string
 	for i := range nodes {
-		n := &node{name: fmt.Sprintf("node-%d", i), client: address(i), monitor: address(nodes + i)}
+		n := &node{name: fmt.Sprintf("node-%d", i), client: testport.Address(t), monitor: testport.Address(t)}
+		listensForRoutes[i] = testport.Address(t)
 		n.config = filepath.Join(folder, n.name+".conf")
 		for dialer := range nodes {
 			if dialer != i {
-				n.routes[dialer] = testproc.NewRelay(t, address(2*nodes+i))
+				n.routes[dialer] = testproc.NewRelay(t, listensForRoutes[i])
 			}
 		}
 		c.nodes[i] = n
@@ -61,7 +63,7 @@ listen: %q
 http: %q
 jetstream { store_dir: %q }
 cluster { name: chaos, listen: %q, no_advertise: true, cluster_advertise: "127.0.0.1:1", routes: [%s] }
-`, n.name, n.client, n.monitor, filepath.Join(folder, n.name), address(2*nodes+i), strings.Join(routes, ", "))
+`, n.name, n.client, n.monitor, filepath.Join(folder, n.name), listensForRoutes[i], strings.Join(routes, ", "))
 		if err := os.WriteFile(n.config, []byte(config+accounts(0)), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"revoker/internal/testissuer"
+	"revoker/internal/testport"
 	"revoker/internal/testproc"
 	"revoker/worker/authlete/sim"
 )
@@ -156,7 +157,7 @@ type receiver struct {
 
 func newReceiver(c *chaos, issuer *testissuer.Issuer) *receiver {
 	r := &receiver{
-		c: c, issuer: issuer, issuers: filepath.Join(c.t.TempDir(), "issuers.json"), address: fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(c.t)),
+		c: c, issuer: issuer, issuers: filepath.Join(c.t.TempDir(), "issuers.json"), address: testport.Address(c.t),
 		client: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: senders}},
 	}
 	issuers := fmt.Sprintf(`[{"name":"login","issuer":%q,"clientIds":[%q]}]`, issuer.URL, testissuer.ClientID)

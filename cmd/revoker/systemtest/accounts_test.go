@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"revoker/events/admin"
+	"revoker/internal/testport"
 	"revoker/internal/testproc"
 	"revoker/internal/testsite"
 )
@@ -117,7 +118,7 @@ func TestTheConsolesPermissions(t *testing.T) {
 	startOneServer(s)
 	const receipts = "REVOKER_RECEIPTS=true"
 	s.Says(0, append(identity("setup"), receipts), []string{"setup"})
-	address := fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(t))
+	address := testport.Address(t)
 	w := s.StartWorker(append(identity("worker"), receipts, "REVOKER_OPS_ADDR="+address, "REVOKER_CONSOLE_TOKEN="+consoleToken)...)
 	publishAs(s, "publisher", 0, 3)
 	s.WaitDone()
@@ -180,7 +181,7 @@ func startConfigured(s *testsite.Site, name, client, cluster, store string) *tes
 		}
 		if file == name {
 			text = replaced(s.T, text, "0.0.0.0:4222", client)
-			text = replaced(s.T, text, "127.0.0.1:8222", fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(s.T)))
+			text = replaced(s.T, text, "127.0.0.1:8222", testport.Address(s.T))
 			text = replaced(s.T, text, "/data", store)
 		}
 		if s.Edit != nil {
@@ -214,8 +215,8 @@ func startThreeServers(s *testsite.Site) (servers []*testproc.Process) {
 	s.T.Helper()
 	var clients, clusters, routes []string
 	for range nodes {
-		clients = append(clients, fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(s.T)))
-		clusters = append(clusters, fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(s.T)))
+		clients = append(clients, testport.Address(s.T))
+		clusters = append(clusters, testport.Address(s.T))
 		routes = append(routes, "nats://cluster:SECRET-cluster@"+clusters[len(clusters)-1])
 	}
 	s.NATSURL = "nats://" + strings.Join(clients, ",nats://")

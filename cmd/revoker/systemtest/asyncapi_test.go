@@ -17,6 +17,7 @@ import (
 
 	"revoker/events"
 	"revoker/internal/testasyncapi"
+	"revoker/internal/testport"
 	"revoker/internal/testproc"
 	"revoker/internal/testsite"
 )
@@ -103,7 +104,7 @@ func TestMessagesAreAsTheDocumentSays(t *testing.T) {
 // receiveOne sends an event to `revoker receive`.
 func receiveOne(s *testsite.Site, body string) {
 	s.T.Helper()
-	address := fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(s.T))
+	address := testport.Address(s.T)
 	startReceiver(s, address, "")
 	request, err := http.NewRequestWithContext(s.Deadline(), http.MethodPost, "http://"+address+"/events", strings.NewReader(body))
 	if err != nil {

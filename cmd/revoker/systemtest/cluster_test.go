@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"revoker/internal/testport"
 	"revoker/internal/testproc"
 	"revoker/internal/testsite"
 	"revoker/worker/authlete/sim"
@@ -26,9 +27,8 @@ func newCluster(t *testing.T, s testsite.Simulator) (*testsite.Site, map[string]
 	t.Helper()
 	c := testsite.New(t, s)
 	var clients, routes [nodes]string
-	for i, ports := 0, testproc.FreePorts(t, 2*nodes); i < nodes; i++ {
-		clients[i] = fmt.Sprintf("127.0.0.1:%d", ports[i])
-		routes[i] = fmt.Sprintf("nats://127.0.0.1:%d", ports[nodes+i])
+	for i := range nodes {
+		clients[i], routes[i] = testport.Address(t), "nats://"+testport.Address(t)
 	}
 	servers := map[string]*testproc.Process{}
 	for i := range nodes {

@@ -1,12 +1,12 @@
 package systemtest
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"revoker/internal/testport"
 	"revoker/internal/testproc"
 	"revoker/internal/testsite"
 )
@@ -20,7 +20,7 @@ func TestFewFileDescriptors(t *testing.T) {
 	s.StartNATS()
 	s.Says(0, nil, []string{"setup"})
 	s.Publish(0, events)
-	ops := fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(t))
+	ops := testport.Address(t)
 	w := testproc.Start(t, s.Env("REVOKER_CONCURRENCY=64", "REVOKER_OPS_ADDR="+ops, "BINARY="+testproc.Binary(t, "revoker")),
 		"/bin/sh", "-c", `ulimit -n 40 && exec "$BINARY" run`)
 	client := &http.Client{Timeout: 5 * time.Second}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"revoker/internal/testissuer"
+	"revoker/internal/testport"
 	"revoker/internal/testproc"
 	"revoker/internal/testsite"
 )
@@ -101,7 +102,7 @@ func TestPrometheusScrapesAReceiver(t *testing.T) {
 	s.StartNATS()
 	s.Says(0, nil, []string{"setup", "--yes"})
 	issuer := testissuer.New(t)
-	address, ops := fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(t)), fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(t))
+	address, ops := testport.Address(t), testport.Address(t)
 	startReceiver(s, address, fmt.Sprintf(`[{"name":"login","issuer":%q,"clientIds":[%q]}]`, issuer.URL, testissuer.ClientID), "REVOKER_RECEIVE_OPS_ADDR="+ops)
 	servers := []*prometheus{startPrometheus(t, ops, "--enable-feature=native-histograms"), startPrometheus(t, ops)}
 	for _, server := range servers {
@@ -170,7 +171,7 @@ scrape_configs: [{job_name: revoker, static_configs: [{targets: [%q]}]}]
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	address := fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(t))
+	address := testport.Address(t)
 	testproc.Start(t, nil, "prometheus", append(more, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(folder, "data"), "--web.listen-address="+address)...)
 	p := &prometheus{t, "http://" + address}
 	testproc.WaitFor(t, "Prometheus", func() bool {

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"testing"
 
+	"revoker/internal/testport"
 	"revoker/internal/testproc"
 	"revoker/internal/testsite"
 	"revoker/worker/authlete/sim"
@@ -35,14 +36,14 @@ func TestARealProvider(t *testing.T) {
 	s := testsite.New(t, testsite.Simulator{})
 	s.APIURL = api.URL()
 	s.StartNATS()
-	ops := fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(t))
+	ops := testport.Address(t)
 	s.StartWorker("REVOKER_OPS_ADDR=" + ops)
-	ports := testproc.FreePorts(t, 2)
-	provider := startProvider(t, ports[0], fmt.Sprintf("http://127.0.0.1:%d/backchannel-logout", ports[1]))
-	startReceiver(s, fmt.Sprintf("127.0.0.1:%d", ports[1]), fmt.Sprintf(
-		`[{"name":"provider","issuer":"http://127.0.0.1:%d","clientIds":["matching","mismatched"]}]`, ports[0]))
+	port, receiver := testport.Free(t), testport.Address(t)
+	issuer := fmt.Sprintf("http://127.0.0.1:%d", port)
+	provider := startProvider(t, port, "http://"+receiver+"/backchannel-logout")
+	startReceiver(s, receiver, fmt.Sprintf(`[{"name":"provider","issuer":%q,"clientIds":["matching","mismatched"]}]`, issuer))
 
-	user := newUser(t, fmt.Sprintf("http://127.0.0.1:%d", ports[0]))
+	user := newUser(t, issuer)
 	matching, mismatched := user.signIn("matching"), user.signIn("mismatched")
 	if matching == "" || mismatched == "" || matching == mismatched {
 		t.Fatalf("the sids are %q and %q, want two", matching, mismatched)

@@ -13,6 +13,7 @@ import (
 
 	"revoker/events/admin"
 	"revoker/internal/testissuer"
+	"revoker/internal/testport"
 	"revoker/internal/testproc"
 	"revoker/internal/testsite"
 )
@@ -135,7 +136,7 @@ func TestNoAcceptedSignalIsLost(t *testing.T) {
 	server := s.StartNATS()
 	s.Says(0, nil, []string{"setup", "--yes"})
 	issuer := testissuer.New(t)
-	address := fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(t))
+	address := testport.Address(t)
 	issuers := fmt.Sprintf(`[{"name":"login","issuer":%q,"clientIds":[%q]}]`, issuer.URL, testissuer.ClientID)
 	receiver := startReceiver(s, address, issuers)
 	logs := []*testproc.Process{receiver}
@@ -182,7 +183,7 @@ func TestTheReceiverIsAPublisher(t *testing.T) {
 	s := newAccountsSite(t, testsite.Simulator{})
 	startOneServer(s)
 	s.Says(0, identity("setup"), []string{"setup"})
-	address := fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(t))
+	address := testport.Address(t)
 	receiver := startReceiver(s, address, "", identity("publisher")...)
 	sending := startSenders(t, address, testissuer.New(t), 0)
 	sending.send("SECRET-session", false)
@@ -274,7 +275,7 @@ func TestMetricsOfAReceiver(t *testing.T) {
 	s := testsite.New(t, testsite.Simulator{})
 	s.StartNATS()
 	issuer := testissuer.New(t)
-	ops := fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(t))
+	ops := testport.Address(t)
 	startReceiver(s, "127.0.0.1:0", fmt.Sprintf(`[{"name":"login","issuer":%q,"clientIds":["app"]}]`, issuer.URL), "REVOKER_RECEIVE_OPS_ADDR="+ops)
 	exposition := scrape(t, "http://"+ops)
 	const page = "events/receive/README.md"

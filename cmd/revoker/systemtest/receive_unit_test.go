@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"revoker/internal/testissuer"
+	"revoker/internal/testport"
 	"revoker/internal/testproc"
 	"revoker/internal/testsite"
 )
@@ -40,7 +41,7 @@ func TestTheUnitOfTheReceiver(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	address := fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(t))
+	address := testport.Address(t)
 	env := []string{"NATS_URL=" + s.NATSURL, "REVOKER_RECEIVE_ADDR=" + address, "REVOKER_RECEIVE_OPS_ADDR=127.0.0.1:0"}
 	for _, match := range regexp.MustCompile(`(?m)^(?:#   |Environment=)(REVOKER_[A-Z_]+=\S+)$`).FindAllStringSubmatch(text, -1) {
 		env = append(env, strings.ReplaceAll(match[1], "/etc/revoker-receive", folder))

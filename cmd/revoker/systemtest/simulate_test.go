@@ -1,11 +1,11 @@
 package systemtest
 
 import (
-	"fmt"
 	"os"
 	"strings"
 	"testing"
 
+	"revoker/internal/testport"
 	"revoker/internal/testproc"
 	"revoker/internal/testsite"
 )
@@ -15,7 +15,7 @@ func TestSimulate(t *testing.T) {
 	t.Parallel()
 	s := testsite.New(t, testsite.Simulator{})
 	s.StartNATS()
-	address := fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(t))
+	address := testport.Address(t)
 	s.APIURL = "http://" + address
 	simulation := testproc.Start(t, s.Env(), testproc.Binary(t, "revoker"), "simulate", "--addr", address, "--rate", "100")
 	testproc.WaitFor(t, "simulated API", func() bool { return strings.Contains(simulation.Stderr.String(), "serving a simulated logout API") })

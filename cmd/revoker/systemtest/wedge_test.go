@@ -3,7 +3,6 @@
 package systemtest
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"revoker/internal/testport"
 	"revoker/internal/testproc"
 	"revoker/internal/testsite"
 )
@@ -35,7 +35,7 @@ func TestALogThatNobodyReadsIsToldByLivez(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	ops := fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(t))
+	ops := testport.Address(t)
 	testproc.Start(t, s.Env("REVOKER_OPS_ADDR="+ops, "REVOKER_CONCURRENCY=8", "REVOKER_REQUEST_TIMEOUT=1s", "BINARY="+testproc.Binary(t, "revoker"), "LOG="+path),
 		"/bin/sh", "-c", `exec "$BINARY" run 2>"$LOG"`)
 	live := func() (int, string) {

@@ -21,19 +21,9 @@ import (
 	"revoker/events"
 	"revoker/events/embedded"
 	"revoker/events/internal/eventstest"
+	"revoker/internal/testport"
 	"revoker/internal/testproc"
 )
-
-// freePort returns a port that was free a moment ago.
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
-}
 
 func startOn(t *testing.T, port int, folder string) *embedded.Server {
 	t.Helper()
@@ -56,7 +46,7 @@ func count(lines []string, part string) (n int) {
 
 func TestItWaitsForAServerAndOutlivesIt(t *testing.T) {
 	t.Parallel()
-	port, folder := freePort(t), t.TempDir()
+	port, folder := testport.Free(t), t.TempDir()
 	h := unconnected()
 	h.Cfg.NATS.URL = config.NewServerURLs(fmt.Sprintf("nats://127.0.0.1:%d", port))
 	h.Conn = h.Connect(t, true)
@@ -88,7 +78,7 @@ func TestItWaitsForAServerAndOutlivesIt(t *testing.T) {
 func TestConnectFailsAtOnceWhereItIsNotToWait(t *testing.T) {
 	t.Parallel()
 	cfg := config.Default()
-	cfg.NATS.URL = config.NewServerURLs(fmt.Sprintf("nats://user:SECRET@127.0.0.1:%d", freePort(t)))
+	cfg.NATS.URL = config.NewServerURLs("nats://user:SECRET@" + testport.Address(t))
 	_, err := events.Connect(cfg.NATS, "test", slog.New(&eventstest.Log{}), false)
 	if err == nil || strings.Contains(err.Error(), "SECRET") || !strings.Contains(err.Error(), "[redacted]@127.0.0.1") {
 		t.Errorf("got %v", err)
@@ -98,7 +88,7 @@ func TestConnectFailsAtOnceWhereItIsNotToWait(t *testing.T) {
 func TestAwaitConnectedEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	h := unconnected()
-	h.Cfg.NATS.URL = config.NewServerURLs(fmt.Sprintf("nats://127.0.0.1:%d", freePort(t)))
+	h.Cfg.NATS.URL = config.NewServerURLs("nats://" + testport.Address(t))
 	h.Conn = h.Connect(t, true)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
