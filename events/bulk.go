@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"revoker/config"
 	"revoker/events/internal/conn"
 )
 
@@ -38,6 +39,7 @@ var errOtherStream = errors.New("stored by another stream")
 type BulkPublisher struct {
 	conn            *Conn
 	js              jetstream.JetStream
+	lane            config.Lane
 	stream, subject string
 	expected        []string // stream, as every event's header says it
 	retryFor        time.Duration
@@ -62,17 +64,17 @@ type sent struct {
 	report func(duplicate bool, err error)
 }
 
-// NewBulkPublisher returns a publisher of events to subject, which stream must store. An event that is not confirmed is sent
+// NewBulkPublisher returns a publisher of events to a lane's subject, which stream must store. An event that is not confirmed is sent
 // again for up to retryFor. If nothing was ever confirmed, either the setup is wrong or the stream's leader is being elected;
 // then it is sent again for some seconds only. Once ctx is done nothing is sent again. Close must be called.
-func NewBulkPublisher(ctx context.Context, c *Conn, stream, subject string, retryFor time.Duration) (*BulkPublisher, error) {
+func NewBulkPublisher(ctx context.Context, c *Conn, lane config.Lane, stream, subject string, retryFor time.Duration) (*BulkPublisher, error) {
 	// The window bounds what is pending, and await bounds its time with one timer instead of one for each event.
 	js, err := jetstream.New(c.NC(), jetstream.WithPublishAsyncMaxPending(bulkWindow+bulkUnheard))
 	if err != nil {
 		return nil, fmt.Errorf("opening JetStream: %w", err)
 	}
 	b := &BulkPublisher{
-		conn: c, js: js, stream: stream, subject: subject, expected: []string{stream},
+		conn: c, js: js, lane: lane, stream: stream, subject: subject, expected: []string{stream},
 		retryFor: retryFor, interrupted: ctx, window: make(chan sent, bulkWindow),
 		overdue: time.NewTimer(bulkAckWait),
 	}
@@ -87,7 +89,7 @@ func (b *BulkPublisher) Publish(event Event, report func(duplicate bool, err err
 	if err := b.failure(); err != nil {
 		return err
 	}
-	header := nats.Header{jetstream.MsgIDHeader: {event.MessageID()}}
+	header := nats.Header{jetstream.MsgIDHeader: {event.MessageID(b.lane)}}
 	if !b.confirmed.Load() {
 		// The server refuses the event if another stream stores the subject. Once one was stored as expected, it is enough that
 		// each confirmation names the stream.

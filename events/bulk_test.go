@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"revoker/config"
 	"revoker/events"
 	"revoker/events/internal/eventstest"
 	"revoker/internal/testproc"
@@ -18,7 +19,7 @@ import (
 
 func (h *harness) bulk(t *testing.T, ctx context.Context, retryFor time.Duration) *events.BulkPublisher {
 	t.Helper()
-	bulk, err := events.NewBulkPublisher(ctx, h.Conn, h.Cfg.Stream, h.Cfg.Subject, retryFor)
+	bulk, err := events.NewBulkPublisher(ctx, h.Conn, config.Bulk, h.Cfg.Stream, h.Cfg.Subject, retryFor)
 	if err != nil {
 		t.Fatal(err)
 	}

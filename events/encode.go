@@ -5,11 +5,25 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"time"
+
+	"revoker/config"
 )
 
-// MessageID is the Nats-Msg-Id of the event: the hex SHA-256 of service ID, NUL, session ID. So an event that is published
-// twice within the stream's duplicate window is stored once, and the header gives nothing away.
-func (e Event) MessageID() string {
+// bulkIDPrefix tells the message IDs of the bulk lane from those of the live one.
+const bulkIDPrefix = "bulk/"
+
+// MessageID is the Nats-Msg-Id of the event in a lane: the hex SHA-256 of service ID, NUL, session ID, behind "bulk/" in the bulk lane.
+// So an event that is published twice within the stream's duplicate window is stored once, and the header gives nothing away. A live
+// event is no duplicate of a bulk one, behind whose backlog the session would wait.
+func (e Event) MessageID(lane config.Lane) string {
+	if lane == config.Bulk {
+		return bulkIDPrefix + e.hash()
+	}
+	return e.hash()
+}
+
+// hash is the hex SHA-256 of service ID, NUL, session ID.
+func (e Event) hash() string {
 	var buffer [2 * MaxSessionIDLength]byte // on the stack
 	text := append(append(append(buffer[:0], e.ServiceID...), 0), e.SessionID...)
 	sum := sha256.Sum256(text)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"revoker/config"
 	"revoker/events"
 )
 
@@ -161,8 +162,10 @@ func TestMessageIDHidesTheSession(t *testing.T) {
 	// printf 'svc\0my-sid' | sha256sum
 	const want = "d84ea9f83da19ab87f5a4286dad0bac7010e52fe5aed8a1b6483f005d743397a"
 	event := events.Event{SessionID: "my-sid", ServiceID: "svc"}
-	if got := event.MessageID(); got != want {
-		t.Errorf("got %s, want %s", got, want)
+	for lane, want := range map[config.Lane]string{config.Live: want, config.Bulk: "bulk/" + want} {
+		if got := event.MessageID(lane); got != want {
+			t.Errorf("%s: got %s, want %s", lane, got, want)
+		}
 	}
 }
 

@@ -7,9 +7,11 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"revoker/config"
 )
 
-// Publisher publishes session.ended events, one at a time. It is safe for concurrent use. For many events there is [BulkPublisher].
+// Publisher publishes session.ended events to the live lane, one at a time. It is safe for concurrent use. For many events there is [BulkPublisher].
 type Publisher struct {
 	conn    *Conn
 	subject string
@@ -26,7 +28,7 @@ func (p *Publisher) Publish(ctx context.Context, event Event) (duplicate bool, e
 	if err := event.SessionID.Validate(); err != nil {
 		return false, err
 	}
-	return p.publish(ctx, event.Encode(), jetstream.WithMsgID(event.MessageID()))
+	return p.publish(ctx, event.Encode(), jetstream.WithMsgID(event.MessageID(config.Live)))
 }
 
 // PublishRaw stores any payload, without a message ID.

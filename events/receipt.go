@@ -37,7 +37,7 @@ var ErrReceiptsPending = errors.New("too many receipts wait for their confirmati
 // SessionHash names a session where its ID must not be seen: the first 32 hex digits of the SHA-256 of service ID, NUL, session ID.
 // Whoever can guess the ID can check the guess.
 func SessionHash(service string, id SessionID) string {
-	return Event{ServiceID: service, SessionID: id}.MessageID()[:hashLength]
+	return Event{ServiceID: service, SessionID: id}.hash()[:hashLength]
 }
 
 // ReceiptSubject is the subject of the receipts of a session.

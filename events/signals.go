@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"revoker/config"
 	"revoker/events/internal/conn"
 )
 
@@ -86,7 +87,7 @@ func (p *SignalPublisher) one(ctx context.Context, signal Signal) (duplicate boo
 }
 
 func (s Signal) message(subject string) *nats.Msg {
-	header := nats.Header{jetstream.MsgIDHeader: {s.Event.MessageID()}}
+	header := nats.Header{jetstream.MsgIDHeader: {s.Event.MessageID(config.Live)}}
 	set := func(name, value string) {
 		if value != "" {
 			header[name] = []string{value}

@@ -31,7 +31,7 @@ func TestAnEventIsStoredWithItsSource(t *testing.T) {
 	have := s.stored()[0].Header
 	want := map[string]string{
 		events.SourceHeader: "receive", "traceparent": trace, "tracestate": "a=b", jetstream.ExpectedStreamHeader: "SESSIONS",
-		jetstream.MsgIDHeader: events.Event{SessionID: "SECRET-sid", ServiceID: "5"}.MessageID(),
+		jetstream.MsgIDHeader: events.Event{SessionID: "SECRET-sid", ServiceID: "5"}.MessageID(config.Live),
 	}
 	if len(have) != len(want) || events.Source(have) != "receive" {
 		t.Errorf("got the header %v", have)

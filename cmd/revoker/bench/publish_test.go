@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"revoker/config"
 	"revoker/events"
 	"revoker/internal/testproc"
 	"revoker/internal/testsite"
@@ -46,7 +47,7 @@ func publishBare(s *testsite.Site, b *testing.B, run string, n int) time.Duratio
 	payloads, ids := make([][]byte, n), make([]string, n)
 	for i := range n {
 		event := events.Event{SessionID: events.SessionID(benchSession(run, i)), EndedAt: time.Now()}
-		payloads[i], ids[i] = event.Encode(), event.MessageID()
+		payloads[i], ids[i] = event.Encode(), event.MessageID(config.Bulk)
 	}
 	nc, err := nats.Connect(s.NATSURL)
 	if err != nil {

@@ -202,7 +202,7 @@ func (o *options) publish(ctx context.Context, p *publication, cfg config.Config
 	if config.HasWildcard(cfg.Subject) {
 		return nil, errWildcard
 	}
-	bulk, err := events.NewBulkPublisher(ctx, conn, cfg.Stream, cfg.Subject, o.timeout)
+	bulk, err := events.NewBulkPublisher(ctx, conn, chosen, cfg.Stream, cfg.Subject, o.timeout)
 	if err != nil {
 		return nil, err
 	}

@@ -176,7 +176,7 @@ type checker struct {
 
 func (c *checker) take(at position, row eventfile.Row) error {
 	if len(c.hashes) < duplicatesKnown {
-		c.hashes = append(c.hashes, maphash.String(c.seed, row.Event.MessageID()))
+		c.hashes = append(c.hashes, maphash.String(c.seed, row.Event.MessageID(config.Live)))
 	}
 	c.publication.reach(at, nil)
 	c.publication.progress.Add(1)

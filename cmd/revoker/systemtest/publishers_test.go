@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"revoker/config"
 	"revoker/events"
 	"revoker/internal/testproc"
 	"revoker/internal/testsite"
@@ -71,7 +72,7 @@ func publishesAt(s *testsite.Site, as []string, folder string, program []string)
 		t.Fatal(err)
 	}
 	event, err := events.Decode(msg.Header, msg.Data)
-	if id := msg.Header.Get(jetstream.MsgIDHeader); err != nil || event.SessionID != "SECRET-session-1" || id != event.MessageID() {
+	if id := msg.Header.Get(jetstream.MsgIDHeader); err != nil || event.SessionID != "SECRET-session-1" || id != event.MessageID(config.Live) {
 		t.Errorf("%s with the message ID %q: %v", msg.Data, id, err)
 	}
 	if msg.Subject != "session.ended" {

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"revoker/config"
 	"revoker/events"
 	"revoker/events/admin"
 	"revoker/internal/testproc"
@@ -29,7 +30,7 @@ func TestAThiefOfAPublisherCanSuppressAnEvent(t *testing.T) {
 	startOneServer(s)
 	s.Says(0, identity("setup"), []string{"setup"})
 	thief := dialAs(t, s, "publisher")
-	id := events.Event{SessionID: "SECRET-session-7"}.MessageID()
+	id := events.Event{SessionID: "SECRET-session-7"}.MessageID(config.Live)
 	if _, err := thief.RequestMsg(&nats.Msg{Subject: "session.ended", Header: nats.Header{nats.MsgIdHdr: {id}}, Data: []byte(`{"sessionId":"SECRET-session-8"}`)}, testproc.Timeout); err != nil {
 		t.Fatal(err)
 	}
