@@ -36,24 +36,48 @@ func NewSignalPublisher(conn *Conn, stream, subject string) *SignalPublisher {
 	return &SignalPublisher{conn: conn, stream: stream, subject: subject}
 }
 
-// Publish stores the signals, all at a time, and returns once the stream has confirmed each. duplicates counts those that it had
-// already. After an error some may be stored, and some may be stored later: each has the message ID of its session, so the stream
-// stores none of them twice if the sender tries again within its duplicate window. [ErrTooLarge] says that one is never stored.
+// TooLargeError says that the stream refuses a signal for its size. None of its batch was stored. It wraps [ErrTooLarge].
+type TooLargeError struct {
+	Index int // in the batch, from 0
+}
+
+func (e *TooLargeError) Error() string { return ErrTooLarge.Error() }
+
+// Unwrap returns ErrTooLarge.
+func (e *TooLargeError) Unwrap() error { return ErrTooLarge }
+
+// Publish stores the signals and returns once the stream has confirmed each. duplicates counts those that it had already. After an
+// error some may be stored, and some may be stored later: each has the message ID of its session, so the stream stores none of them
+// twice if the sender tries again within its duplicate window. After a [TooLargeError] none is.
 func (p *SignalPublisher) Publish(ctx context.Context, signals ...Signal) (duplicates int, err error) {
 	if !p.conn.Connected() {
 		return 0, ErrNotConnected // or the client would keep them, and send them when nobody expects it
 	}
-	if len(signals) == 1 {
-		duplicate, err := p.one(ctx, signals[0])
-		if duplicate {
-			duplicates = 1
+	if len(signals) == 0 {
+		return 0, nil
+	}
+	messages, largest := make([]*nats.Msg, len(signals)), 0
+	for i, signal := range signals {
+		if err := signal.Event.SessionID.Validate(); err != nil {
+			return 0, err
 		}
-		return duplicates, err
+		messages[i] = signal.message(p.subject)
+		if messages[i].Size() > messages[largest].Size() {
+			largest = i
+		}
+	}
+	found, errs := make([]bool, len(signals)), make([]error, len(signals))
+	// What the stream refuses for its size must not leave the others stored. If it takes the largest one, it takes them all.
+	if found[largest], err = p.one(ctx, messages[largest]); errors.Is(err, ErrTooLarge) {
+		return 0, &TooLargeError{largest}
+	} else if err != nil {
+		return 0, err
 	}
 	var sending sync.WaitGroup
-	found, errs := make([]bool, len(signals)), make([]error, len(signals))
-	for i, signal := range signals {
-		sending.Go(func() { found[i], errs[i] = p.one(ctx, signal) })
+	for i, message := range messages {
+		if i != largest {
+			sending.Go(func() { found[i], errs[i] = p.one(ctx, message) })
+		}
 	}
 	sending.Wait()
 	for i := range signals {
@@ -67,12 +91,9 @@ func (p *SignalPublisher) Publish(ctx context.Context, signals ...Signal) (dupli
 	return duplicates, err
 }
 
-func (p *SignalPublisher) one(ctx context.Context, signal Signal) (duplicate bool, err error) {
-	if err := signal.Event.SessionID.Validate(); err != nil {
-		return false, err
-	}
+func (p *SignalPublisher) one(ctx context.Context, message *nats.Msg) (duplicate bool, err error) {
 	// The server refuses the event if another stream stores the subject: its confirmation would be worth nothing.
-	ack, err := p.conn.JetStream().PublishMsg(ctx, signal.message(p.subject), jetstream.WithExpectStream(p.stream))
+	ack, err := p.conn.JetStream().PublishMsg(ctx, message, jetstream.WithExpectStream(p.stream))
 	if err != nil {
 		var api *jetstream.APIError
 		if errors.As(err, &api) && api.ErrorCode == ErrorWrongStream {

@@ -36,7 +36,7 @@ type accepted struct {
 }
 
 // events is POST /events: one event as the worker reads it, or a batch of CloudEvents. A batch is all or nothing: each event is
-// decoded before the first is published.
+// decoded before the first is published, and one that the stream never takes leaves none stored.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	if !s.admits(w, r) {
 		return
@@ -99,7 +99,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, signals []events
 	switch {
 	case errors.Is(err, events.ErrTooLarge):
 		s.refuse(config.ReceiveSource, reasonEvent)
-		answer(w, http.StatusRequestEntityTooLarge, refusal{Error: codeInvalid, Description: err.Error()})
+		answer(w, http.StatusRequestEntityTooLarge, refusal{Error: codeInvalid, Description: err.Error(), Index: indexOf(err)})
 	case err != nil:
 		s.metrics.unstored(config.ReceiveSource, len(signals))
 		unstored(w)
@@ -126,8 +126,12 @@ func (e *badEvent) Error() string { return e.err.Error() }
 
 func indexOf(err error) *int {
 	var bad *badEvent
-	if errors.As(err, &bad) {
+	var large *events.TooLargeError
+	switch {
+	case errors.As(err, &bad):
 		return &bad.index
+	case errors.As(err, &large):
+		return &large.Index
 	}
 	return nil
 }

@@ -200,9 +200,15 @@ func TestAnEventThatTheStreamNeverTakesIsRefused(t *testing.T) {
 	if _, err := s.JS.UpdateStream(eventstest.Deadline(t), jetstream.StreamConfig{Name: s.Cfg.Stream, Subjects: []string{s.Cfg.Subject}, MaxMsgSize: 400}); err != nil {
 		t.Fatal(err)
 	}
-	if r := s.events(`{"sessionId":"a","reason":"` + strings.Repeat("S", 400) + `"}`); r.status != http.StatusRequestEntityTooLarge {
+	large := `{"sessionId":"a","reason":"` + strings.Repeat("S", 400) + `"}`
+	if r := s.events(large); r.status != http.StatusRequestEntityTooLarge || r.Index == nil || *r.Index != 0 {
 		t.Errorf("%+v", r)
 	}
+	batch := "[" + cloudEvent("b") + "," + cloudEvent("c") + "," + strings.Replace(cloudEvent("d"), `{"sessionId":"d"}`, large, 1) + "," + cloudEvent("e") + "]"
+	if r := s.events(batch, "Content-Type: application/cloudevents-batch+json"); r.status != http.StatusRequestEntityTooLarge || r.Index == nil || *r.Index != 2 {
+		t.Errorf("%+v", r)
+	}
+	s.has(0) // nor the others of the batch
 	if r := s.events(`{"sessionId":"a"}`); r.status != http.StatusAccepted {
 		t.Errorf("%+v", r)
 	}
