@@ -3,8 +3,9 @@
 // where another parser takes the first.
 //
 // The version of jsontext is pinned in go.mod, since its API is not stable yet. Only this package imports it. For an event
-// and the API's answer to it the walk needs 0.9 µs, of about 40 µs that an event costs. A walker of our own, of 200 lines,
-// needed 0.54 µs in the same run, and encoding/json, into structs, 2.0 µs.
+// and the API's answer to it the walk needs 0.35 µs and no memory (BenchmarkWalk), of about 40 µs that an event costs. With a new
+// decoder for each text it needed 1.0 µs. Then a walker of our own, of 200 lines, needed half of that, and encoding/json, into
+// structs, twice as much.
 package jsonobject
 
 import (
@@ -13,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -49,7 +51,11 @@ func (e *SyntaxError) Unwrap() error { return ErrInvalid }
 // with the first error that member returns. The other errors are [ErrNotObject], and a [*SyntaxError], which may be found
 // after some members were handed on. Like encoding/json it takes strings that are not UTF-8.
 func Walk(text []byte, member func(name, value []byte) error) error {
-	w := walker{text, jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}
+	kept := decoders.Get().(*keptDecoder)
+	defer kept.free()
+	kept.buffer = *bytes.NewBuffer(text)
+	kept.decoder.Reset(&kept.buffer, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	w := walker{text, &kept.decoder}
 	if w.decoder.PeekKind() != '{' {
 		if _, err := w.value(); err != nil {
 			return err
@@ -79,6 +85,21 @@ func Walk(text []byte, member func(name, value []byte) error) error {
 		return w.fault(err)
 	}
 	return w.end()
+}
+
+// keptDecoder is kept from one text to the next, which makes a walk three times as fast.
+type keptDecoder struct {
+	decoder jsontext.Decoder
+	buffer  bytes.Buffer
+}
+
+var decoders = sync.Pool{New: func() any { return new(keptDecoder) }}
+
+// free keeps nothing of the text.
+func (k *keptDecoder) free() {
+	k.buffer = bytes.Buffer{}
+	k.decoder.Reset(&k.buffer)
+	decoders.Put(k)
 }
 
 type walker struct {
