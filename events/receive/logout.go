@@ -45,6 +45,10 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 		s.refuse(sourceOf(from), refused.Reason)
 		answer(w, http.StatusBadRequest, refusal{Error: codeInvalid, Description: refused.Text})
 		return
+	case errors.Is(err, issuer.ErrBudget):
+		s.metrics.undecided(sourceOf(from))
+		unavailable(w, unknownKeysRetry, "the token's key is not known at the moment")
+		return
 	case err != nil:
 		s.metrics.unstored(sourceOf(from), 1)
 		unavailable(w, unknownKeysRetry, "the issuer's keys are not known at the moment")

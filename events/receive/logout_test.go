@@ -123,6 +123,20 @@ func TestTheKeysOfAnIssuerThatIsAwayAreWaitedFor(t *testing.T) {
 	}
 }
 
+// Anyone can make key IDs up. That is counted apart from signals that can't be taken, for which somebody is woken.
+func TestKeyIDsThatAreMadeUpAreCountedApart(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	if r := s.logout(s.issuer.Token("a")); r.status != http.StatusOK {
+		t.Fatalf("%+v", r)
+	}
+	forged := testissuer.Sign(t, testissuer.NewKey(t, "forged"), s.issuer.Claims("b", nil), nil)
+	testproc.WaitFor(t, "the end of the budget", func() bool { return s.logout(forged).status == http.StatusServiceUnavailable })
+	s.counts(`revoker_receive_signals_total{result="undecided",source="login"}`, "1")
+	s.counts(`revoker_receive_signals_total{result="unavailable",source="login"}`, "0")
+	s.has(1)
+}
+
 // has fails unless the stream has n events.
 func (s *site) has(n int) {
 	s.t.Helper()

@@ -27,6 +27,8 @@ const (
 	resultAccepted    = "accepted"
 	resultRefused     = "refused"
 	resultUnavailable = "unavailable"
+	// resultUndecided is apart, because anyone can make key IDs up: that must wake nobody.
+	resultUndecided = "undecided"
 )
 
 var durationBuckets = []float64{.001, .0025, .005, .01, .02, .05, .1, .25, .5, 1, 2.5, 5, 10}
@@ -36,7 +38,7 @@ func newMetrics(registry prometheus.Registerer, s *Server) *metrics {
 	m := &metrics{
 		registry: registry,
 		signals: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "revoker_receive_signals_total", Help: "Signals, by source and by result: accepted, refused, or unavailable, which the sender must send again.",
+			Name: "revoker_receive_signals_total", Help: "Signals, by source and by result: accepted, refused, and two for which the sender must try again: unavailable, and undecided, whose key ID was not known.",
 		}, []string{"source", "result"}),
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "revoker_receive_refusals_total", Help: "Signals that were refused, by source and reason.",
@@ -74,7 +76,7 @@ func newMetrics(registry prometheus.Registerer, s *Server) *metrics {
 
 // begin gives a source's series their 0.
 func (m *metrics) begin(source string, reasons ...logouttoken.Reason) {
-	for _, result := range []string{resultAccepted, resultRefused, resultUnavailable} {
+	for _, result := range []string{resultAccepted, resultRefused, resultUnavailable, resultUndecided} {
 		m.signals.WithLabelValues(source, result)
 	}
 	for _, reason := range reasons {
@@ -111,6 +113,10 @@ func (m *metrics) accept(source string, n int) {
 
 func (m *metrics) unstored(source string, n int) {
 	m.signals.WithLabelValues(source, resultUnavailable).Add(float64(n))
+}
+
+func (m *metrics) undecided(source string) {
+	m.signals.WithLabelValues(source, resultUndecided).Inc()
 }
 
 func (m *metrics) refuse(source string, reason logouttoken.Reason) {

@@ -56,6 +56,8 @@ func (w *watched) verify(text string) string {
 	switch {
 	case errors.As(err, &refused):
 		return string(refused.Reason)
+	case errors.Is(err, ErrBudget):
+		return "undecided"
 	case err != nil:
 		return "later"
 	}
@@ -84,7 +86,7 @@ func TestANewKeyIsAcceptedAtOnceAndAnOldOneSoonNoMore(t *testing.T) {
 	w.verifies(old, "ok") // nothing tells that it is old
 	w.verifies(w.provider.Token("b"), "ok")
 	w.verifies(old, "key")
-	w.verifies(old, "later") // the budget is used up, and the issuer may have the key again
+	w.verifies(old, "undecided") // the budget is used up, and the issuer may have the key again
 	w.sleep(fetchInterval)
 	w.verifies(old, "key")
 }
@@ -135,6 +137,7 @@ func TestForgedKeyIDsDoNotHammerTheIssuer(t *testing.T) {
 		})
 	}
 	forging.Wait()
+	w.verifies(testissuer.Sign(t, testissuer.NewKey(t, "forged"), w.provider.Claims("a", nil), nil), "undecided")
 	if n := w.provider.Requests() - before; n > 10 || n < 3 {
 		t.Errorf("%d requests in a minute, want 3 to 10", n)
 	}
@@ -155,7 +158,9 @@ func TestAnIssuerThatIsAwayIsSurvived(t *testing.T) {
 	w.provider.Away(true)
 	w.sleep(23 * time.Hour)
 	w.verifies(w.fresh(), "ok")
-	w.verifies(testissuer.Sign(t, testissuer.NewKey(t, "new"), w.provider.Claims("a", nil), nil), "later")
+	for range 2 * fetchBurst { // also when the budget is used up
+		w.verifies(testissuer.Sign(t, testissuer.NewKey(t, "new"), w.provider.Claims("a", nil), nil), "later")
+	}
 	w.sleep(2 * time.Hour) // a key may have been withdrawn meanwhile
 	w.verifies(w.fresh(), "later")
 	w.provider.Away(false)

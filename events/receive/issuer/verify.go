@@ -8,7 +8,8 @@ import (
 )
 
 // Verify decides on a token that says it is this issuer's. It fetches keys where those that are known don't do: the issuer may have
-// changed them. An error other than a [*logouttoken.Refusal] means that nothing can be said about the token at the moment.
+// changed them. An error other than a [*logouttoken.Refusal] means that nothing can be said about the token at the moment. It is
+// [ErrBudget] if the keys are known, but none has the token's key ID: the issuer may have that key since a moment ago, or it is forged.
 func (i *Issuer) Verify(ctx context.Context, token *logouttoken.Token) (logouttoken.Logout, error) {
 	logout, err := i.try(token)
 	// Twice, because a fetch that runs already may have begun before the issuer changed its keys.
@@ -18,7 +19,7 @@ func (i *Issuer) Verify(ctx context.Context, token *logouttoken.Token) (logoutto
 		}
 		joined, failed := i.ask(ctx, is(err, logouttoken.ReasonAlgorithm))
 		if failed != nil && !is(err, logouttoken.ReasonSignature) {
-			return logout, failed // the key may be one that the issuer has since a moment ago
+			return logout, i.undecided(err, failed)
 		}
 		logout, err = i.try(token)
 		if !joined {
@@ -26,6 +27,22 @@ func (i *Issuer) Verify(ctx context.Context, token *logouttoken.Token) (logoutto
 		}
 	}
 	return logout, err
+}
+
+// undecided is why nothing can be said about a token that err refuses, where keys could not be fetched.
+func (i *Issuer) undecided(err, failed error) error {
+	if !errors.Is(failed, ErrBudget) {
+		return failed
+	}
+	if errors.Is(err, ErrUnknown) {
+		return err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.failed != nil { // the last fetch did, and it would have been the answer
+		return i.failed
+	}
+	return ErrBudget
 }
 
 func (i *Issuer) try(token *logouttoken.Token) (logouttoken.Logout, error) {
