@@ -3,10 +3,10 @@ package events
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"time"
 
 	"revoker/config"
+	"revoker/events/jsonobject"
 )
 
 // bulkIDPrefix tells the message IDs of the bulk lane from those of the live one.
@@ -35,10 +35,10 @@ func (e Event) Encode() []byte {
 	const names = `{"sessionId":"","serviceId":"","endedAt":"","reason":""}`
 	payload := make([]byte, 0, len(names)+len(e.SessionID)+len(e.ServiceID)+len(time.RFC3339Nano)+len(e.Reason))
 	payload = append(payload, `{"sessionId":`...)
-	payload = appendText(payload, string(e.SessionID))
+	payload = jsonobject.AppendText(payload, string(e.SessionID))
 	if e.ServiceID != "" {
 		payload = append(payload, `,"serviceId":`...)
-		payload = appendText(payload, e.ServiceID)
+		payload = jsonobject.AppendText(payload, e.ServiceID)
 	}
 	if !e.EndedAt.IsZero() {
 		payload = append(payload, `,"endedAt":"`...)
@@ -47,20 +47,7 @@ func (e Event) Encode() []byte {
 	}
 	if e.Reason != "" {
 		payload = append(payload, `,"reason":`...)
-		payload = appendText(payload, e.Reason)
+		payload = jsonobject.AppendText(payload, e.Reason)
 	}
 	return append(payload, '}')
-}
-
-// appendText appends s as a JSON string. Most need no escape; what does is left to encoding/json.
-func appendText(to []byte, s string) []byte {
-	for i := range len(s) {
-		if b := s[i]; b < ' ' || b >= 0x7f || b == '"' || b == '\\' {
-			text, _ := json.Marshal(s) // a string always encodes
-			return append(to, text...)
-		}
-	}
-	to = append(to, '"')
-	to = append(to, s...)
-	return append(to, '"')
 }

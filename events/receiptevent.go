@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"revoker/config"
+	"revoker/events/jsonobject"
 )
 
 // ReceiptFacts are the data of a receipt's CloudEvent.
@@ -52,10 +53,10 @@ func maskedCode(code string, id SessionID) string {
 
 // append appends the facts as JSON, as encoding/json would.
 func (f ReceiptFacts) append(to []byte) []byte {
-	to = appendText(append(to, `{"serviceId":`...), f.ServiceID)
+	to = jsonobject.AppendText(append(to, `{"serviceId":`...), f.ServiceID)
 	to = strconv.AppendInt(append(to, `,"tokensDeleted":`...), int64(f.TokensDeleted), 10)
 	if f.ResultCode != "" {
-		to = appendText(append(to, `,"resultCode":`...), f.ResultCode)
+		to = jsonobject.AppendText(append(to, `,"resultCode":`...), f.ResultCode)
 	}
 	to = strconv.AppendInt(append(to, `,"attempts":`...), int64(f.Attempts), 10)
 	if f.SinceEnded != nil {
@@ -63,10 +64,10 @@ func (f ReceiptFacts) append(to []byte) []byte {
 	}
 	to = strconv.AppendInt(append(to, `,"msSincePublished":`...), f.SincePublished, 10)
 	if f.Source != "" {
-		to = appendText(append(to, `,"source":`...), f.Source)
+		to = jsonobject.AppendText(append(to, `,"source":`...), f.Source)
 	}
-	to = appendText(append(to, `,"lane":`...), string(f.Lane))
-	to = appendText(append(to, `,"stream":`...), f.Stream)
+	to = jsonobject.AppendText(append(to, `,"lane":`...), string(f.Lane))
+	to = jsonobject.AppendText(append(to, `,"stream":`...), f.Stream)
 	to = strconv.AppendUint(append(to, `,"sequence":`...), f.Sequence, 10)
 	to = f.PublishedAt.AppendFormat(append(to, `,"publishedAt":"`...), time.RFC3339Nano)
 	return append(to, `"}`...)
@@ -82,8 +83,8 @@ func receiptEvent(d *Delivery, hash string, revokedAt time.Time, facts ReceiptFa
 	id = strconv.AppendInt(append(id, '/'), d.Published.UnixNano(), 10)
 
 	out := append(make([]byte, 0, usual), `{"specversion":"`+cloudEventsVersion+`","id":`...)
-	out = appendText(out, string(id))
-	out = appendText(append(out, `,"source":`...), "revoker/"+url.PathEscape(d.Stream))
+	out = jsonobject.AppendText(out, string(id))
+	out = jsonobject.AppendText(append(out, `,"source":`...), "revoker/"+url.PathEscape(d.Stream))
 	out = append(append(out, `,"type":"`+ReceiptType+`","subject":"`...), hash...)
 	out = append(out, `","datacontenttype":"application/json","time":"`...)
 	out = revokedAt.UTC().AppendFormat(out, time.RFC3339Nano)

@@ -3,12 +3,11 @@ package authlete
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
+
+	"revoker/events/jsonobject"
 )
 
 // newRequestBody wraps the content in types that net/http knows to be in memory; with any other it would send the header by
@@ -30,18 +29,11 @@ func (c *Client) request(ctx context.Context, serviceID string, content []byte) 
 	return request.WithContext(ctx)
 }
 
-// encode writes the body by hand where no character of the ID needs an escape.
+// encode is the body of a call.
 func encode(sessionID string) []byte {
 	const before, after = `{"sessionId":`, `}`
-	content := make([]byte, 0, len(before)+len(sessionID)+len(`""`)+len(after))
-	content = append(content, before...)
-	if strings.ContainsFunc(sessionID, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
-		quoted, _ := json.Marshal(sessionID) // a string always encodes
-		content = append(content, quoted...)
-	} else {
-		content = strconv.AppendQuote(content, sessionID)
-	}
-	return append(content, after...)
+	content := append(make([]byte, 0, len(before)+len(sessionID)+len(`""`)+len(after)), before...)
+	return append(jsonobject.AppendText(content, sessionID), after...)
 }
 
 // header returns the header of all calls with this Authorization; net/http only reads it. The nil Idempotency-Key sends no
