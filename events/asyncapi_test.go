@@ -20,13 +20,14 @@ import (
 
 	"revoker/config"
 	"revoker/events"
+	"revoker/events/peer"
 	"revoker/internal/testasyncapi"
 )
 
 func TestTheDocumentHasTheTypes(t *testing.T) {
 	t.Parallel()
 	d := testasyncapi.Read(t)
-	sameType(t, d, "workerState", reflect.TypeFor[events.WorkerState](), "components", "schemas", "workerState")
+	sameType(t, d, "workerState", reflect.TypeFor[peer.State](), "components", "schemas", "workerState")
 	sameType(t, d, "receiptFacts", reflect.TypeFor[events.ReceiptFacts](), "components", "schemas", "receiptFacts")
 	// Of an event, Encode knows the members.
 	var members map[string]any
@@ -200,8 +201,8 @@ func TestTheDocumentHasTheNamesOnTheWire(t *testing.T) {
 	for parameter := range d.Object("channels", "workers", "parameters") {
 		workers = strings.ReplaceAll(workers, "{"+parameter+"}", fmt.Sprint(d.At("channels", "workers", "parameters", parameter, "default")))
 	}
-	if workers != events.WorkersSubject(cfg) {
-		t.Errorf("workers answer on %s, want %s", workers, events.WorkersSubject(cfg))
+	if workers != peer.Subject(cfg) {
+		t.Errorf("workers answer on %s, want %s", workers, peer.Subject(cfg))
 	}
 	if got, want := d.At("channels", "receipts", "address"), events.ReceiptSubject(cfg, "{hash}"); got != want {
 		t.Errorf("receipts are on %s, want %s", got, want)
@@ -249,7 +250,7 @@ func TestTheDocumentsEventsAreRead(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("the document has no %v", slices.Sorted(maps.Keys(want)))
 	}
-	for request, message := range map[string]string{"": "askState", events.LetGo: "letGo", events.About(1<<64-1, events.SessionID("my-sid").Mask()): "askEvent", events.HistoryOf(900): "askHistory"} {
+	for request, message := range map[string]string{"": "askState", peer.LetGo: "letGo", peer.About(1<<64-1, events.SessionID("my-sid").Mask()): "askEvent", peer.HistoryOf(900): "askHistory"} {
 		if err := d.Validate(message, nil, []byte(request)); err != nil {
 			t.Error(err)
 		}

@@ -3,13 +3,12 @@
 //   - the event: event.go, object.go, cloudevent.go, session.go; encode.go is the way back
 //   - what a worker takes: ensure.go, which `revoker run` begins with, pull.go, watchdog.go, delivery.go; peek.go
 //   - what a worker gives: deadletter.go, receipt.go with receiptevent.go
-//   - what a worker tells when it is asked: answer.go, workerstate.go, workerhistory.go
 //   - publishing: publish.go, bulk.go, resend.go
 //   - the lanes, live and bulk: lane.go
 //   - changing streams and consumers: plan.go, compare.go, difference.go, advice.go
 //
 // The rooms in it: dlq reads, replays and deletes dead letters; admin checks, watches and pauses; sessions finds out what became of
-// one session; internal/conn is the connection
+// one session; peer is what a worker tells of itself; internal/conn is the connection
 // that all of them share.
 package events
 

@@ -5,6 +5,3 @@ func Deafen(c *Consumer) { c.deletions.Close() }
 
 // Ended reports whether the consumer knows that it was deleted.
 func Ended(c *Consumer) bool { return c.incarnation.Ended() }
-
-// EncodeState is what a worker answers in at most so many bytes.
-var EncodeState = encodeState

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"revoker/events"
+	"revoker/events/peer"
 )
 
 // maxNextAttempts bounds the events whose next attempt is known: more can't wait for it (REVOKER_MAX_ACK_PENDING) by default. They
@@ -20,7 +21,7 @@ type NextAttempts struct {
 
 type nextAttempt struct {
 	session events.SessionID // a sequence means another event in a stream that was created anew
-	events.NextAttempt
+	peer.NextAttempt
 }
 
 // Observe notes a settlement. For an event that is settled at its first delivery it does nothing.
@@ -44,7 +45,7 @@ func (n *NextAttempts) Observe(s Settlement) {
 		}
 		delete(n.events, sequence)
 	}
-	next := nextAttempt{s.Session, events.NextAttempt{Attempts: s.Deliveries, Due: time.Now().Add(s.Delay), Status: s.Status, ResultCode: s.ResultCode}}
+	next := nextAttempt{s.Session, peer.NextAttempt{Attempts: s.Deliveries, Due: time.Now().Add(s.Delay), Status: s.Status, ResultCode: s.ResultCode}}
 	if s.Status == 0 { // no attempt was made: what is known of the last one stays
 		next.Status, next.ResultCode = last.Status, last.ResultCode
 	}
@@ -52,7 +53,7 @@ func (n *NextAttempts) Observe(s Settlement) {
 }
 
 // Of is what is known of the event at a sequence, of a session with the mask; nil for nothing.
-func (n *NextAttempts) Of(sequence uint64, mask string) *events.NextAttempt {
+func (n *NextAttempts) Of(sequence uint64, mask string) *peer.NextAttempt {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	next, known := n.events[sequence]

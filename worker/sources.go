@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"revoker/events"
+	"revoker/events/peer"
 )
 
 const (
@@ -73,13 +73,13 @@ func (c *sourceCount) pass(minute int64) int {
 }
 
 // list tells of the last minutes, by name.
-func (s *sources) list(now time.Duration) (list []events.SourceCount) {
+func (s *sources) list(now time.Duration) (list []peer.SourceCount) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(s.seen)) {
 		c := s.seen[name]
 		c.pass(int64(now / time.Minute))
-		count := events.SourceCount{Source: name}
+		count := peer.SourceCount{Source: name}
 		for i := range sourceMinutes {
 			count.Revoked += c.revoked[i]
 			count.Empty += c.empty[i]

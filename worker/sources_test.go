@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"revoker/events"
+	"revoker/events/peer"
 )
 
 func TestSourcesTellOfTheLastMinutes(t *testing.T) {
@@ -15,11 +15,11 @@ func TestSourcesTellOfTheLastMinutes(t *testing.T) {
 	s.add(0, "keycloak", 0)
 	s.add(time.Minute, "keycloak", 2)
 	s.add(time.Minute, "", 0)
-	want := []events.SourceCount{{Source: "keycloak", Revoked: 2, Empty: 1}, {Source: NoSource, Revoked: 1, Empty: 1}}
+	want := []peer.SourceCount{{Source: "keycloak", Revoked: 2, Empty: 1}, {Source: NoSource, Revoked: 1, Empty: 1}}
 	if got := s.list(2 * time.Minute); !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
-	want = []events.SourceCount{{Source: "keycloak", Revoked: 1}, {Source: NoSource, Revoked: 1, Empty: 1}}
+	want = []peer.SourceCount{{Source: "keycloak", Revoked: 1}, {Source: NoSource, Revoked: 1, Empty: 1}}
 	if got := s.list(sourceMinutes * time.Minute); !slices.Equal(got, want) {
 		t.Errorf("a minute later than the first: %v, want %v", got, want)
 	}

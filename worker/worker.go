@@ -10,6 +10,7 @@ import (
 
 	"revoker/config"
 	"revoker/events"
+	"revoker/events/peer"
 	"revoker/worker/admission"
 	"revoker/worker/authlete"
 )
@@ -301,15 +302,15 @@ func (w *Worker) Misconfigured() (reason string, misconfigured bool) {
 }
 
 // State says how the worker is: its work, what limits it, and its circuit breaker.
-func (w *Worker) State() events.WorkerState {
+func (w *Worker) State() peer.State {
 	breaker, reason := w.admission.State()
-	state := events.WorkerState{InFlight: w.admission.InFlight(), InHand: w.renewer.count(), Breaker: string(breaker), Reason: reason, Braked: w.admission.Braked()}
+	state := peer.State{InFlight: w.admission.InFlight(), InHand: w.renewer.count(), Breaker: string(breaker), Reason: reason, Braked: w.admission.Braked()}
 	capacity := w.admission.Capacity()
 	state.Limit, state.LimitedBy, state.Rate = capacity.Limit, string(capacity.Cause), capacity.Rate
 	state.Sources = w.sources.list(time.Since(epoch))
 	state.BreakerSince, state.NextProbe = w.admission.Outage()
 	for _, held := range w.admission.Held() {
-		state.Held = append(state.Held, events.HeldService{Service: held.Service, Reason: held.Reason, Since: held.Since})
+		state.Held = append(state.Held, peer.HeldService{Service: held.Service, Reason: held.Reason, Since: held.Since})
 	}
 	return state
 }

@@ -15,6 +15,7 @@ import (
 	"revoker/cmd/revoker/terminal"
 	"revoker/config"
 	"revoker/events"
+	"revoker/events/peer"
 	"revoker/worker"
 	"revoker/worker/authlete"
 	"revoker/worker/ops"
@@ -72,7 +73,7 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch)
 		return config.Invalid(err)
 	}
 	defer api.Close()
-	registry, self := ops.NewRegistry(), events.NewIdentity(currentVersion())
+	registry, self := ops.NewRegistry(), peer.NewIdentity(currentVersion())
 	traces, endTraces, err := startTracing(ctx, log)
 	if err != nil {
 		return config.Invalid(err)
@@ -123,8 +124,8 @@ func work(ctx context.Context, cfg config.Config, log *slog.Logger, watch watch)
 		w.Trace(traces)
 	}
 	health.Serve(w)
-	events.Answer(conn, cfg, events.Answerer{
-		State: func() events.WorkerState { return self.Sign(health.Complete(w.State())) },
+	peer.Answer(conn, cfg, peer.Answerer{
+		State: func() peer.State { return self.Sign(health.Complete(w.State())) },
 		LetGo: w.LetGo, About: attempts.Of, History: health.Recent,
 	})
 	w.Run(ctx)

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"revoker/cmd/revoker/terminal"
-	"revoker/events"
+	"revoker/events/peer"
 	"revoker/events/sessions"
 )
 
@@ -76,7 +76,7 @@ func inMilliseconds(n int64) string {
 	return terminal.Seconds(int(d.Seconds()))
 }
 
-func nextText(next *events.NextAttempt, now time.Time) string {
+func nextText(next *peer.NextAttempt, now time.Time) string {
 	text := ordinal(next.Attempts+1) + " attempt "
 	if wait := next.Due.Sub(now).Round(time.Second); wait > 0 {
 		text += "in " + terminal.Seconds(int(wait.Seconds()))

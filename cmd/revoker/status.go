@@ -16,8 +16,8 @@ import (
 	"revoker/cmd/revoker/exit"
 	"revoker/cmd/revoker/terminal"
 	"revoker/config"
-	"revoker/events"
 	"revoker/events/admin"
+	"revoker/events/peer"
 )
 
 func newStatusCommand() *cobra.Command {
@@ -191,7 +191,7 @@ func workersText(s admin.Status) string {
 	return "none answered"
 }
 
-func workerText(w events.WorkerState) string {
+func workerText(w peer.State) string {
 	text := fmt.Sprintf("%s, %s, up %s: %s in flight", terminal.Printable(w.Name, ""), terminal.Printable(w.Version, ""),
 		terminal.Seconds(int(time.Since(w.Started).Seconds())), terminal.Counted(w.InFlight, "call"))
 	if w.Limit > 0 {
@@ -211,7 +211,7 @@ func workerText(w events.WorkerState) string {
 }
 
 // limitText says why no more calls are in flight.
-func limitText(w events.WorkerState) string {
+func limitText(w peer.State) string {
 	switch w.LimitedBy {
 	case "concurrency":
 		return "REVOKER_CONCURRENCY"
@@ -234,7 +234,7 @@ func delaysText(s admin.Status) string {
 	var texts []string
 	telling := 0
 	for _, l := range s.Lanes {
-		var worst events.LaneDelay
+		var worst peer.LaneDelay
 		n := 0
 		for _, w := range s.Workers {
 			if d := w.Delays[l.Lane]; d.Revoked > 0 {
@@ -269,11 +269,11 @@ const leastRevoked = 5
 
 // emptyTexts name the sources whose revocations delete nothing more often than not: their IDs may be wrong.
 func emptyTexts(s admin.Status) (list []string) {
-	counts := map[string]events.SourceCount{}
+	counts := map[string]peer.SourceCount{}
 	for _, w := range s.Workers {
 		for _, c := range w.Sources {
 			sum := counts[c.Source]
-			counts[c.Source] = events.SourceCount{Revoked: sum.Revoked + c.Revoked, Empty: sum.Empty + c.Empty}
+			counts[c.Source] = peer.SourceCount{Revoked: sum.Revoked + c.Revoked, Empty: sum.Empty + c.Empty}
 		}
 	}
 	for _, source := range slices.Sorted(maps.Keys(counts)) {

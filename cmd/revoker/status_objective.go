@@ -5,14 +5,14 @@ import (
 
 	"revoker/cmd/revoker/terminal"
 	"revoker/config"
-	"revoker/events"
+	"revoker/events/peer"
 )
 
 // objectiveText says how well all workers together met their objective in the last 15 minutes, and what they spent of its budget.
 // The quantiles are the longest that a worker tells.
-func objectiveText(workers []events.WorkerState) string {
+func objectiveText(workers []peer.State) string {
 	target, settled, missed, telling, budget := "", 0, 0, 0, 0.0
-	var worst events.LaneDelay
+	var worst peer.LaneDelay
 	for _, w := range workers {
 		if k := w.Objective; k != nil {
 			target, settled, missed, budget = k.Target, settled+k.Met+k.Missed, missed+k.Missed, budget+k.Budget()

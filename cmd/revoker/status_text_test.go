@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"revoker/config"
-	"revoker/events"
 	"revoker/events/admin"
+	"revoker/events/peer"
 	"revoker/internal/testsite"
 )
 
@@ -33,7 +33,7 @@ func TestDeadLettersInWords(t *testing.T) {
 func TestABreakerInWords(t *testing.T) {
 	t.Parallel()
 	since, next := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), time.Now().Add(90*time.Second)
-	for want, state := range map[string]events.WorkerState{
+	for want, state := range map[string]peer.State{
 		"0 calls in flight": {Breaker: "closed"},
 		"breaker open since 2026-01-02T03:04:05Z, next probe in 1m30s: HTTP 503": {Breaker: "open", Reason: "HTTP 503", BreakerSince: &since, NextProbe: &next},
 		"breaker half-open since 2026-01-02T03:04:05Z: HTTP 503":                 {Breaker: "half-open", Reason: "HTTP 503", BreakerSince: &since},
@@ -48,9 +48,9 @@ func TestABreakerInWords(t *testing.T) {
 // A source whose revocations delete nothing is named, for that alone shows a wrong session ID.
 func TestEmptyRevocationsInWords(t *testing.T) {
 	t.Parallel()
-	s := admin.Status{Workers: []events.WorkerState{
-		{Sources: []events.SourceCount{{Source: "login", Revoked: 10, Empty: 6}, {Source: "none", Revoked: 100, Empty: 50}}},
-		{Sources: []events.SourceCount{{Source: "login", Revoked: 2, Empty: 1}}},
+	s := admin.Status{Workers: []peer.State{
+		{Sources: []peer.SourceCount{{Source: "login", Revoked: 10, Empty: 6}, {Source: "none", Revoked: 100, Empty: 50}}},
+		{Sources: []peer.SourceCount{{Source: "login", Revoked: 2, Empty: 1}}},
 	}}
 	want := []string{"7 of the last 12 revocations of source login: are its IDs session IDs of Authlete?"}
 	if got := emptyTexts(s); !slices.Equal(got, want) {
@@ -60,13 +60,13 @@ func TestEmptyRevocationsInWords(t *testing.T) {
 
 func TestTheObjectiveInWords(t *testing.T) {
 	t.Parallel()
-	kept := func(met, missed int, p50, p99 float64) events.WorkerState {
-		return events.WorkerState{
-			Objective:  &events.Kept{Target: "99% within 5s", Ratio: 0.99, Met: met, Missed: missed},
-			LongDelays: map[config.Lane]events.LaneDelay{config.Live: {Revoked: met, P50: p50, P99: p99}, config.Bulk: {Revoked: 1, P50: 7200, P99: 7200}},
+	kept := func(met, missed int, p50, p99 float64) peer.State {
+		return peer.State{
+			Objective:  &peer.Kept{Target: "99% within 5s", Ratio: 0.99, Met: met, Missed: missed},
+			LongDelays: map[config.Lane]peer.LaneDelay{config.Live: {Revoked: met, P50: p50, P99: p99}, config.Bulk: {Revoked: 1, P50: 7200, P99: 7200}},
 		}
 	}
-	for want, workers := range map[string][]events.WorkerState{
+	for want, workers := range map[string][]peer.State{
 		"not known": {{}},
 		"99% within 5s: no live event was settled in 15 minutes":                                                                               {kept(0, 0, 0, 0)},
 		"99% within 5s: 1 of 1 live event missed it in 15 minutes, 10000% of the budget spent":                                                 {kept(0, 1, 0, 0)},
@@ -82,10 +82,10 @@ func TestTheObjectiveInWords(t *testing.T) {
 
 func TestTheLastMinuteInWords(t *testing.T) {
 	t.Parallel()
-	took := func(p50, p99 float64) events.WorkerState {
-		return events.WorkerState{Delays: map[config.Lane]events.LaneDelay{config.Live: {Revoked: 7, P50: p50, P99: p99}}}
+	took := func(p50, p99 float64) peer.State {
+		return peer.State{Delays: map[config.Lane]peer.LaneDelay{config.Live: {Revoked: 7, P50: p50, P99: p99}}}
 	}
-	for want, workers := range map[string][]events.WorkerState{
+	for want, workers := range map[string][]peer.State{
 		"": {{}},
 		"live p50 20ms, p99 1s in the last minute":                            {took(0.02, 1), {}},
 		"live p50 30ms, p99 1s in the last minute (the longest of 2 workers)": {took(0.02, 1), took(0.03, 0.5)},

@@ -3,7 +3,7 @@ package admin
 import (
 	"time"
 
-	"revoker/events"
+	"revoker/events/peer"
 )
 
 // Outlook says what can be said of the time until no event is left.
@@ -140,7 +140,7 @@ func (s Status) breakerOpen() bool {
 
 // breakerOpen reports whether a worker makes no calls but probes. A half-open breaker that was not open only asks for a second
 // opinion, which takes an instant.
-func breakerOpen(w events.WorkerState) bool {
+func breakerOpen(w peer.State) bool {
 	return w.Breaker == "open" || w.Breaker == "half-open" && w.BreakerSince != nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"revoker/config"
 	"revoker/events"
 	"revoker/events/internal/conn"
+	"revoker/events/peer"
 )
 
 // oldestTimeout is for the look at the oldest event.
@@ -48,8 +49,8 @@ type Status struct {
 	// OpenPulls is how many workers wait for events right now.
 	OpenPulls int `json:"openPulls"`
 	// Workers are those that answered; there may be more.
-	Workers     []events.WorkerState `json:"workers"`
-	DeadLetters *DeadLetterCount     `json:"deadLetters,omitempty"`
+	Workers     []peer.State     `json:"workers"`
+	DeadLetters *DeadLetterCount `json:"deadLetters,omitempty"`
 	// LastSequence is the stream's. If the stream has no other subjects (Alone), it counts what is published.
 	LastSequence uint64 `json:"lastSequence"`
 	Alone        bool   `json:"-"`
@@ -84,11 +85,11 @@ func NewStatusReader(c *events.Conn, cfg config.Config) *StatusReader {
 // Read asks for the state of streams, consumer and workers. What the account may not read is left out and named in Unknown.
 // Without the consumer's state there is an error.
 func (r *StatusReader) Read(ctx context.Context) (Status, error) {
-	return r.ReadWith(ctx, func(ctx context.Context) ([]events.WorkerState, error) { return Workers(ctx, r.conn, r.cfg) })
+	return r.ReadWith(ctx, func(ctx context.Context) ([]peer.State, error) { return Workers(ctx, r.conn, r.cfg) })
 }
 
 // ReadWith is Read for who asks the workers in another way.
-func (r *StatusReader) ReadWith(ctx context.Context, ask func(context.Context) ([]events.WorkerState, error)) (Status, error) {
+func (r *StatusReader) ReadWith(ctx context.Context, ask func(context.Context) ([]peer.State, error)) (Status, error) {
 	if !r.conn.Connected() {
 		return Status{}, errors.New("not connected to NATS")
 	}
@@ -96,7 +97,7 @@ func (r *StatusReader) ReadWith(ctx context.Context, ask func(context.Context) (
 	defer cancel()
 	s := Status{Time: time.Now(), Stream: r.cfg.Stream, Consumer: r.cfg.Consumer}
 	var asking sync.WaitGroup
-	var workers []events.WorkerState
+	var workers []peer.State
 	var refused error
 	asking.Go(func() { workers, refused = ask(ctx) })
 	err := r.read(ctx, &s)

@@ -12,6 +12,7 @@ import (
 	"revoker/config"
 	"revoker/events"
 	"revoker/events/internal/conn"
+	"revoker/events/peer"
 )
 
 const (
@@ -21,19 +22,19 @@ const (
 )
 
 // Workers asks the workers of the configured consumer for their state. Not all of them may answer.
-func Workers(ctx context.Context, c *events.Conn, cfg config.Config) ([]events.WorkerState, error) {
+func Workers(ctx context.Context, c *events.Conn, cfg config.Config) ([]peer.State, error) {
 	return askWorkers(ctx, c, cfg, "")
 }
 
 // WorkersWithHistory asks the workers also for what they did in the last seconds. Older workers tell only their state.
-func WorkersWithHistory(ctx context.Context, c *events.Conn, cfg config.Config, seconds int) ([]events.WorkerState, error) {
-	return askWorkers(ctx, c, cfg, events.HistoryOf(seconds))
+func WorkersWithHistory(ctx context.Context, c *events.Conn, cfg config.Config, seconds int) ([]peer.State, error) {
+	return askWorkers(ctx, c, cfg, peer.HistoryOf(seconds))
 }
 
 // LetGo tells the workers to let the events go on that CALLER_ERROR for many sessions in a row holds back. It returns how many
 // workers held some.
 func LetGo(ctx context.Context, c *events.Conn, cfg config.Config) (released int, err error) {
-	workers, err := askWorkers(ctx, c, cfg, events.LetGo)
+	workers, err := askWorkers(ctx, c, cfg, peer.LetGo)
 	for _, worker := range workers {
 		if worker.Released {
 			released++
@@ -44,9 +45,9 @@ func LetGo(ctx context.Context, c *events.Conn, cfg config.Config) (released int
 
 // NextAttempt asks the workers about an event that was delivered. It is nil if none of them handed it back, or if the one that did
 // is gone.
-func NextAttempt(ctx context.Context, c *events.Conn, cfg config.Config, sequence uint64, session events.SessionID) (*events.NextAttempt, error) {
-	workers, err := askWorkers(ctx, c, cfg, events.About(sequence, session.Mask()))
-	var latest *events.NextAttempt
+func NextAttempt(ctx context.Context, c *events.Conn, cfg config.Config, sequence uint64, session events.SessionID) (*peer.NextAttempt, error) {
+	workers, err := askWorkers(ctx, c, cfg, peer.About(sequence, session.Mask()))
+	var latest *peer.NextAttempt
 	for _, worker := range workers {
 		if e := worker.Event; e != nil && (latest == nil || e.Due.After(latest.Due)) {
 			latest = e
@@ -55,19 +56,19 @@ func NextAttempt(ctx context.Context, c *events.Conn, cfg config.Config, sequenc
 	return latest, err
 }
 
-func askWorkers(ctx context.Context, c *events.Conn, cfg config.Config, request string) ([]events.WorkerState, error) {
+func askWorkers(ctx context.Context, c *events.Conn, cfg config.Config, request string) ([]peer.State, error) {
 	ctx, cancel := context.WithTimeout(ctx, conn.RequestTimeout)
 	defer cancel()
-	question := &nats.Msg{Subject: events.WorkersSubject(cfg), Reply: c.NC().NewInbox(), Data: []byte(request)}
+	question := &nats.Msg{Subject: peer.Subject(cfg), Reply: c.NC().NewInbox(), Data: []byte(request)}
 	sub, err := c.NC().SubscribeSync(question.Reply)
 	if err != nil {
-		return []events.WorkerState{}, fmt.Errorf("subscribing for the workers' answers: %w", err)
+		return []peer.State{}, fmt.Errorf("subscribing for the workers' answers: %w", err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
 	if err := c.Send(ctx, question); err != nil {
-		return []events.WorkerState{}, fmt.Errorf("asking the workers: %w", err)
+		return []peer.State{}, fmt.Errorf("asking the workers: %w", err)
 	}
-	workers := []events.WorkerState{}
+	workers := []peer.State{}
 	wait := answerWait
 	for len(workers) < maxWorkers {
 		msg, err := sub.NextMsg(wait)
@@ -77,7 +78,7 @@ func askWorkers(ctx context.Context, c *events.Conn, cfg config.Config, request 
 		if err != nil {
 			return workers, fmt.Errorf("awaiting the workers' answers: %w", err)
 		}
-		var state events.WorkerState
+		var state peer.State
 		if json.Unmarshal(msg.Data, &state) == nil && state.Breaker != "" {
 			clean(&state)
 			workers = append(workers, state)
@@ -88,7 +89,7 @@ func askWorkers(ctx context.Context, c *events.Conn, cfg config.Config, request 
 }
 
 // clean makes text from the network fit for a terminal.
-func clean(s *events.WorkerState) {
+func clean(s *peer.State) {
 	for _, text := range []*string{&s.Instance, &s.Name, &s.Version, &s.Breaker, &s.Reason, &s.LimitedBy} {
 		*text = events.OneLine(*text)
 	}

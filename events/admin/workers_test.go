@@ -10,6 +10,7 @@ import (
 	"revoker/events"
 	"revoker/events/admin"
 	"revoker/events/internal/eventstest"
+	"revoker/events/peer"
 	"revoker/internal/testproc"
 )
 
@@ -20,15 +21,15 @@ func TestWorkersAnswer(t *testing.T) {
 		t.Errorf("without any: %v %v", workers, err)
 	}
 	for _, name := range []string{"one", "two"} {
-		events.Answer(h.Connect(t, false), h.Cfg, events.Answerer{
-			State: func() events.WorkerState { return events.WorkerState{Name: name, InFlight: 3, Breaker: "closed"} },
+		peer.Answer(h.Connect(t, false), h.Cfg, peer.Answerer{
+			State: func() peer.State { return peer.State{Name: name, InFlight: 3, Breaker: "closed"} },
 			LetGo: func() bool { return name == "two" },
 		})
 	}
 	other := h.Cfg
 	other.Consumer = "another"
-	events.Answer(h.Connect(t, false), other, events.Answerer{
-		State: func() events.WorkerState { return events.WorkerState{Name: "another's", Breaker: "closed"} },
+	peer.Answer(h.Connect(t, false), other, peer.Answerer{
+		State: func() peer.State { return peer.State{Name: "another's", Breaker: "closed"} },
 		LetGo: func() bool { return true },
 	})
 	testproc.WaitFor(t, "two answers", func() bool {
@@ -47,10 +48,10 @@ func TestWorkersAnswer(t *testing.T) {
 func TestWorkersTellWhatTheyDid(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	events.Answer(h.Connect(t, false), h.Cfg, events.Answerer{
-		State: func() events.WorkerState { return events.WorkerState{Instance: "A\n", Name: "new", Breaker: "closed"} },
-		History: func(seconds int) *events.WorkerHistory {
-			return &events.WorkerHistory{Steps: []events.Step{{Time: int64(seconds), Revoked: 7}}}
+	peer.Answer(h.Connect(t, false), h.Cfg, peer.Answerer{
+		State: func() peer.State { return peer.State{Instance: "A\n", Name: "new", Breaker: "closed"} },
+		History: func(seconds int) *peer.History {
+			return &peer.History{Steps: []peer.Step{{Time: int64(seconds), Revoked: 7}}}
 		},
 	})
 	const old = `{"name":"old","version":"v0","started":"2026-01-02T03:04:05Z","inFlight":1,"inHand":2,"breaker":"closed"}`
@@ -60,7 +61,7 @@ func TestWorkersTellWhatTheyDid(t *testing.T) {
 	if err := h.NC.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	found := map[string]events.WorkerState{}
+	found := map[string]peer.State{}
 	testproc.WaitFor(t, "both", func() bool {
 		workers, err := admin.WorkersWithHistory(eventstest.Deadline(t), h.Conn, h.Cfg, 20)
 		if err != nil {
@@ -84,17 +85,17 @@ func TestWorkersTellOfAnEvent(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	for _, name := range []string{"one", "two"} {
-		events.Answer(h.Connect(t, false), h.Cfg, events.Answerer{
-			State: func() events.WorkerState { return events.WorkerState{Name: name, Breaker: "closed"} },
-			About: func(sequence uint64, mask string) *events.NextAttempt {
+		peer.Answer(h.Connect(t, false), h.Cfg, peer.Answerer{
+			State: func() peer.State { return peer.State{Name: name, Breaker: "closed"} },
+			About: func(sequence uint64, mask string) *peer.NextAttempt {
 				if name != "two" || mask != events.SessionID("sess-8f14e45f").Mask() {
 					return nil
 				}
-				return &events.NextAttempt{Attempts: int(sequence)}
+				return &peer.NextAttempt{Attempts: int(sequence)}
 			},
 		})
 	}
-	var next *events.NextAttempt
+	var next *peer.NextAttempt
 	testproc.WaitFor(t, "the answer", func() (known bool) {
 		var err error
 		if next, err = admin.NextAttempt(eventstest.Deadline(t), h.Conn, h.Cfg, 17, "sess-8f14e45f"); err != nil {
@@ -111,7 +112,7 @@ func TestWorkersTellOfAnEvent(t *testing.T) {
 func TestStrangeAnswersOfWorkers(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	state, err := json.Marshal(events.WorkerState{Name: "\x1b[2Jone\n\n" + strings.Repeat("x", 5000), Breaker: "open", Reason: "a\x07b"})
+	state, err := json.Marshal(peer.State{Name: "\x1b[2Jone\n\n" + strings.Repeat("x", 5000), Breaker: "open", Reason: "a\x07b"})
 	if err != nil {
 		t.Fatal(err)
 	}

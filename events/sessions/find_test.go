@@ -12,6 +12,7 @@ import (
 	"revoker/config"
 	"revoker/events"
 	"revoker/events/internal/eventstest"
+	"revoker/events/peer"
 	"revoker/events/sessions"
 )
 
@@ -122,7 +123,7 @@ func TestWhatBecameOfASession(t *testing.T) {
 		"delivered": {func(s *site) { s.deliver("SECRET-s") }, false, sessions.Delivered, func(a sessions.Answer) bool { return a.Event.Next == nil }},
 		"waiting": {func(s *site) {
 			s.deliver("SECRET-s")
-			s.answer("SECRET-s", events.NextAttempt{Attempts: 2, Due: time.Now().Add(time.Hour), Status: 500})
+			s.answer("SECRET-s", peer.NextAttempt{Attempts: 2, Due: time.Now().Add(time.Hour), Status: 500})
 		}, false, sessions.Waiting, func(a sessions.Answer) bool { return a.Event.Next.Attempts == 2 && a.Event.Next.Status == 500 }},
 		"a dead letter": {func(s *site) {
 			s.bury("other", events.ReasonInvalidEvent)
@@ -186,12 +187,12 @@ func TestWhatBecameOfASession(t *testing.T) {
 }
 
 // answer lets a worker know of the session's next attempt.
-func (s *site) answer(id events.SessionID, next events.NextAttempt) {
+func (s *site) answer(id events.SessionID, next peer.NextAttempt) {
 	s.t.Helper()
 	c := s.Connect(s.t, false)
-	events.Answer(c, s.Cfg, events.Answerer{
-		State: func() events.WorkerState { return events.WorkerState{Name: "one", Breaker: "closed"} },
-		About: func(_ uint64, mask string) *events.NextAttempt {
+	peer.Answer(c, s.Cfg, peer.Answerer{
+		State: func() peer.State { return peer.State{Name: "one", Breaker: "closed"} },
+		About: func(_ uint64, mask string) *peer.NextAttempt {
 			if mask != id.Mask() {
 				return nil
 			}

@@ -14,6 +14,7 @@ import (
 	"revoker/events"
 	"revoker/events/admin"
 	"revoker/events/internal/conn"
+	"revoker/events/peer"
 )
 
 const (
@@ -30,7 +31,7 @@ type Event struct {
 	Lane      config.Lane `json:"lane"`
 	Published time.Time   `json:"published"`
 	// Next is what a worker knows of its next attempt.
-	Next *events.NextAttempt `json:"nextAttempt,omitempty"`
+	Next *peer.NextAttempt `json:"nextAttempt,omitempty"`
 
 	queued bool // it was never delivered
 }

@@ -1,10 +1,10 @@
 package testsite
 
-import "revoker/events"
+import "revoker/events/peer"
 
 // Limits are states of a worker, by what must be said of the limit of its calls: by `revoker status`, and by the console page.
-func Limits() map[string]events.WorkerState {
-	return map[string]events.WorkerState{
+func Limits() map[string]peer.State {
+	return map[string]peer.State{
 		"REVOKER_CONCURRENCY":               {LimitedBy: "concurrency"},
 		"no load has asked for more yet":    {LimitedBy: "start"},
 		"more would queue at the API":       {LimitedBy: "latency"},

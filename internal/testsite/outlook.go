@@ -3,8 +3,8 @@ package testsite
 import (
 	"time"
 
-	"revoker/events"
 	"revoker/events/admin"
+	"revoker/events/peer"
 )
 
 // Outlook is a course of the queue, and what must be said of the time that is left: by `revoker status`, and by the console page.
@@ -31,7 +31,7 @@ func Outlooks() []Outlook {
 	workers := func(breakers ...string) func(*admin.Status) {
 		return func(s *admin.Status) {
 			for _, breaker := range breakers {
-				w := events.WorkerState{Breaker: breaker}
+				w := peer.State{Breaker: breaker}
 				if breaker == "probing" {
 					w.Breaker, w.BreakerSince = "half-open", &began
 				}

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"revoker/events"
+	"revoker/events/peer"
 	"revoker/worker/admission"
 )
 
@@ -94,7 +94,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	count(opinions, f.counts.OpinionsNone, "none")
 	count(bypassed, f.counts.Bypassed)
 	for _, service := range f.services {
-		held := slices.ContainsFunc(f.state.Held, func(h events.HeldService) bool { return h.Service == service })
+		held := slices.ContainsFunc(f.state.Held, func(h peer.HeldService) bool { return h.Service == service })
 		gauge(serviceHeld, oneIf(held), service)
 	}
 	for _, state := range breakerStates {

@@ -17,6 +17,7 @@ import (
 	"revoker/config"
 	"revoker/events"
 	"revoker/events/admin"
+	"revoker/events/peer"
 	"revoker/worker"
 	"revoker/worker/authlete"
 	"revoker/worker/ops/console"
@@ -52,7 +53,7 @@ type Server struct {
 
 // Listen listens on cfg.OpsAddr and serves a worker. It returns nil if that is empty. It serves the metrics of the registry, and registers
 // its own there. The caller ends it with Close.
-func Listen(cfg config.Config, self events.Identity, registry *prometheus.Registry, log *slog.Logger) (*Server, error) {
+func Listen(cfg config.Config, self peer.Identity, registry *prometheus.Registry, log *slog.Logger) (*Server, error) {
 	if cfg.OpsAddr == "" {
 		return nil, nil
 	}
@@ -158,7 +159,7 @@ func (s *Server) Observe(settlement worker.Settlement) {
 }
 
 // Complete is [history.History.Complete]. A nil Server adds nothing.
-func (s *Server) Complete(state events.WorkerState) events.WorkerState {
+func (s *Server) Complete(state peer.State) peer.State {
 	if s == nil {
 		return state
 	}
@@ -166,7 +167,7 @@ func (s *Server) Complete(state events.WorkerState) events.WorkerState {
 }
 
 // Recent is [history.History.Last]. A nil Server knows nothing.
-func (s *Server) Recent(seconds int) *events.WorkerHistory {
+func (s *Server) Recent(seconds int) *peer.History {
 	if s == nil {
 		return nil
 	}

@@ -15,8 +15,8 @@ import (
 	"go.uber.org/goleak"
 
 	"revoker/config"
-	"revoker/events"
 	"revoker/events/admin"
+	"revoker/events/peer"
 	"revoker/internal/testport"
 	"revoker/worker"
 )
@@ -30,7 +30,7 @@ func listen(t *testing.T, change func(*config.Config)) (base string) {
 	cfg := config.Default()
 	cfg.OpsAddr = testport.Address(t)
 	change(&cfg)
-	s, err := Listen(cfg, events.NewIdentity("v1"), NewRegistry(), slog.New(slog.DiscardHandler))
+	s, err := Listen(cfg, peer.NewIdentity("v1"), NewRegistry(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestProfilesOnlyWhenAskedFor(t *testing.T) {
 
 func TestNoAddressNoServer(t *testing.T) {
 	t.Parallel()
-	s, err := Listen(config.Config{}, events.NewIdentity("v1"), NewRegistry(), slog.New(slog.DiscardHandler))
+	s, err := Listen(config.Config{}, peer.NewIdentity("v1"), NewRegistry(), slog.New(slog.DiscardHandler))
 	if s != nil || err != nil {
 		t.Errorf("%v, %v", s, err)
 	}
@@ -114,7 +114,7 @@ func TestATakenPortIsAnErrorAtStart(t *testing.T) {
 	}
 	defer listener.Close()
 	cfg := config.Config{OpsAddr: listener.Addr().String()}
-	if _, err := Listen(cfg, events.NewIdentity("v1"), NewRegistry(), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "REVOKER_OPS_ADDR") {
+	if _, err := Listen(cfg, peer.NewIdentity("v1"), NewRegistry(), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "REVOKER_OPS_ADDR") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -125,7 +125,7 @@ func TestWhatIsThereNow(t *testing.T) {
 	f := sound(now)
 	buried := now.Add(-40 * 24 * time.Hour)
 	f.queue.status.DeadLetters = &admin.DeadLetterCount{Total: 7, Oldest: &buried}
-	f.state = events.WorkerState{Limit: 20, LimitedBy: "latency", Rate: 985, InFlight: 3, InHand: 4, Breaker: "half-open", Reason: "SECRET", Held: []events.HeldService{{Service: "77"}}}
+	f.state = peer.State{Limit: 20, LimitedBy: "latency", Rate: 985, InFlight: 3, InHand: 4, Breaker: "half-open", Reason: "SECRET", Held: []peer.HeldService{{Service: "77"}}}
 	f.objective = config.Objective{Percent: 99.5, Within: time.Minute}
 	f.services, f.counts = []string{"77", "78"}, worker.Counts{OpinionsWorking: 5, OpinionsFailing: 6, OpinionsNone: 7, Bypassed: 8}
 	registry := prometheus.NewRegistry()

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"revoker/config"
-	"revoker/events"
+	"revoker/events/peer"
 	"revoker/internal/testproc"
 	"revoker/worker"
 	"revoker/worker/authlete"
@@ -64,7 +64,7 @@ func withAPI(t *testing.T, url string) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(api.Close)
-	server, err := Listen(cfg, events.NewIdentity("v1"), NewRegistry(), slog.New(slog.DiscardHandler))
+	server, err := Listen(cfg, peer.NewIdentity("v1"), NewRegistry(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

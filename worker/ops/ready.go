@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"revoker/config"
-	"revoker/events"
 	"revoker/events/admin"
+	"revoker/events/peer"
 	"revoker/worker"
 	"revoker/worker/admission"
 )
@@ -39,7 +39,7 @@ type facts struct {
 	connected bool // to NATS
 	setUp     bool // streams and consumer exist, and the worker runs
 
-	state     events.WorkerState
+	state     peer.State
 	misconfig bool // the configuration keeps every call from being made; state.Reason says why
 	token     acceptance
 	unserved  string // why pulls are not served

@@ -8,14 +8,14 @@ import (
 	"time"
 
 	"revoker/config"
-	"revoker/events"
 	"revoker/events/admin"
+	"revoker/events/peer"
 )
 
 // sound is what a worker without any trouble goes by.
 func sound(now time.Time) facts {
 	return facts{
-		now: now, connected: true, setUp: true, slots: 64, state: events.WorkerState{Breaker: "closed"},
+		now: now, connected: true, setUp: true, slots: 64, state: peer.State{Breaker: "closed"},
 		queue: reading{tried: now, status: admin.Status{
 			Time: now, Stream: "SESSIONS", MaxAge: 1000, Lanes: []admin.LaneStatus{
 				{Lane: config.Live, MaxAckPending: 1000, Unsettled: 799, Oldest: &admin.Oldest{Published: now.Add(-500 * time.Second)}},
@@ -46,14 +46,14 @@ func TestReadiness(t *testing.T) {
 		}, fails: "consumer", reason: "the state of the consumer is not known: slow"},
 		"no reading yet": {change: func(f *facts) { f.queue = reading{} }},
 		"misconfigured": {change: func(f *facts) {
-			f.misconfig, f.state = true, events.WorkerState{Breaker: "open", Reason: "look at AUTHLETE_BEARER"}
+			f.misconfig, f.state = true, peer.State{Breaker: "open", Reason: "look at AUTHLETE_BEARER"}
 		}, fails: "configuration", reason: "look at AUTHLETE_BEARER"},
 		"breaker open": {change: func(f *facts) {
-			f.state = events.WorkerState{Breaker: "open", Reason: "HTTP 503"}
+			f.state = peer.State{Breaker: "open", Reason: "HTTP 503"}
 		}, warnings: []string{"circuit breaker"}},
 		"breaker half-open": {change: func(f *facts) { f.state.Breaker = "half-open" }, warnings: []string{"circuit breaker"}},
 		"a service is held": {change: func(f *facts) {
-			f.state.Held = []events.HeldService{{Service: "77", Reason: "HTTP 403: look at REVOKER_ALLOWED_SERVICE_IDS", Since: now}}
+			f.state.Held = []peer.HeldService{{Service: "77", Reason: "HTTP 403: look at REVOKER_ALLOWED_SERVICE_IDS", Since: now}}
 		}, warnings: []string{"held service"}},
 		"ack pending": {change: func(f *facts) { f.queue.status.Lanes[0].Unsettled = 800 }, warnings: []string{"ack pending"}},
 		"ack pending without a limit": {change: func(f *facts) {

@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"revoker/config"
-	"revoker/events"
 	"revoker/events/admin"
+	"revoker/events/peer"
 )
 
 func TestABacklogThatIsOldIsNotKnown(t *testing.T) {
@@ -24,7 +24,7 @@ func TestABacklogThatIsOldIsNotKnown(t *testing.T) {
 func TestWithoutAServerAStateIsAsItWas(t *testing.T) {
 	t.Parallel()
 	var none *Server
-	if got := none.Complete(events.WorkerState{InHand: 3}); got.InHand != 3 || got.Waiting != nil {
+	if got := none.Complete(peer.State{InHand: 3}); got.InHand != 3 || got.Waiting != nil {
 		t.Errorf("%+v", got)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"revoker/events"
+	"revoker/events/peer"
 	"revoker/internal/testasyncapi"
 	"revoker/internal/testport"
 	"revoker/internal/testproc"
@@ -93,7 +94,7 @@ func TestMessagesAreAsTheDocumentSays(t *testing.T) {
 		}
 	}
 	waiting := heldEvent(t, s)
-	for request, want := range map[string]string{"": `"held":[{`, events.LetGo: `"breaker":"`, events.About(waiting, events.SessionID("a-session-1010").Mask()): `"event":{`, events.HistoryOf(900): `"history":{`} {
+	for request, want := range map[string]string{"": `"held":[{`, peer.LetGo: `"breaker":"`, peer.About(waiting, events.SessionID("a-session-1010").Mask()): `"event":{`, peer.HistoryOf(900): `"history":{`} {
 		answer := question(s, request)
 		if err := d.Validate("workerState", nil, answer); err != nil || !strings.Contains(string(answer), want) {
 			t.Errorf("asked %q a worker answers %s: %v", request, answer, err)

@@ -20,6 +20,7 @@ import (
 
 	"revoker/config"
 	"revoker/events"
+	"revoker/events/peer"
 	"revoker/internal/testproc"
 	"revoker/internal/testsite"
 	"revoker/worker"
@@ -46,10 +47,10 @@ func answerAsWorkers(s *testsite.Site, n int) {
 		conn.Close()
 	})
 	for i := range n {
-		self := events.NewIdentity("v0.9.0")
+		self := peer.NewIdentity("v0.9.0")
 		self.Name = fmt.Sprintf("revoker-6c9f7d5b8-%05d", i)
 		past, limit := history.New(cfg.Objective, cfg.Concurrency), 16+i
-		state := events.WorkerState{Breaker: "closed", Limit: limit, LimitedBy: "latency"}
+		state := peer.State{Breaker: "closed", Limit: limit, LimitedBy: "latency"}
 		working.Go(func() {
 			for ticker := time.NewTicker(20 * time.Millisecond); ; {
 				select {
@@ -63,8 +64,8 @@ func answerAsWorkers(s *testsite.Site, n int) {
 				}
 			}
 		})
-		events.Answer(conn, cfg, events.Answerer{
-			State: func() events.WorkerState { return self.Sign(past.Complete(state)) },
+		peer.Answer(conn, cfg, peer.Answerer{
+			State: func() peer.State { return self.Sign(past.Complete(state)) },
 			LetGo: func() bool { return false }, History: past.Last,
 		})
 	}

@@ -8,6 +8,7 @@ import (
 
 	"revoker/config"
 	"revoker/events"
+	"revoker/events/peer"
 	"revoker/internal/testproc"
 	"revoker/internal/testsite"
 )
@@ -43,7 +44,7 @@ func TestTheConsolePlotsLimitsAndLanes(t *testing.T) {
 	}
 	testproc.WaitFor(t, "a point with all of it", func() bool {
 		var message struct {
-			State  struct{ Worker events.WorkerState }
+			State  struct{ Worker peer.State }
 			Points []point
 		}
 		if err := json.Unmarshal([]byte(strings.TrimPrefix(b.first(), "data: ")), &message); err != nil {
@@ -53,7 +54,7 @@ func TestTheConsolePlotsLimitsAndLanes(t *testing.T) {
 		return has(message.Points, func(p point) bool { return p.Limit != nil && *p.Limit == 1 }) &&
 			has(message.Points, func(p point) bool { return p.Live.Backlog != nil && p.Bulk.Backlog != nil }) &&
 			has(message.Points, func(p point) bool { return p.Live.P50 != nil && *p.Live.P50 > 6500 && p.Bulk.P50 == nil }) &&
-			state.Objective != nil && *state.Objective == (events.Kept{Target: "95% within 1h", Ratio: 0.95, Missed: 1}) &&
+			state.Objective != nil && *state.Objective == (peer.Kept{Target: "95% within 1h", Ratio: 0.95, Missed: 1}) &&
 			state.LongDelays[config.Live].P99 > 7000
 	})
 }

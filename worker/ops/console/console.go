@@ -10,6 +10,7 @@ import (
 	"revoker/config"
 	"revoker/events"
 	"revoker/events/admin"
+	"revoker/events/peer"
 	"revoker/worker"
 	"revoker/worker/ops/fleet"
 	"revoker/worker/ops/history"
@@ -22,7 +23,7 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 // operators act on them.
 type Console struct {
 	cfg      config.Config
-	self     events.Identity
+	self     peer.Identity
 	parts    Parts
 	history  *history.History
 	gate     *gate
@@ -40,7 +41,7 @@ type Console struct {
 type Parts func() (*events.Conn, *worker.Worker)
 
 // New returns a Console for a worker, with its history. Its feeds and readings end with ctx.
-func New(ctx context.Context, cfg config.Config, self events.Identity, parts Parts, past *history.History, log *slog.Logger) *Console {
+func New(ctx context.Context, cfg config.Config, self peer.Identity, parts Parts, past *history.History, log *slog.Logger) *Console {
 	c := &Console{
 		cfg: cfg, self: self, parts: parts, history: past,
 		gate:  newGate(cfg.ConsoleToken, log),

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"revoker/config"
-	"revoker/events"
 	"revoker/events/admin"
+	"revoker/events/peer"
 	"revoker/worker/admission"
 	"revoker/worker/ops/fleet"
 	"revoker/worker/ops/history"
@@ -39,10 +39,10 @@ type state struct {
 	// Lanes are those of the configuration. Fleet has those that are set up.
 	Lanes []config.Lane `json:"lanes"`
 	// Connected tells whether this worker is connected to NATS, and Working whether its consumer is set up.
-	Connected bool                `json:"connected"`
-	Working   bool                `json:"working"`
-	Worker    *events.WorkerState `json:"worker"`
-	// Host is this worker's, as Name is in a WorkerState.
+	Connected bool        `json:"connected"`
+	Working   bool        `json:"working"`
+	Worker    *peer.State `json:"worker"`
+	// Host is this worker's, as Name is in a peer.State.
 	Host string `json:"host"`
 	// Workers are those that answer or lately did, this one among them. WorkersProblem says why the others are not known.
 	Workers        []fleet.Worker `json:"workers"`

@@ -21,6 +21,7 @@ import (
 
 	"revoker/config"
 	"revoker/events"
+	"revoker/events/peer"
 	"revoker/internal/testproc"
 	"revoker/worker"
 	"revoker/worker/ops/history"
@@ -84,7 +85,7 @@ func newDesk(t *testing.T) *desk {
 func (d *desk) serve() {
 	ctx, cancel := context.WithCancel(context.Background())
 	parts := func() (*events.Conn, *worker.Worker) { return d.conn, nil }
-	d.console = New(ctx, d.cfg, events.NewIdentity("v1"), parts, history.New(d.cfg.Objective, d.cfg.Concurrency), slog.New(slog.DiscardHandler))
+	d.console = New(ctx, d.cfg, peer.NewIdentity("v1"), parts, history.New(d.cfg.Objective, d.cfg.Concurrency), slog.New(slog.DiscardHandler))
 	server := httptest.NewServer(d.console.Handler())
 	d.url, d.end = server.URL, func() {
 		cancel()

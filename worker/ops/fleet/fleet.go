@@ -11,6 +11,7 @@ import (
 	"revoker/config"
 	"revoker/events"
 	"revoker/events/admin"
+	"revoker/events/peer"
 	"revoker/worker/ops/history"
 )
 
@@ -33,7 +34,7 @@ const (
 type Fleet struct {
 	ctx     context.Context // ends with the server
 	cfg     config.Config
-	self    events.Identity
+	self    peer.Identity
 	past    *history.History // of this worker
 	now     func() time.Time
 	running sync.WaitGroup
@@ -64,7 +65,7 @@ type questions struct {
 }
 
 // New returns a Fleet for a worker with its own history. Its readings end with ctx.
-func New(ctx context.Context, cfg config.Config, self events.Identity, past *history.History) *Fleet {
+func New(ctx context.Context, cfg config.Config, self peer.Identity, past *history.History) *Fleet {
 	return &Fleet{ctx: ctx, cfg: cfg, self: self, past: past, now: time.Now, next: make(chan struct{}), members: members{}}
 }
 
@@ -86,7 +87,7 @@ type View struct {
 
 // View returns what is known. If that is old, it starts another reading in the background. own is this worker's state, nil before the
 // worker is set up.
-func (f *Fleet) View(conn *events.Conn, own *events.WorkerState) View {
+func (f *Fleet) View(conn *events.Conn, own *peer.State) View {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := f.now()
@@ -151,7 +152,7 @@ func (f *Fleet) Last() *admin.Status {
 func (f *Fleet) Close() { f.running.Wait() }
 
 func (f *Fleet) read(conn *events.Conn) {
-	status, err := f.reader.ReadWith(f.ctx, func(ctx context.Context) ([]events.WorkerState, error) { return f.question(ctx, conn) })
+	status, err := f.reader.ReadWith(f.ctx, func(ctx context.Context) ([]peer.State, error) { return f.question(ctx, conn) })
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asking, f.asked, f.err = false, f.now(), err
@@ -163,11 +164,11 @@ func (f *Fleet) read(conn *events.Conn) {
 }
 
 // question asks the workers, unless the account may not.
-func (f *Fleet) question(ctx context.Context, conn *events.Conn) ([]events.WorkerState, error) {
+func (f *Fleet) question(ctx context.Context, conn *events.Conn) ([]peer.State, error) {
 	f.mu.Lock()
 	seconds, may := f.ask.next(f.now())
 	f.mu.Unlock()
-	var workers []events.WorkerState
+	var workers []peer.State
 	if may {
 		var err error
 		workers, err = admin.WorkersWithHistory(ctx, conn, f.cfg, seconds)
@@ -204,7 +205,7 @@ func (q *questions) next(now time.Time) (seconds int, may bool) {
 }
 
 // take takes the answers to one question.
-func (f *Fleet) take(workers []events.WorkerState, all bool, err error) {
+func (f *Fleet) take(workers []peer.State, all bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := f.now()
@@ -226,7 +227,7 @@ func (f *Fleet) take(workers []events.WorkerState, all bool, err error) {
 	}
 	if self := f.members[f.self.Instance]; self != nil {
 		self.missed = 0
-		f.ask.answered(len(workers) > 0, events.WorkersSubject(f.cfg))
+		f.ask.answered(len(workers) > 0, peer.Subject(f.cfg))
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"revoker/config"
 	"revoker/events"
+	"revoker/events/peer"
 	"revoker/internal/testproc"
 	"revoker/worker"
 	"revoker/worker/ops/history"
@@ -62,7 +63,7 @@ type hand struct {
 	*Fleet
 	conn  *events.Conn
 	past  *history.History
-	state events.WorkerState
+	state peer.State
 	asked atomic.Int64
 }
 
@@ -70,8 +71,8 @@ type hand struct {
 func (c *crew) hire(name string) *hand {
 	c.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	h := &hand{conn: c.connect(), past: history.New(c.cfg.Objective, 64), state: events.WorkerState{Breaker: "closed"}}
-	self := events.NewIdentity("v1")
+	h := &hand{conn: c.connect(), past: history.New(c.cfg.Objective, 64), state: peer.State{Breaker: "closed"}}
+	self := peer.NewIdentity("v1")
 	self.Name = name
 	h.Fleet = New(ctx, c.cfg, self, h.past)
 	c.t.Cleanup(func() {
@@ -79,8 +80,8 @@ func (c *crew) hire(name string) *hand {
 		h.Close()
 	})
 	h.past.Sample(history.Gauges{})
-	events.Answer(h.conn, c.cfg, events.Answerer{
-		State:   func() events.WorkerState { h.asked.Add(1); return self.Sign(h.state) },
+	peer.Answer(h.conn, c.cfg, peer.Answerer{
+		State:   func() peer.State { h.asked.Add(1); return self.Sign(h.state) },
 		LetGo:   func() bool { return false },
 		History: h.past.Last,
 	})
@@ -180,11 +181,11 @@ func TestAPageWaitsForTheAnswers(t *testing.T) {
 func TestTheOthersMayNotBeKnown(t *testing.T) {
 	t.Parallel()
 	past := history.New(config.Default().Objective, 64)
-	f := New(t.Context(), config.Default(), events.Identity{Instance: "A", Name: "alpha"}, past)
+	f := New(t.Context(), config.Default(), peer.Identity{Instance: "A", Name: "alpha"}, past)
 	now := noon
 	f.now = func() time.Time { return now }
-	own := &events.WorkerState{Breaker: "closed"}
-	ask := func(err error, workers ...events.WorkerState) View {
+	own := &peer.State{Breaker: "closed"}
+	ask := func(err error, workers ...peer.State) View {
 		now = now.Add(interval)
 		f.View(nil, own)
 		if _, may := f.ask.next(now); may {
@@ -197,7 +198,7 @@ func TestTheOthersMayNotBeKnown(t *testing.T) {
 			t.Errorf("%d questions without an answer: %q, %+v", i+1, view.Problem, view.Workers)
 		}
 	}
-	if view := ask(nil, events.WorkerState{Instance: "A", Name: "alpha"}, events.WorkerState{Name: "beta"}); view.Problem != "" || names(view) != "alpha* beta" {
+	if view := ask(nil, peer.State{Instance: "A", Name: "alpha"}, peer.State{Name: "beta"}); view.Problem != "" || names(view) != "alpha* beta" {
 		t.Errorf("all answer: %q, %s", view.Problem, names(view))
 	}
 	if view := ask(fmt.Errorf("asking the workers: %w", events.ErrDenied)); !strings.Contains(view.Problem, "permissions") {

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"revoker/events"
+	"revoker/events/peer"
 	"revoker/worker/ops/history"
 )
 
@@ -20,7 +20,7 @@ const (
 
 // Worker is a worker that answers, or did lately.
 type Worker struct {
-	events.WorkerState
+	peer.State
 	// ID tells it from the others.
 	ID string `json:"id"`
 	// Own tells that it is the one that serves the page.
@@ -34,7 +34,7 @@ type Worker struct {
 type members map[string]*member
 
 type member struct {
-	state    events.WorkerState
+	state    peer.State
 	answered time.Time
 	missed   int // questions in a row
 	told     bool
@@ -43,7 +43,7 @@ type member struct {
 }
 
 // own notes this worker's state, which needs no question.
-func (m members) own(state events.WorkerState, now time.Time) {
+func (m members) own(state peer.State, now time.Time) {
 	w := m.named(state.Key())
 	w.state, w.answered, w.missed, w.told = state, now, 0, true
 }
@@ -66,7 +66,7 @@ func (m members) question(now time.Time) {
 }
 
 // answer notes an answer. It returns nil if there are too many workers.
-func (m members) answer(state events.WorkerState, now time.Time) *member {
+func (m members) answer(state peer.State, now time.Time) *member {
 	key := state.Key()
 	if m[key] == nil && len(m) >= maxMembers {
 		return nil
@@ -97,7 +97,7 @@ func (m members) list(own string, now time.Time) []Worker {
 		if w.missed > 0 && now.Sub(w.answered) > hideAfter {
 			continue
 		}
-		list = append(list, Worker{WorkerState: w.state, ID: key, Own: key == own, Answered: w.answered.UTC(), Silent: w.silent()})
+		list = append(list, Worker{State: w.state, ID: key, Own: key == own, Answered: w.answered.UTC(), Silent: w.silent()})
 	}
 	slices.SortFunc(list, func(a, b Worker) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), a.Started.Compare(b.Started), cmp.Compare(a.ID, b.ID))

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"revoker/events"
+	"revoker/events/peer"
 )
 
 // Two workers on one host are two, and so are two of an older version, which have no instance.
@@ -12,7 +12,7 @@ func TestWorkersAreToldApart(t *testing.T) {
 	t.Parallel()
 	m := members{}
 	m.question(noon)
-	for _, state := range []events.WorkerState{
+	for _, state := range []peer.State{
 		{Instance: "B", Name: "host", Started: at(-5)}, {Instance: "A", Name: "host", Started: at(-5)}, {Name: "host", Started: at(-9)}, {Name: "host", Started: at(-7)}, {Name: "alpha"},
 		{Name: "host", Started: at(-9).In(time.FixedZone("", 3600)), InHand: 3},
 	} {
@@ -40,7 +40,7 @@ func TestAWorkerThatNoLongerAnswers(t *testing.T) {
 	ask := func(second int64, answering ...string) []Worker {
 		m.question(at(second))
 		for _, id := range answering {
-			m.answer(events.WorkerState{Instance: id, History: &events.WorkerHistory{}}, at(second))
+			m.answer(peer.State{Instance: id, History: &peer.History{}}, at(second))
 		}
 		return m.list("A", at(second))
 	}
@@ -72,7 +72,7 @@ func TestWorkersAreBounded(t *testing.T) {
 	t.Parallel()
 	m := members{}
 	for i := range 3 * maxMembers {
-		m.answer(events.WorkerState{Name: "x", Started: at(int64(i))}, noon)
+		m.answer(peer.State{Name: "x", Started: at(int64(i))}, noon)
 	}
 	if len(m) != maxMembers {
 		t.Errorf("%d workers are remembered", len(m))

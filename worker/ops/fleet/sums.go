@@ -5,12 +5,12 @@ import (
 	"time"
 
 	"revoker/config"
-	"revoker/events"
+	"revoker/events/peer"
 	"revoker/worker/ops/history"
 )
 
 const (
-	stepSeconds = events.StepSeconds
+	stepSeconds = peer.StepSeconds
 	kept        = history.Seconds / stepSeconds
 	// grace is how long a step waits for the workers that tell of it last. Their clocks differ, and they are asked every interval.
 	grace = stepSeconds
@@ -58,9 +58,9 @@ func (m mean) value() *int {
 // take adds the steps of a worker that are new. Steps are told only once they are over, so each counts once. If the worker knows steps
 // between the last one that it told and the first of these, nothing is taken: it must be asked for all. Of all that it knows, some
 // may be missing.
-func (s *sums) take(m *member, told *events.WorkerHistory, all bool, now time.Time) (taken bool) {
+func (s *sums) take(m *member, told *peer.History, all bool, now time.Time) (taken bool) {
 	m.follow(told.Now, now)
-	steps := slices.DeleteFunc(slices.Clone(told.Steps), func(step events.Step) bool {
+	steps := slices.DeleteFunc(slices.Clone(told.Steps), func(step peer.Step) bool {
 		at := step.Time + m.shift
 		return step.Time <= m.through || step.Time%stepSeconds != 0 || at > now.Unix() || at <= now.Unix()-history.Seconds
 	})
@@ -100,7 +100,7 @@ func (s *sums) at(time int64) *sum {
 	return *place
 }
 
-func (s *sum) add(step events.Step) {
+func (s *sum) add(step peer.Step) {
 	s.workers++
 	s.revoked += max(step.Revoked, 0)
 	s.calls += max(step.Calls, 0)

@@ -6,15 +6,15 @@ import (
 	"time"
 
 	"revoker/config"
-	"revoker/events"
+	"revoker/events/peer"
 	"revoker/worker/ops/history"
 )
 
 var noon = time.Unix(1_700_000_000, 0) // a step begins
 
 // step is one that begins so many seconds after noon.
-func step(second int64, change func(*events.Step)) events.Step {
-	s := events.Step{Time: noon.Unix() + second}
+func step(second int64, change func(*peer.Step)) peer.Step {
+	s := peer.Step{Time: noon.Unix() + second}
 	if change != nil {
 		change(&s)
 	}
@@ -23,11 +23,11 @@ func step(second int64, change func(*events.Step)) events.Step {
 
 func at(second int64) time.Time { return noon.Add(time.Duration(second) * time.Second) }
 
-func tell(now time.Time, steps ...events.Step) *events.WorkerHistory {
-	return &events.WorkerHistory{Now: now, Steps: steps}
+func tell(now time.Time, steps ...peer.Step) *peer.History {
+	return &peer.History{Now: now, Steps: steps}
 }
 
-func revoked(n int) func(*events.Step) { return func(s *events.Step) { s.Revoked = n } }
+func revoked(n int) func(*peer.Step) { return func(s *peer.Step) { s.Revoked = n } }
 
 func nearly(got *float64, want float64) bool { return got != nil && math.Abs(*got-want) <= want/20 }
 
@@ -37,13 +37,13 @@ func TestTheFiguresOfWorkersAddUp(t *testing.T) {
 	limits, backlogs := []int{10, 30}, []int{100, 102}
 	var s sums
 	// Buckets 212 and 318 are around 10.6 ms and 1 s.
-	s.take(&member{}, tell(at(5), step(0, func(s *events.Step) {
+	s.take(&member{}, tell(at(5), step(0, func(s *peer.Step) {
 		s.Revoked, s.Calls, s.Busy, s.Failed = 990, 990, 10, map[string]int{"CALLER_ERROR": 2, "SECRET": 7}
-		s.Took, s.Live, s.Limit, s.Rate, s.LiveBacklog = events.Histogram{212, 990}, events.Histogram{212, 990}, &limits[0], 50, &backlogs[0]
+		s.Took, s.Live, s.Limit, s.Rate, s.LiveBacklog = peer.Histogram{212, 990}, peer.Histogram{212, 990}, &limits[0], 50, &backlogs[0]
 	})), true, at(5))
-	s.take(&member{}, tell(at(5), step(0, func(s *events.Step) {
+	s.take(&member{}, tell(at(5), step(0, func(s *peer.Step) {
 		s.Revoked, s.Calls, s.Busy, s.Failed = 5, 10, 10, map[string]int{"CALLER_ERROR": 1, "no answer": 5}
-		s.Took, s.Live, s.Limit, s.LiveBacklog = events.Histogram{318, 10}, events.Histogram{318, 10}, &limits[1], &backlogs[1]
+		s.Took, s.Live, s.Limit, s.LiveBacklog = peer.Histogram{318, 10}, peer.Histogram{318, 10}, &limits[1], &backlogs[1]
 	})), true, at(5))
 	points, _ := s.points(0, false, at(5))
 	if len(points) != 1 {
@@ -98,7 +98,7 @@ func TestAGapIsFilled(t *testing.T) {
 	if s.take(&m, tell(at(60), step(50, revoked(5)), step(55, revoked(5))), false, at(60)) {
 		t.Error("an answer with a gap before it is taken")
 	}
-	all := []events.Step{}
+	all := []peer.Step{}
 	for second := int64(0); second < 60; second += stepSeconds {
 		all = append(all, step(second, revoked(5)))
 	}
@@ -173,11 +173,11 @@ func TestStrangeStepsAreLeftOut(t *testing.T) {
 	t.Parallel()
 	var s sums
 	limit, backlog := -5, -7
-	strange := []events.Step{
+	strange := []peer.Step{
 		step(1<<40, revoked(1)), step(-1<<40, revoked(1)), step(3, revoked(1)), step(50, revoked(1)), {Time: math.MinInt64}, {Time: math.MaxInt64},
-		step(0, func(s *events.Step) {
+		step(0, func(s *peer.Step) {
 			s.Revoked, s.Calls, s.Busy, s.Rate, s.Limit, s.LiveBacklog = -1, -1, -1, -1, &limit, &backlog
-			s.Failed, s.Took = map[string]int{"CALLER_ERROR": -3}, events.Histogram{-1, 7, 1 << 40, 1}
+			s.Failed, s.Took = map[string]int{"CALLER_ERROR": -3}, peer.Histogram{-1, 7, 1 << 40, 1}
 		}),
 	}
 	for _, now := range []time.Time{at(5), {}, time.Unix(1<<55, 0), time.Unix(-1<<55, 0)} {

@@ -5,7 +5,7 @@ import (
 	"math/bits"
 	"time"
 
-	"revoker/events"
+	"revoker/events/peer"
 )
 
 // Durations are counted in buckets: 32 for each doubling, from one microsecond to twelve days.
@@ -53,8 +53,8 @@ func (q *quantiles) seconds(part float64) float64 {
 }
 
 // histogram is what other workers are told: half as many buckets, and no empty ones.
-func (q *quantiles) histogram() events.Histogram {
-	var list events.Histogram
+func (q *quantiles) histogram() peer.Histogram {
+	var list peer.Histogram
 	if q.n == 0 {
 		return list
 	}
@@ -91,7 +91,7 @@ type Distribution struct {
 }
 
 // Add adds a histogram. It leaves out what is none: others wrote it.
-func (d *Distribution) Add(h events.Histogram) {
+func (d *Distribution) Add(h peer.Histogram) {
 	for i := 0; i+1 < len(h) && i < 2*sharedBuckets; i += 2 {
 		bucket, n := h[i], h[i+1]
 		if bucket >= 0 && bucket < sharedBuckets && n > 0 && n <= maxCount {

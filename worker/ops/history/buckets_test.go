@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"revoker/events"
+	"revoker/events/peer"
 )
 
 func TestBucketsAreCloseTogether(t *testing.T) {
@@ -49,13 +49,13 @@ func nearly(got *float64, want float64) bool { return got != nil && math.Abs(*go
 func TestStrangeHistogramsAreLeftOut(t *testing.T) {
 	t.Parallel()
 	var d Distribution
-	for _, strange := range []events.Histogram{nil, {1}, {-1, 5}, {1 << 40, 5}, {3, -7}, {3, 1 << 60}, {sharedBuckets, 1}, make(events.Histogram, 1<<16)} {
+	for _, strange := range []peer.Histogram{nil, {1}, {-1, 5}, {1 << 40, 5}, {3, -7}, {3, 1 << 60}, {sharedBuckets, 1}, make(peer.Histogram, 1<<16)} {
 		d.Add(strange)
 	}
 	if d.Count() != 0 || d.Quantile(0.5) != nil {
 		t.Errorf("%d were counted", d.Count())
 	}
-	if d.Add(events.Histogram{3, 1, 4}); d.Count() != 1 {
+	if d.Add(peer.Histogram{3, 1, 4}); d.Count() != 1 {
 		t.Errorf("%d were counted, want 1", d.Count())
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"revoker/config"
-	"revoker/events"
+	"revoker/events/peer"
 	"revoker/worker"
 )
 
@@ -65,17 +65,17 @@ func (h *History) Sample(g Gauges) {
 }
 
 // Last returns the steps of the last seconds that are over, oldest first.
-func (h *History) Last(seconds int) *events.WorkerHistory {
+func (h *History) Last(seconds int) *peer.History {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.now()
 	h.steps.advance(now.Unix())
-	return &events.WorkerHistory{Now: now, Steps: h.steps.since(now.Unix() - int64(seconds))}
+	return &peer.History{Now: now, Steps: h.steps.since(now.Unix() - int64(seconds))}
 }
 
 // Complete adds to a worker's state what was observed of its settlements. If calls are short, an instant with no event in hand
 // comes often even at full load. So the mean number of calls in the last second counts as in hand, if that is more.
-func (h *History) Complete(state events.WorkerState) events.WorkerState {
+func (h *History) Complete(state peer.State) peer.State {
 	waiting := h.waits.count()
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"revoker/config"
-	"revoker/events"
+	"revoker/events/peer"
 	"revoker/worker"
 )
 
@@ -18,10 +18,10 @@ func newTestHistory() (h *History, set func(second int64)) {
 }
 
 // stepsOf are those of the last 15 minutes.
-func stepsOf(h *History) []events.Step { return h.Last(Seconds).Steps }
+func stepsOf(h *History) []peer.Step { return h.Last(Seconds).Steps }
 
 // distributionOf is what a reader makes of a histogram.
-func distributionOf(h events.Histogram) *Distribution {
+func distributionOf(h peer.Histogram) *Distribution {
 	var d Distribution
 	d.Add(h)
 	return &d
@@ -97,7 +97,7 @@ func TestHistoryBeginsWithTheWorker(t *testing.T) {
 	h, at := newTestHistory()
 	h.Sample(Gauges{})
 	at(60)
-	if n := len(stepsOf(h)); n != 60/events.StepSeconds {
+	if n := len(stepsOf(h)); n != 60/peer.StepSeconds {
 		t.Errorf("%d steps", n)
 	}
 }

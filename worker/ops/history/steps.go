@@ -5,21 +5,21 @@ import (
 	"time"
 
 	"revoker/config"
-	"revoker/events"
+	"revoker/events/peer"
 	"revoker/worker"
 )
 
 // Seconds is how far back the history goes.
 const Seconds = 15 * 60
 
-const keptSteps = Seconds / events.StepSeconds
+const keptSteps = Seconds / peer.StepSeconds
 
 // steps are those of the last 15 minutes, and the present one. The owner of a History guards them.
 type steps struct {
 	present int64 // number of the present step: its Unix time through its length
 	counts  counts
-	gauges  Gauges                 // the newest
-	past    [keptSteps]events.Step // by number modulo its length
+	gauges  Gauges               // the newest
+	past    [keptSteps]peer.Step // by number modulo its length
 }
 
 // counts are those of the present step.
@@ -49,7 +49,7 @@ func (s *steps) observe(settlement worker.Settlement, now int64) {
 
 // advance closes the steps before the one of this second.
 func (s *steps) advance(second int64) {
-	number := second / events.StepSeconds
+	number := second / peer.StepSeconds
 	if s.present == 0 {
 		s.present = number
 	}
@@ -64,10 +64,10 @@ func (s *steps) advance(second int64) {
 }
 
 // close is the step that is over.
-func (s *steps) close() events.Step {
+func (s *steps) close() peer.Step {
 	c, g := &s.counts, s.gauges
-	step := events.Step{
-		Time: s.present * events.StepSeconds, Revoked: c.revoked, Failed: failures(c.failed), Calls: c.calls, Busy: milliseconds(c.busy) / 1000,
+	step := peer.Step{
+		Time: s.present * peer.StepSeconds, Revoked: c.revoked, Failed: failures(c.failed), Calls: c.calls, Busy: milliseconds(c.busy) / 1000,
 		Took: c.took.histogram(), Live: c.lanes[0].histogram(), Bulk: c.lanes[1].histogram(), Limit: g.Limit, Rate: math.Round(10*g.Rate) / 10,
 	}
 	if backlog, known := g.Backlog[config.Live]; known {
@@ -80,10 +80,10 @@ func (s *steps) close() events.Step {
 }
 
 // since returns those that begin at or after a time.
-func (s *steps) since(second int64) []events.Step {
-	list := []events.Step{}
+func (s *steps) since(second int64) []peer.Step {
+	list := []peer.Step{}
 	for number := s.present - keptSteps; number < s.present; number++ {
-		if step := s.past[number%keptSteps]; step.Time >= second && step.Time == number*events.StepSeconds {
+		if step := s.past[number%keptSteps]; step.Time >= second && step.Time == number*peer.StepSeconds {
 			list = append(list, step)
 		}
 	}
@@ -91,19 +91,19 @@ func (s *steps) since(second int64) []events.Step {
 }
 
 // lastMinute tells how long its revocations took, by lane: those of the last twelve steps, and of the present one so far.
-func (s *steps) lastMinute(second int64) map[config.Lane]events.LaneDelay {
+func (s *steps) lastMinute(second int64) map[config.Lane]peer.LaneDelay {
 	s.advance(second)
 	var sums [2]Distribution
 	for _, step := range s.since(second - 60) {
 		sums[0].Add(step.Live)
 		sums[1].Add(step.Bulk)
 	}
-	delays := map[config.Lane]events.LaneDelay{}
+	delays := map[config.Lane]peer.LaneDelay{}
 	for lane, name := range lanes {
 		sum := &sums[lane]
 		sum.Add(s.counts.lanes[lane].histogram())
 		if sum.n > 0 {
-			delays[name] = events.LaneDelay{Revoked: sum.n, P50: sum.seconds(0.5), P99: sum.seconds(0.99)}
+			delays[name] = peer.LaneDelay{Revoked: sum.n, P50: sum.seconds(0.5), P99: sum.seconds(0.99)}
 		}
 	}
 	return delays

@@ -2,7 +2,7 @@ package history
 
 import (
 	"revoker/config"
-	"revoker/events"
+	"revoker/events/peer"
 	"revoker/worker"
 )
 
@@ -59,8 +59,8 @@ func (t *times) at(number int64) *minute {
 }
 
 // lately sums up the last 15 minutes.
-func (t *times) lately(second int64) (delays map[config.Lane]events.LaneDelay, kept events.Kept) {
-	kept = events.Kept{Target: t.objective.String(), Ratio: t.objective.Ratio()}
+func (t *times) lately(second int64) (delays map[config.Lane]peer.LaneDelay, kept peer.Kept) {
+	kept = peer.Kept{Target: t.objective.String(), Ratio: t.objective.Ratio()}
 	var sums [2]quantiles
 	for i := range t.minutes {
 		m := &t.minutes[i]
@@ -72,10 +72,10 @@ func (t *times) lately(second int64) (delays map[config.Lane]events.LaneDelay, k
 			sums[lane].addAll(&m.lanes[lane])
 		}
 	}
-	delays = map[config.Lane]events.LaneDelay{}
+	delays = map[config.Lane]peer.LaneDelay{}
 	for lane, name := range lanes {
 		if sum := &sums[lane]; sum.n > 0 {
-			delays[name] = events.LaneDelay{Revoked: sum.n, P50: sum.seconds(0.5), P99: sum.seconds(0.99)}
+			delays[name] = peer.LaneDelay{Revoked: sum.n, P50: sum.seconds(0.5), P99: sum.seconds(0.99)}
 		}
 	}
 	return delays, kept

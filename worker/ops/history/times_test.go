@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"revoker/config"
-	"revoker/events"
+	"revoker/events/peer"
 	"revoker/worker"
 )
 
@@ -30,7 +30,7 @@ func TestAStepShowsItsLanes(t *testing.T) {
 	h.Observe(revoked(config.Live, 3*time.Second))
 	h.Observe(revoked(config.Bulk, 30*time.Hour))
 	h.Observe(worker.Settlement{Lane: config.Live, Outcome: worker.Retry, Took: time.Second}) // not revoked
-	at(2 * events.StepSeconds)
+	at(2 * peer.StepSeconds)
 	list := stepsOf(h)
 	if len(list) != 2 {
 		t.Fatalf("%d steps", len(list))
@@ -65,7 +65,7 @@ func TestTheLongFiguresAreOfFifteenMinutes(t *testing.T) {
 	h.Observe(worker.Settlement{Lane: config.Live, Outcome: worker.Retry})
 	at(14*60 + 39)
 	delays, kept := lately(h)
-	if kept != (events.Kept{Target: "99% within 5s", Ratio: 0.99, Met: 97, Missed: 2}) {
+	if kept != (peer.Kept{Target: "99% within 5s", Ratio: 0.99, Met: 97, Missed: 2}) {
 		t.Errorf("the objective: %+v", kept)
 	}
 	if got := kept.Budget(); math.Abs(got-0.99) > 1e-9 {
@@ -86,8 +86,8 @@ func TestTheLongFiguresAreOfFifteenMinutes(t *testing.T) {
 	}
 }
 
-func lately(h *History) (map[config.Lane]events.LaneDelay, events.Kept) {
-	state := h.Complete(events.WorkerState{})
+func lately(h *History) (map[config.Lane]peer.LaneDelay, peer.Kept) {
+	state := h.Complete(peer.State{})
 	return state.LongDelays, *state.Objective
 }
 
@@ -105,7 +105,7 @@ func TestAWorkersStateHasTheLongFigures(t *testing.T) {
 	h := New(config.Default().Objective, 64)
 	h.Observe(revoked(config.Live, 20*time.Millisecond))
 	h.Observe(revoked(config.Live, time.Minute))
-	state := h.Complete(events.WorkerState{})
+	state := h.Complete(peer.State{})
 	if o := state.Objective; o == nil || o.Met != 1 || o.Missed != 1 || o.Target != "99% within 5s" || state.LongDelays[config.Live].Revoked != 2 {
 		t.Errorf("%+v, %+v", state.Objective, state.LongDelays)
 	}
@@ -123,17 +123,17 @@ func TestTheShortFiguresAreOfAWholeMinute(t *testing.T) {
 		h.Observe(revoked(config.Live, 10*time.Millisecond))
 	}
 	h.Observe(revoked(config.Bulk, time.Hour))
-	delays := h.Complete(events.WorkerState{}).Delays
+	delays := h.Complete(peer.State{}).Delays
 	live, bulk := delays[config.Live], delays[config.Bulk]
 	if live.Revoked != 5000 || !nearly(&live.P50, 10) || !nearly(&live.P99, 10) || bulk.Revoked != 1 || !nearly(&bulk.P50, 3600) {
 		t.Errorf("%+v", delays)
 	}
 	at(65)
-	if live = h.Complete(events.WorkerState{}).Delays[config.Live]; live.Revoked != 2000 || !nearly(&live.P99, 0.01) {
+	if live = h.Complete(peer.State{}).Delays[config.Live]; live.Revoked != 2000 || !nearly(&live.P99, 0.01) {
 		t.Errorf("a minute after the slow ones: %+v", live)
 	}
 	at(120)
-	if delays = h.Complete(events.WorkerState{}).Delays; len(delays) != 0 {
+	if delays = h.Complete(peer.State{}).Delays; len(delays) != 0 {
 		t.Errorf("after a silence: %+v", delays)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"revoker/events"
+	"revoker/events/peer"
 	"revoker/worker"
 	"revoker/worker/authlete"
 )
@@ -92,19 +93,19 @@ func TestInFlightOnAverage(t *testing.T) {
 		h.Observe(worker.Settlement{Outcome: worker.Revoked, Took: 20 * time.Millisecond})
 	}
 	at(1)
-	if got := h.Complete(events.WorkerState{}); got.InFlight != 0 || got.InHand != 20 || got.Waiting == nil {
+	if got := h.Complete(peer.State{}); got.InFlight != 0 || got.InHand != 20 || got.Waiting == nil {
 		t.Errorf("%+v, want 20 in hand", got)
 	}
-	if got := h.Complete(events.WorkerState{InHand: 90}); got.InHand != 90 {
+	if got := h.Complete(peer.State{InHand: 90}); got.InHand != 90 {
 		t.Errorf("%+v, want 90 in hand, for they are now", got)
 	}
 	h.Observe(worker.Settlement{Outcome: worker.Retry, Took: 10 * time.Minute})
 	at(2)
-	if got := h.Complete(events.WorkerState{}); got.InHand != 64 {
+	if got := h.Complete(peer.State{}); got.InHand != 64 {
 		t.Errorf("%+v, more than there can be", got)
 	}
 	at(3)
-	if got := h.Complete(events.WorkerState{}); got.InHand != 0 {
+	if got := h.Complete(peer.State{}); got.InHand != 0 {
 		t.Errorf("%+v, a second later", got)
 	}
 }
@@ -120,11 +121,11 @@ func TestSettledPerSecond(t *testing.T) {
 		h.Observe(worker.Settlement{Outcome: worker.Retry})
 		h.Observe(worker.Settlement{Outcome: worker.Invalid})
 	}
-	if got := h.Complete(events.WorkerState{}).SettledPerSecond; got != 8 {
+	if got := h.Complete(peer.State{}).SettledPerSecond; got != 8 {
 		t.Errorf("%v a second, want 8", got)
 	}
 	at(100)
-	if got := h.Complete(events.WorkerState{}).SettledPerSecond; got != 0 {
+	if got := h.Complete(peer.State{}).SettledPerSecond; got != 0 {
 		t.Errorf("%v a second after a silence", got)
 	}
 }

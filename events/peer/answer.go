@@ -1,4 +1,4 @@
-package events
+package peer
 
 import (
 	"encoding/json"
@@ -26,24 +26,24 @@ func askedAbout(request string) (sequence uint64, mask string, ok bool) {
 	return sequence, mask, n == 2
 }
 
-// WorkersSubject is where the workers of a consumer can be asked.
-func WorkersSubject(cfg config.Config) string {
+// Subject is where the workers of a consumer can be asked.
+func Subject(cfg config.Config) string {
 	return "revoker.workers." + cfg.Stream + "." + cfg.Consumer
 }
 
 // Answerer is what a worker knows of itself. Each function answers one kind of request.
 type Answerer struct {
-	State func() WorkerState
+	State func() State
 	// LetGo lets the events go on that CALLER_ERROR holds back, and reports whether there were any.
 	LetGo func() (was bool)
 	// About tells of an event that this worker handed back, nil if there is none.
 	About func(sequence uint64, mask string) *NextAttempt
 	// History tells what was settled in the last seconds. It is nil in a worker that keeps none.
-	History func(seconds int) *WorkerHistory
+	History func(seconds int) *History
 }
 
 // answer is the state with what the request asks for beyond it.
-func (a Answerer) answer(request string) WorkerState {
+func (a Answerer) answer(request string) State {
 	released := request == LetGo && a.LetGo()
 	now := a.State()
 	now.Released = released
@@ -59,8 +59,8 @@ func (a Answerer) answer(request string) WorkerState {
 // Answer lets `revoker status` and console pages ask this worker how it is, `revoker resume` tell it to let events go on, and
 // `revoker session` ask about an event. The account must be allowed to subscribe to the subject and to publish the answer. If it is not,
 // the worker just can't be asked. That is not logged as a fault.
-func Answer(c *Conn, cfg config.Config, worker Answerer) {
-	answers := &answers{subject: WorkersSubject(cfg), denied: map[string]bool{}}
+func Answer(c *conn.Conn, cfg config.Config, worker Answerer) {
+	answers := &answers{subject: Subject(cfg), denied: map[string]bool{}}
 	c.Ignore("answers of this worker", func(violation error) bool {
 		concerned := answers.concern(violation)
 		if concerned {
@@ -85,7 +85,7 @@ func Answer(c *Conn, cfg config.Config, worker Answerer) {
 func mostAnswer(maxPayload int64) int { return int(min(maxPayload/2, 512<<10)) }
 
 // encodeState drops the oldest half of the history until the answer is not longer than most.
-func encodeState(s WorkerState, most int) ([]byte, error) {
+func encodeState(s State, most int) ([]byte, error) {
 	for {
 		text, err := json.Marshal(s)
 		if err != nil || len(text) <= most || s.History == nil || len(s.History.Steps) == 0 {

@@ -1,4 +1,4 @@
-package events
+package peer
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 // fall together.
 const StepSeconds = 5
 
-// WorkerHistory is what a worker did in the last 15 minutes at most, oldest first. It has only steps that are over.
-type WorkerHistory struct {
+// History is what a worker did in the last 15 minutes at most, oldest first. It has only steps that are over.
+type History struct {
 	// Now is the worker's clock. The reader's may differ.
 	Now   time.Time `json:"now"`
 	Steps []Step    `json:"steps"`

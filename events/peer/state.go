@@ -1,4 +1,4 @@
-package events
+package peer
 
 import (
 	"crypto/rand"
@@ -25,14 +25,14 @@ func NewIdentity(version string) Identity {
 }
 
 // Sign tells in a state whose it is.
-func (i Identity) Sign(s WorkerState) WorkerState {
+func (i Identity) Sign(s State) State {
 	s.Instance, s.Name, s.Version, s.Started = i.Instance, i.Name, i.Version, i.Started
 	return s
 }
 
-// WorkerState is what a worker answers over NATS when it is asked for its state.
-type WorkerState struct {
-	// Instance tells the worker from others on its host. Older workers don't have one; see [WorkerState.Key].
+// State is what a worker answers over NATS when it is asked for its state.
+type State struct {
+	// Instance tells the worker from others on its host. Older workers don't have one; see [State.Key].
 	Instance string `json:"instance,omitempty"`
 	// Name is the host's, Version the worker's.
 	Name    string    `json:"name"`
@@ -74,11 +74,11 @@ type WorkerState struct {
 	// Released answers a [LetGo] request: they were held back until then.
 	Released bool `json:"released,omitempty"`
 	// History answers a [HistoryOf] request.
-	History *WorkerHistory `json:"history,omitempty"`
+	History *History `json:"history,omitempty"`
 }
 
 // Key tells this worker from others. An older worker is known by its host and its start.
-func (s WorkerState) Key() string {
+func (s State) Key() string {
 	if s.Instance != "" {
 		return s.Instance
 	}
@@ -119,7 +119,7 @@ type LaneDelay struct {
 	P99 float64 `json:"p99"`
 }
 
-// SourceCount counts the revocations of one source of events, see [Source].
+// SourceCount counts the revocations of one source of events, see the package events.
 type SourceCount struct {
 	// Source is a name, "none" for events that name none, or "other" for those beyond the 32 that are told apart.
 	Source string `json:"source"`

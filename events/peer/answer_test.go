@@ -1,4 +1,4 @@
-package events_test
+package peer_test
 
 import (
 	"encoding/json"
@@ -8,16 +8,18 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
-	"revoker/events"
 	"revoker/events/internal/eventstest"
+	"revoker/events/peer"
 	"revoker/internal/testproc"
 )
 
+func TestMain(m *testing.M) { eventstest.Main(m) }
+
 // historyOf is a history of n steps with full histograms.
-func historyOf(n int) *events.WorkerHistory {
-	history := &events.WorkerHistory{Now: time.Now(), Steps: []events.Step{}}
+func historyOf(n int) *peer.History {
+	history := &peer.History{Now: time.Now(), Steps: []peer.Step{}}
 	for i := range n {
-		step := events.Step{Time: int64(i) * events.StepSeconds}
+		step := peer.Step{Time: int64(i) * peer.StepSeconds}
 		for bucket := range 640 {
 			step.Took = append(step.Took, bucket, 1_000_000)
 		}
@@ -30,20 +32,20 @@ func historyOf(n int) *events.WorkerHistory {
 func TestALongHistoryIsCut(t *testing.T) {
 	t.Parallel()
 	for _, most := range []int{200, 10_000, 100_000, 512 << 10} {
-		text, err := events.EncodeState(events.WorkerState{Name: "one", History: historyOf(180)}, most)
+		text, err := peer.EncodeState(peer.State{Name: "one", History: historyOf(180)}, most)
 		if err != nil || len(text) > most {
 			t.Fatalf("%d bytes of at most %d, %v", len(text), most, err)
 		}
-		var state events.WorkerState
+		var state peer.State
 		if err := json.Unmarshal(text, &state); err != nil || state.Name != "one" || state.History == nil {
 			t.Fatalf("%v: %s", err, text)
 		}
 		steps := state.History.Steps
-		if most > 100_000 && (len(steps) == 0 || steps[len(steps)-1].Time != 179*events.StepSeconds) {
+		if most > 100_000 && (len(steps) == 0 || steps[len(steps)-1].Time != 179*peer.StepSeconds) {
 			t.Errorf("in %d bytes: %d steps", most, len(steps))
 		}
 	}
-	if text, err := events.EncodeState(events.WorkerState{History: historyOf(3)}, 512<<10); err != nil || len(text) < 3*640*8 {
+	if text, err := peer.EncodeState(peer.State{History: historyOf(3)}, 512<<10); err != nil || len(text) < 3*640*8 {
 		t.Errorf("a short history is cut: %d bytes, %v", len(text), err)
 	}
 }
@@ -54,21 +56,21 @@ func TestAnInboxThatMayNotBeAnsweredToIsTheOnlyOne(t *testing.T) {
 	s := eventstest.Secured(t, &server.User{Username: "admin", Password: "pw"}, &server.User{Username: "worker", Password: "pw", Permissions: &server.Permissions{
 		Publish: &server.SubjectPermission{Allow: []string{"_INBOX_operator.>"}},
 	}})
-	h := unconnected()
+	h := eventstest.Unconnected()
 	h.Cfg.NATS = eventstest.As(s, "worker")
 	asked := make(chan string, 100)
-	events.Answer(h.Connect(t, false), h.Cfg, events.Answerer{
-		State:   func() events.WorkerState { return events.WorkerState{Name: "one", Breaker: "closed"} },
-		History: func(seconds int) *events.WorkerHistory { asked <- "history"; return historyOf(seconds) },
+	peer.Answer(h.Connect(t, false), h.Cfg, peer.Answerer{
+		State:   func() peer.State { return peer.State{Name: "one", Breaker: "closed"} },
+		History: func(seconds int) *peer.History { asked <- "history"; return historyOf(seconds) },
 	})
-	ask := func(prefix, request string) (answer events.WorkerState, answered bool) {
+	ask := func(prefix, request string) (answer peer.State, answered bool) {
 		t.Helper()
 		nc, err := nats.Connect(s.ClientURL(), nats.UserInfo("admin", "pw"), nats.CustomInboxPrefix(prefix))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer nc.Close()
-		msg, err := nc.Request(events.WorkersSubject(h.Cfg), []byte(request), 250*time.Millisecond)
+		msg, err := nc.Request(peer.Subject(h.Cfg), []byte(request), 250*time.Millisecond)
 		if err != nil {
 			return answer, false
 		}
@@ -78,14 +80,14 @@ func TestAnInboxThatMayNotBeAnsweredToIsTheOnlyOne(t *testing.T) {
 		return answer, true
 	}
 	testproc.WaitFor(t, "an answer to the operator", func() bool { _, answered := ask("_INBOX_operator", ""); return answered })
-	if _, answered := ask("_INBOX_worker", events.HistoryOf(1)); answered {
+	if _, answered := ask("_INBOX_worker", peer.HistoryOf(1)); answered {
 		t.Error("the server lets the account answer to any inbox")
 	}
 	if len(asked) != 1 {
 		t.Fatalf("asked %d times for the history", len(asked))
 	}
 	testproc.WaitFor(t, "an answer to the operator, afterwards", func() bool {
-		answer, answered := ask("_INBOX_operator", events.HistoryOf(2))
+		answer, answered := ask("_INBOX_operator", peer.HistoryOf(2))
 		return answered && len(answer.History.Steps) == 2
 	})
 	if answer, answered := ask("_INBOX_operator", ""); answered && answer.History != nil {
