@@ -9,7 +9,8 @@ import (
 
 // Verify decides on a token that says it is this issuer's. It fetches keys where those that are known don't do: the issuer may have
 // changed them. An error other than a [*logouttoken.Refusal] means that nothing can be said about the token at the moment. It is
-// [ErrBudget] if the keys are known, but none has the token's key ID: the issuer may have that key since a moment ago, or it is forged.
+// [ErrBudget] if the keys are known, but none has the token's key ID and algorithm: the issuer may have that key since a moment ago, or
+// it is forged.
 func (i *Issuer) Verify(ctx context.Context, token *logouttoken.Token) (logouttoken.Logout, error) {
 	logout, err := i.try(token)
 	// Twice, because a fetch that runs already may have begun before the issuer changed its keys.
