@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"revoker/worker/admission"
+	"revoker/worker/retry"
 )
 
 // quietAdmission is an admission that logs nothing.
@@ -20,7 +21,7 @@ func quietAdmission(slots int) *admission.Admission {
 func TestAPanicIsOneFailedAttempt(t *testing.T) {
 	t.Parallel()
 	var text strings.Builder
-	w := &Worker{log: slog.New(slog.NewTextHandler(&text, nil)), admission: quietAdmission(1), pacer: newPacer(1, 1, 0, time.Minute)}
+	w := &Worker{log: slog.New(slog.NewTextHandler(&text, nil)), admission: quietAdmission(1), pacer: retry.NewPacer(retry.Pace{Slots: 1, Share: 1, Longest: time.Minute, Start: time.Now()})}
 	a := &attempt{delivery: deliveryOf(t, `{"sessionId":"SECRET-session"}`)}
 	w.attempt(t.Context(), nil, a)
 	if a.outcome != Retry || w.admission.InFlight() != 0 {

@@ -101,16 +101,16 @@ func (w *Worker) evidence(a *attempt) admission.Result {
 func (w *Worker) learn(a *attempt) {
 	defer w.survive(a, "learning from an event", func() { w.admission.Report(admission.Result{Generation: a.generation}) })
 	if a.response.Status != 0 && a.took > 0 {
-		w.pacer.observe(a.took)
+		w.pacer.Observe(a.took)
 		if a.delivery.Deliveries > 1 {
-			w.pacer.retried(a.outcome == Revoked || a.outcome == CallerError)
+			w.pacer.Retried(a.outcome == Revoked || a.outcome == CallerError)
 		}
 	}
 	first := uint64(0)
 	if a.delivery.Deliveries == 1 {
 		first = a.delivery.Sequence
 	}
-	w.pacer.waiting(time.Now(), int(a.lane), first, a.delivery.Pending)
+	w.pacer.Waiting(time.Now(), int(a.lane), first, a.delivery.Pending)
 	r := admission.Result{Generation: a.generation}
 	if a.called {
 		r = w.evidence(a)

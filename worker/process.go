@@ -13,6 +13,7 @@ import (
 	"revoker/events"
 	"revoker/worker/admission"
 	"revoker/worker/authlete"
+	"revoker/worker/retry"
 )
 
 // attempt is one delivery on its way from its arrival to its settlement.
@@ -232,23 +233,23 @@ func (w *Worker) deadLetter(a *attempt) error {
 func (w *Worker) delay(a *attempt) time.Duration {
 	now := time.Now()
 	if a.outcome == Deferred {
-		return w.handBack.place(now, max(a.wait, admission.MinDelay))
+		return w.handBack.Place(now, max(a.wait, retry.MinDelay))
 	}
 	if a.letterFailed {
-		return w.pacer.place(now, w.retries.delay(a.delivery.Deliveries))
+		return w.pacer.Place(now, w.retries.Delay(a.delivery.Deliveries))
 	}
 	if a.receiptFailed {
-		return w.handBack.place(now, min(w.retries.delay(a.delivery.Deliveries), maxUnstoredDelay))
+		return w.handBack.Place(now, min(w.retries.Delay(a.delivery.Deliveries), maxUnstoredDelay))
 	}
 	asked := admission.Spread(a.response.RetryAfter)
 	_, blame := judge(a.outcome, a.response.Status, a.throttled(), a.event.ServiceID != "", a.panicked)
 	switch pause := w.admission.Pause(); {
 	case blame == oneService:
-		return w.handBack.place(now, max(w.admission.HoldOf(a.event.ServiceID), asked, admission.MinDelay))
+		return w.handBack.Place(now, max(w.admission.HoldOf(a.event.ServiceID), asked, retry.MinDelay))
 	case pause > 0:
-		return w.handBack.place(now, max(pause, asked))
+		return w.handBack.Place(now, max(pause, asked))
 	}
-	return w.pacer.place(now, max(w.retries.delay(a.delivery.Deliveries), asked))
+	return w.pacer.Place(now, max(w.retries.Delay(a.delivery.Deliveries), asked))
 }
 
 // letter says why the event is dead-lettered.

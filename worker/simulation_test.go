@@ -9,6 +9,7 @@ import (
 
 	"revoker/config"
 	"revoker/worker/admission"
+	"revoker/worker/retry"
 )
 
 // simulation plays a queue, an API and workers around their breakers, pacers and retry policies, with a clock of its own: hours
@@ -115,9 +116,9 @@ type simWorker struct {
 	s        *simulation
 	limit    *admission.Limit
 	breaker  *admission.Breaker
-	pacer    *pacer
-	handBack *pacer
-	retries  retryPolicy
+	pacer    *retry.Pacer
+	handBack *retry.Pacer
+	retries  retry.Policy
 	slots    int
 	calling  int
 	advising bool
@@ -129,22 +130,19 @@ type simWorker struct {
 
 func newSimulation(seed uint64, workers, slots int) *simulation {
 	cfg := config.Default()
-	s := &simulation{random: rand.New(rand.NewPCG(seed, seed)), now: testStart}
+	cfg.Concurrency = slots
+	s := &simulation{random: rand.New(rand.NewPCG(seed, seed)), now: time.Unix(1_700_000_000, 0)}
 	s.api = func(e *simEvent) (simKind, time.Duration) { return s.session(e, 20*time.Millisecond) }
 	for range workers {
 		limit := admission.NewLimit(slots)
 		w := &simWorker{
-			s: s, slots: slots, retries: newRetryPolicy(cfg), limit: limit,
-			breaker:  admission.NewBreaker(cfg.BreakerFailures, cfg.CallerErrorBrake, limit, cfg.BreakerProbeInterval, cfg.BreakerMaxProbeInterval),
-			pacer:    newPacer(slots, cfg.RetryShare, 0, 2*cfg.RetryMaxInterval),
-			handBack: newPacer(slots, 1, maxHandBack, 2*cfg.RetryMaxInterval),
+			s: s, slots: slots, retries: retryPolicy(cfg), limit: limit,
+			breaker: admission.NewBreaker(cfg.BreakerFailures, cfg.CallerErrorBrake, limit, cfg.BreakerProbeInterval, cfg.BreakerMaxProbeInterval),
 		}
-		w.pacer.epoch, w.handBack.epoch = s.now, s.now
-		present := func() (int, float64) {
+		w.pacer, w.handBack = newPacers(cfg, s.now, func() (int, float64) {
 			n, _ := limit.Now(s.now)
 			return n, 0
-		}
-		w.pacer.present, w.handBack.present = present, present
+		})
 		s.workers = append(s.workers, w)
 	}
 	return s
@@ -282,13 +280,12 @@ func (w *simWorker) call(e *simEvent, generation uint64) {
 	w.s.after(took, func() {
 		w.limit.Called(w.s.now, admission.Call{Ended: kind.ended(), Took: took, InFlight: w.calling})
 		w.calling--
-		w.pacer.observe(took)
-		w.handBack.calls = w.pacer
+		w.pacer.Observe(took)
 		first := uint64(0)
 		if e.deliveries == 1 {
 			first = uint64(e.session)
 		}
-		w.pacer.waiting(w.s.now, 0, first, pending)
+		w.pacer.Waiting(w.s.now, 0, first, pending)
 		w.tell(func() { w.breaker.Report(w.s.now, w.result(e, kind, generation), w.calling+1) })
 		w.settle(e, kind)
 		w.pump()
@@ -322,9 +319,9 @@ func (w *simWorker) settle(e *simEvent, kind simKind) {
 	e.failures = max(e.failures-1, 0)
 	delay := time.Duration(0)
 	if pause := w.breaker.Pause(w.s.now); pause > 0 && !w.breaker.Suspected() {
-		delay = w.handBack.place(w.s.now, pause)
+		delay = w.handBack.Place(w.s.now, pause)
 	} else {
-		delay = w.pacer.place(w.s.now, w.retries.delay(e.deliveries))
+		delay = w.pacer.Place(w.s.now, w.retries.Delay(e.deliveries))
 	}
 	e.at = w.s.now.Add(delay)
 	heap.Push(&w.s.due, e)

@@ -65,7 +65,7 @@ func (u *unstored) end() {
 // does; if not, the event is to be handed back.
 func (w *Worker) keep(a *attempt, failed attempt, again func()) bool {
 	a.tries++
-	delay := min(w.retries.delay(a.tries), maxUnstoredDelay)
+	delay := min(w.retries.Delay(a.tries), maxUnstoredDelay)
 	w.confirms.Add(1)
 	kept := w.unstored.keep(a, delay, func() {
 		defer w.confirms.Done()

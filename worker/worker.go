@@ -13,6 +13,7 @@ import (
 	"revoker/events/peer"
 	"revoker/worker/admission"
 	"revoker/worker/authlete"
+	"revoker/worker/retry"
 )
 
 const (
@@ -45,9 +46,10 @@ type Worker struct {
 	pulling   [2]*heartbeat  // of the loops that admit and pull
 	slots     slotBeats
 	renewer   *renewer
-	pacer     *pacer // of failed attempts
-	handBack  *pacer // of events that are handed back through no fault of theirs
-	retries   retryPolicy
+	pacer     *retry.Pacer // of failed attempts
+	handBack  *retry.Pacer // of events that are handed back through no fault of theirs
+	retries   retry.Policy
+	roundTrip meanTime // from a pull to its first event
 	charges   charges
 	early     early
 	failures  *failureLog
@@ -71,7 +73,6 @@ const maxHandBack = 3000
 func New(cfg config.Config, consumers *events.Consumers, letters *events.DeadLetters, api *authlete.Client, log *slog.Logger, observe func(Settlement)) *Worker {
 	limit := admission.NewLimit(cfg.Concurrency)
 	b := admission.NewBreaker(cfg.BreakerFailures, cfg.CallerErrorBrake, limit, cfg.BreakerProbeInterval, cfg.BreakerMaxProbeInterval)
-	longest := 2 * cfg.RetryMaxInterval
 	w := &Worker{
 		cfg:       cfg,
 		service:   cfg.API.ServiceID,
@@ -83,19 +84,31 @@ func New(cfg config.Config, consumers *events.Consumers, letters *events.DeadLet
 		observe:   observe,
 		pulled:    make(chan struct{}),
 		pulling:   [2]*heartbeat{{}, {}},
-		pacer:     newPacer(cfg.Concurrency, cfg.RetryShare, cfg.RateLimit, longest),
-		handBack:  newPacer(cfg.Concurrency, 1, maxHandBack, longest),
-		retries:   newRetryPolicy(cfg),
+		retries:   retryPolicy(cfg),
 		failures:  newFailureLog(log),
 	}
-	w.handBack.calls = w.pacer
 	w.admission = admission.New(limit, cfg.RateLimit, b, [2]admission.Heartbeat{w.pulling[0], w.pulling[1]}, log)
-	w.pacer.present, w.handBack.present = w.admission.Present, w.admission.Present
+	w.pacer, w.handBack = newPacers(cfg, time.Now(), w.admission.Present)
 	w.renewer = newRenewer(w.ackWait)
 	for lane := range w.waiting {
 		w.waiting[lane] = make(chan inHand, (1+admission.MaxAhead)*cfg.Concurrency+1) // more than is ever admitted
 	}
 	return w
+}
+
+// retryPolicy is the configured one.
+func retryPolicy(cfg config.Config) retry.Policy {
+	return retry.Policy{Initial: cfg.RetryInitialInterval, Multiplier: cfg.RetryMultiplier, Max: cfg.RetryMaxInterval, Jitter: cfg.RetryJitter}
+}
+
+// newPacers returns that of failed attempts, and that of events which are handed back through no fault of theirs.
+func newPacers(cfg config.Config, start time.Time, present func() (slots int, rate float64)) (failed, handBack *retry.Pacer) {
+	pace := retry.Pace{
+		Slots: cfg.Concurrency, Share: cfg.RetryShare, Rate: cfg.RateLimit, Longest: 2 * cfg.RetryMaxInterval, Present: present, Start: start,
+	}
+	failed = retry.NewPacer(pace)
+	pace.Share, pace.Rate, pace.Calls = 1, maxHandBack, failed
+	return failed, retry.NewPacer(pace)
 }
 
 // ackWait is the shorter one of the lanes'.
@@ -197,9 +210,20 @@ func (w *Worker) pull(ctx context.Context, lane admission.Lane, consumer *events
 		}
 		trouble.end()
 		if got == grant.N { // there is a backlog: the first event was not waited for
-			w.admission.Prefetch(w.pacer.pulled(arrived))
+			w.admission.Prefetch(w.roundTrip.with(arrived), w.pacer.MeanCall())
 		}
 	}
+}
+
+// meanTime is an exponentially weighted mean of durations. Where two are counted at the same moment, one may be lost.
+type meanTime struct{ ns atomic.Int64 }
+
+// with counts a duration, and returns the mean.
+func (m *meanTime) with(d time.Duration) time.Duration {
+	mean := m.ns.Load()
+	mean += (int64(d) - mean) / 64
+	m.ns.Store(mean)
+	return time.Duration(mean)
 }
 
 // restore waits a little and sets streams and consumer up again, until that succeeds or ctx is done. It does not warn of a

@@ -198,6 +198,35 @@ func TestTheStepsOfTheChecksAreDocumented(t *testing.T) {
 	}
 }
 
+// CONTRIBUTING.md says what each folder of Go code is for: in a row of its own, or by its name in the row of a folder above or beside it.
+func TestTheFoldersAreDocumented(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("go", "list", "revoker/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z/]+)` \\| (.*) \\|$").FindAllStringSubmatch(testproc.ReadFile(t, "CONTRIBUTING.md"), -1) {
+		rows[row[1]] = row[2]
+	}
+	for _, name := range strings.Fields(string(out)) {
+		name = strings.TrimPrefix(name, "revoker/")
+		documented := rows[name] != ""
+		for row, text := range rows {
+			near := strings.HasPrefix(name, row+"/") || path.Dir(name) == path.Dir(row)
+			documented = documented || near && strings.Contains(text, "`"+path.Base(name)+"`")
+		}
+		if !documented {
+			t.Errorf("CONTRIBUTING.md does not say what %s is for", name)
+		}
+	}
+	for row := range rows {
+		if info, err := os.Stat(filepath.Join("../..", row)); err != nil || !info.IsDir() {
+			t.Errorf("CONTRIBUTING.md has a row for %s, which is no folder", row)
+		}
+	}
+}
+
 // Every revoker command of the documents has a subcommand, flags and arguments that exist.
 func TestCommandsOfDocumentsExist(t *testing.T) {
 	t.Parallel()

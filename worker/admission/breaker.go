@@ -4,6 +4,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"time"
+
+	"revoker/worker/retry"
 )
 
 // State is a circuit breaker's state.
@@ -40,9 +42,6 @@ const (
 	// suspicionPause is for how long a delivery is handed back that came during a suspicion.
 	suspicionPause = 100 * time.Millisecond
 )
-
-// MinDelay is the shortest time for which an event is handed back: with none, the server would deliver it again at once.
-const MinDelay = time.Millisecond
 
 // Breaker decides whether calls are made. It is a pure state machine: it has no clock, no lock and no goroutine; whoever owns
 // it passes the time.
@@ -167,7 +166,7 @@ func (b *Breaker) Enter(now time.Time, generation uint64) (begins uint64, pause 
 	case b.state == HalfOpen:
 		wait = b.Pause(now)
 	}
-	return generation, max(wait, MinDelay)
+	return generation, max(wait, retry.MinDelay)
 }
 
 // Pause is for how long a delivery should stay away whose failure, or whose hand-back, is the API's fault; 0 while the breaker
@@ -179,9 +178,9 @@ func (b *Breaker) Pause(now time.Time) time.Duration {
 	case b.suspected:
 		return suspicionPause
 	case b.state == HalfOpen:
-		return max(b.next, MinDelay)
+		return max(b.next, retry.MinDelay)
 	}
-	return max(b.until.Sub(now), MinDelay)
+	return max(b.until.Sub(now), retry.MinDelay)
 }
 
 // Unused takes back that n were admitted: no events came. It stays half-open.

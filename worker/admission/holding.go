@@ -1,6 +1,10 @@
 package admission
 
-import "time"
+import (
+	"time"
+
+	"revoker/worker/retry"
+)
 
 // Hold keeps the events back that name this service: the API refuses it, or asks for time.
 func (a *Admission) Hold(service, reason string, wait time.Duration) {
@@ -45,7 +49,7 @@ func (a *Admission) EnterAside(service string) (generation uint64, pause time.Du
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if held := a.holds.services[service]; held != nil {
-		return 0, max(held.until.Sub(now), MinDelay)
+		return 0, max(held.until.Sub(now), retry.MinDelay)
 	}
 	if pause = a.breaker.Pause(now); pause == 0 {
 		a.calling++

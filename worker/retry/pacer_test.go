@@ -1,69 +1,25 @@
-package worker
+package retry
 
 import (
-	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
-
-	"revoker/config"
-	"revoker/worker/admission"
 )
-
-func TestDelayGrowsWithinItsJitter(t *testing.T) {
-	t.Parallel()
-	for name, p := range map[string]retryPolicy{
-		"default":       newRetryPolicy(config.Default()),
-		"no jitter":     {initial: time.Second, multiplier: 3, max: time.Minute},
-		"never growing": {initial: time.Second, multiplier: 1, max: time.Minute, jitter: 0.2},
-		"at its most":   {initial: time.Hour, multiplier: 100, max: 24 * time.Hour, jitter: 1},
-		"at its least":  {initial: time.Millisecond, multiplier: 1, max: time.Millisecond, jitter: 1},
-	} {
-		for _, attempt := range []int{0, 1, 2, 3, 5, 10, 20, 1000, math.MaxInt32} {
-			interval := math.Min(float64(p.initial)*math.Pow(p.multiplier, math.Max(float64(attempt-1), 0)), float64(p.max))
-			low, high := time.Duration(interval*(1-p.jitter)), time.Duration(interval*(1+p.jitter))+2
-			for range 50 {
-				if d := p.delay(attempt); d < max(low, admission.MinDelay)-1 || d > max(high, admission.MinDelay) {
-					t.Fatalf("%s, attempt %d: %s is not from %s to %s", name, attempt, d, low, high)
-				}
-			}
-		}
-	}
-}
-
-func TestDelayIsSpread(t *testing.T) {
-	t.Parallel()
-	p := newRetryPolicy(config.Default())
-	low, high := 0, 0
-	for range 1000 {
-		switch d := p.delay(1); {
-		case d < 400*time.Millisecond:
-			low++
-		case d > 600*time.Millisecond:
-			high++
-		}
-	}
-	if low < 100 || high < 100 {
-		t.Errorf("%d of 1000 are early and %d late: no jitter", low, high)
-	}
-}
 
 var testStart = time.Unix(1_700_000_000, 0)
 
 // testPacer has a clock that begins at testStart.
-func testPacer(slots int, share, rate float64) *pacer {
-	p := newPacer(slots, share, rate, 10*time.Minute)
-	p.epoch = testStart
-	return p
+func testPacer(slots int, share, rate float64) *Pacer {
+	return NewPacer(Pace{Slots: slots, Share: share, Rate: rate, Longest: 10 * time.Minute, Start: testStart})
 }
 
 // duePerSecond places n retries that want to be due after delay and counts them by the second that they are due in.
-func duePerSecond(t *testing.T, p *pacer, n int, delay time.Duration) map[int]int {
+func duePerSecond(t *testing.T, p *Pacer, n int, delay time.Duration) map[int]int {
 	t.Helper()
 	now := testStart
 	due := map[int]int{}
 	for range n {
-		d := p.place(now, delay)
+		d := p.Place(now, delay)
 		if d < delay {
 			t.Fatalf("due after %s, earlier than asked", d)
 		}
@@ -85,7 +41,7 @@ func TestPacerKeepsRetriesToTheirShare(t *testing.T) {
 		"slow":         {64, 8 * time.Second, 0, 1}, // 1.6 a second: one fills several buckets
 	} {
 		p := testPacer(c.slots, 0.2, c.rate)
-		p.observe(c.call)
+		p.Observe(c.call)
 		const seconds = 10
 		due := duePerSecond(t, p, seconds*c.perSecond, time.Second)
 		for second, n := range due {
@@ -107,9 +63,9 @@ func TestPacerGivesRetriesWhatTheyAreWorth(t *testing.T) {
 		perSecond int
 	}{{1, 1280}, {3, 1280}, {8, 640}, {1000, 512}} {
 		p := testPacer(64, 0.2, 0)
-		p.observe(10 * time.Millisecond)
+		p.Observe(10 * time.Millisecond)
 		for i := range 1200 {
-			p.retried(i%c.every == 0)
+			p.Retried(i%c.every == 0)
 		}
 		n := duePerSecond(t, p, 5000, time.Second)[2]
 		if low, high := c.perSecond*85/100, c.perSecond*115/100; n < low || n > high {
@@ -121,11 +77,11 @@ func TestPacerGivesRetriesWhatTheyAreWorth(t *testing.T) {
 func TestPacerLeavesALoneRetryAlone(t *testing.T) {
 	t.Parallel()
 	p := testPacer(64, 0.2, 0)
-	p.observe(10 * time.Millisecond)
+	p.Observe(10 * time.Millisecond)
 	now := testStart.Add(12345)
 	for range 100 {
 		delay := rand.N(time.Hour)
-		if got := p.place(now, delay); got != delay {
+		if got := p.Place(now, delay); got != delay {
 			t.Fatalf("asked for %s, got %s", delay, got)
 		}
 		now = now.Add(2 * time.Hour)
@@ -135,11 +91,11 @@ func TestPacerLeavesALoneRetryAlone(t *testing.T) {
 func TestPacerForgetsWhatHasPassed(t *testing.T) {
 	t.Parallel()
 	p := testPacer(64, 0.2, 0)
-	p.observe(10 * time.Millisecond)
+	p.Observe(10 * time.Millisecond)
 	now := testStart
 	for range 200 {
 		for range 100 {
-			p.place(now, time.Second)
+			p.Place(now, time.Second)
 		}
 		now = now.Add(time.Second)
 	}
@@ -152,10 +108,10 @@ func TestPacerFollowsTheMeanCall(t *testing.T) {
 	t.Parallel()
 	p := testPacer(64, 0.2, 0)
 	for range 10 {
-		p.observe(time.Second)
+		p.Observe(time.Second)
 	}
 	for range 1000 {
-		p.observe(10 * time.Millisecond)
+		p.Observe(10 * time.Millisecond)
 	}
 	if p.meanCall < 10*time.Millisecond || p.meanCall > 12*time.Millisecond {
 		t.Errorf("the mean is %s after 1000 calls of 10ms", p.meanCall)
@@ -166,7 +122,7 @@ func TestPacerFollowsTheMeanCall(t *testing.T) {
 func TestPacerSurvivesAClockThatIsSet(t *testing.T) {
 	t.Parallel()
 	p := testPacer(64, 0.2, 0)
-	p.observe(10 * time.Millisecond)
+	p.Observe(10 * time.Millisecond)
 	for i := range 1000 {
 		now := testStart.Add(time.Duration(i) * time.Second)
 		switch i % 3 {
@@ -175,7 +131,7 @@ func TestPacerSurvivesAClockThatIsSet(t *testing.T) {
 		case 2:
 			now = now.Add(24 * time.Hour)
 		}
-		if d := p.place(now, time.Second); d < time.Second || d > 24*time.Hour+20*time.Minute {
+		if d := p.Place(now, time.Second); d < time.Second || d > 24*time.Hour+20*time.Minute {
 			t.Fatalf("due after %s", d)
 		}
 	}
@@ -185,19 +141,19 @@ func TestPacerSurvivesAClockThatIsSet(t *testing.T) {
 func TestPacerBoundsWhatItAdds(t *testing.T) {
 	t.Parallel()
 	p := testPacer(64, 0.2, 0)
-	p.observe(10 * time.Second)
+	p.Observe(10 * time.Second)
 	longest := time.Duration(0)
 	for range 50_000 {
-		longest = max(longest, p.place(testStart, time.Second))
+		longest = max(longest, p.Place(testStart, time.Second))
 	}
-	if longest > time.Second+p.limit {
+	if longest > time.Second+p.Longest {
 		t.Errorf("the last is due after %s", longest)
 	}
 	// The API recovers: a first failure finds room as soon as calls are fast.
 	for range 1000 {
-		p.observe(10 * time.Millisecond)
+		p.Observe(10 * time.Millisecond)
 	}
-	if d := p.place(testStart, time.Second); d > 2*time.Second {
+	if d := p.Place(testStart, time.Second); d > 2*time.Second {
 		t.Errorf("a first failure waits %s behind the slow ones", d)
 	}
 }
@@ -206,15 +162,15 @@ func TestPacerBoundsWhatItAdds(t *testing.T) {
 func TestPacerLetsRetriesHaveWhatNobodyElseWants(t *testing.T) {
 	t.Parallel()
 	p := testPacer(64, 0.2, 0)
-	p.observe(10 * time.Millisecond)
-	p.waiting(testStart, 0, 10, 0)
+	p.Observe(10 * time.Millisecond)
+	p.Waiting(testStart, 0, 10, 0)
 	if n := duePerSecond(t, p, 20_000, time.Second)[2]; n < 6000 || n > 6800 {
 		t.Errorf("%d are due in a second, want 6,400", n)
 	}
 	p = testPacer(64, 0.2, 0)
-	p.observe(10 * time.Millisecond)
-	p.waiting(testStart, 0, 10, 0)
-	p.waiting(testStart, 1, 10, 1) // of the other lane
+	p.Observe(10 * time.Millisecond)
+	p.Waiting(testStart, 0, 10, 0)
+	p.Waiting(testStart, 1, 10, 1) // of the other lane
 	if n := duePerSecond(t, p, 20_000, time.Second)[2]; n > 1400 {
 		t.Errorf("%d are due in a second while new events wait, want 1,280", n)
 	}

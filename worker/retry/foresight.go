@@ -1,4 +1,4 @@
-package worker
+package retry
 
 import (
 	"sync"
@@ -19,7 +19,7 @@ const (
 // what rate more come.
 type foresight struct {
 	fresh  atomic.Bool  // new events wait, as far as the last delivery told
-	looked atomic.Int64 // when it was last updated, ns since the pacer's epoch
+	looked atomic.Int64 // when it was last updated, ns since the pacer's start
 
 	mu        sync.Mutex
 	looks     int

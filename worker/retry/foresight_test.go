@@ -1,4 +1,4 @@
-package worker
+package retry
 
 import (
 	"testing"
@@ -46,17 +46,17 @@ func TestForesight(t *testing.T) {
 func TestPacerFillsTheTimeBehindTheBacklog(t *testing.T) {
 	t.Parallel()
 	p := testPacer(64, 0.2, 0)
-	p.observe(10 * time.Millisecond)
+	p.Observe(10 * time.Millisecond)
 	waiting, sequence := 16_000.0, 1.0 // at 5,120 a second, three seconds
 	now := testStart
 	for range 20 {
 		now = now.Add(50 * time.Millisecond)
 		waiting, sequence = waiting-256, sequence+256
-		p.waiting(now, 0, uint64(sequence), uint64(waiting))
+		p.Waiting(now, 0, uint64(sequence), uint64(waiting))
 	}
 	perSecond := map[int]int{}
 	for range 20_000 {
-		perSecond[int((p.place(now, time.Second)).Seconds())]++
+		perSecond[int((p.Place(now, time.Second)).Seconds())]++
 	}
 	if perSecond[1] > 1500 || perSecond[4] < 5000 {
 		t.Errorf("due by second: %v, want 1,280 before the end and 6,400 after it", perSecond)

@@ -1,4 +1,4 @@
-package worker
+package retry
 
 import (
 	"math"
@@ -16,36 +16,41 @@ const (
 	minMeanCall = 100 * time.Microsecond
 )
 
-// pacer spreads the due times of events that are handed back. The server delivers events that are due again before new
+// Pacer spreads the due times of events that are handed back. The server delivers events that are due again before new
 // ones, so a crowd that falls due together would starve the healthy flow. The time ahead is cut into buckets, and events
 // may fill each of them only to a share of what the slots can do in it. What the slots can do is slots / mean call time: a
 // capacity, not the recent throughput, which would spiral down once only retries are left.
 //
 // Buckets count events, and their size follows the present mean call time. So events that were placed while calls were
-// slow leave room once calls are fast again. No event waits longer than limit beyond its own delay.
+// slow leave room once calls are fast again. No event waits longer than [Pace.Longest] beyond its own delay.
 //
 // Time is monotonic: a wall clock that is set, in either direction, moves no bucket. A pacer is safe for concurrent use.
-type pacer struct {
-	slots int
-	share float64
-	rate  float64       // the largest number of events per second; 0 for no limit
-	limit time.Duration // the longest time that is added to a delay
-	epoch time.Time     // of the buckets' numbers
-	lanes [2]foresight  // once no new events are left, nobody is starved
-	// present, if not nil, is how many slots there are at present, and the rate that the API was found to allow, 0 for none.
-	present func() (slots int, rate float64)
-	calls   *pacer // measures the calls for this one too; nil if it does so itself
+type Pacer struct {
+	Pace
+	lanes [2]foresight // once no new events are left, nobody is starved
 
 	mu       sync.Mutex
 	worth    float64       // exponentially weighted mean: the part of the retries that end their event
-	meanCall time.Duration // exponentially weighted means: of a call,
-	meanPull time.Duration // and from a pull to its first event
+	meanCall time.Duration // exponentially weighted mean
 	first    int64         // number of the bucket that filled[0] is for
 	filled   []float64     // events in each bucket; one that is larger than a bucket fills several in part
 }
 
-func newPacer(slots int, share, rate float64, limit time.Duration) *pacer {
-	p := &pacer{slots: slots, share: share, rate: rate, limit: limit, epoch: time.Now(), worth: 1}
+// Pace says how fast events may come back.
+type Pace struct {
+	Slots   int           // how many calls may be in flight
+	Share   float64       // the part of the slots' capacity that events which come back may take while new ones wait
+	Rate    float64       // the largest number of events per second; 0 for no limit
+	Longest time.Duration // the longest time that is added to a delay
+	// Present, if not nil, is how many slots there are at present, and the rate that the API was found to allow, 0 for none.
+	Present func() (slots int, rate float64)
+	Calls   *Pacer    // measures the calls for this one too; nil if it does so itself
+	Start   time.Time // when the pacer's time begins; no later time than the first that it is told
+}
+
+// NewPacer returns one to which no event was handed back yet.
+func NewPacer(pace Pace) *Pacer {
+	p := &Pacer{Pace: pace, worth: 1}
 	p.lanes[0].fresh.Store(true) // until a delivery says otherwise
 	return p
 }
@@ -53,8 +58,8 @@ func newPacer(slots int, share, rate float64, limit time.Duration) *pacer {
 // meanWeight is the weight of one call in the mean: it follows a change within some hundred calls.
 const meanWeight = 1.0 / 64
 
-// observe counts a call's duration into the mean.
-func (p *pacer) observe(call time.Duration) {
+// Observe counts a call's duration into the mean.
+func (p *Pacer) Observe(call time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.meanCall == 0 {
@@ -64,24 +69,17 @@ func (p *pacer) observe(call time.Duration) {
 	p.meanCall += time.Duration(float64(call-p.meanCall) * meanWeight)
 }
 
-// mean is that of a call.
-func (p *pacer) mean() time.Duration {
+// MeanCall is how long a call takes; 0 before the first.
+func (p *Pacer) MeanCall() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.meanCall
 }
 
-// pulled counts the round trip of a pull into its mean, and returns both means.
-func (p *pacer) pulled(roundTrip time.Duration) (meanRoundTrip, meanCall time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.meanPull += time.Duration(float64(roundTrip-p.meanPull) * meanWeight)
-	return p.meanPull, p.meanCall
-}
-
-// waiting tells how many new events of the lane wait behind the delivery that came last, and its place in the stream.
-func (p *pacer) waiting(now time.Time, lane int, sequence, pending uint64) {
-	p.lanes[lane].saw(max(now.Sub(p.epoch), 1), sequence, pending)
+// Waiting tells how many new events of the lane wait behind the delivery that came last, and its place in the stream, which is 0 for an
+// event that was delivered before.
+func (p *Pacer) Waiting(now time.Time, lane int, sequence, pending uint64) {
+	p.lanes[lane].saw(max(now.Sub(p.Start), 1), sequence, pending)
 }
 
 const (
@@ -92,8 +90,8 @@ const (
 	leastPart = 0.4
 )
 
-// retried counts whether a retry ended its event.
-func (p *pacer) retried(ended bool) {
+// Retried counts whether a retry ended its event.
+func (p *Pacer) Retried(ended bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.worth -= p.worth * meanWeight
@@ -102,32 +100,32 @@ func (p *pacer) retried(ended bool) {
 	}
 }
 
-// place returns the delay of an event that is due after delay at the earliest: as soon after as there is room. It takes
-// the room. Where there is none within the limit, any time within it will do.
-func (p *pacer) place(now time.Time, delay time.Duration) time.Duration {
-	mean, slots, rate := time.Duration(0), p.slots, p.rate
-	if p.calls != nil {
-		mean = p.calls.mean()
+// Place returns the delay of an event that is due after delay at the earliest: as soon after as there is room. It takes
+// the room. Where there is none within [Pace.Longest], any time within it will do.
+func (p *Pacer) Place(now time.Time, delay time.Duration) time.Duration {
+	mean, slots, rate := time.Duration(0), p.Slots, p.Rate
+	if p.Calls != nil {
+		mean = p.Calls.MeanCall()
 	}
-	if p.present != nil {
+	if p.Present != nil {
 		var learned float64
-		if slots, learned = p.present(); learned > 0 && (rate == 0 || learned < rate) {
+		if slots, learned = p.Present(); learned > 0 && (rate == 0 || learned < rate) {
 			rate = learned
 		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.calls != nil {
+	if p.Calls != nil {
 		p.meanCall = mean
 	}
-	since := max(now.Sub(p.epoch), 0)
+	since := max(now.Sub(p.Start), 0)
 	p.forget(int64(since / paceBucket))
 	size := p.sizes(since, slots, rate)
 	i := max(int64((since+delay)/paceBucket)-p.first, 0)
-	last := i + int64(p.limit/paceBucket)
+	last := i + int64(p.Longest/paceBucket)
 	for i < int64(len(p.filled)) && p.filled[i] >= size.at(p.first+i) {
 		if i++; i > last {
-			return delay + rand.N(p.limit+1)
+			return delay + rand.N(p.Longest+1)
 		}
 	}
 	start := time.Duration(p.first+i) * paceBucket
@@ -159,12 +157,12 @@ func (s sizes) at(bucket int64) float64 {
 	return s.after
 }
 
-func (p *pacer) sizes(since time.Duration, slots int, rate float64) sizes {
+func (p *Pacer) sizes(since time.Duration, slots int, rate float64) sizes {
 	perSecond := float64(slots) / max(p.meanCall, minMeanCall).Seconds()
 	if rate > 0 {
 		perSecond = min(perSecond, rate)
 	}
-	share := p.share * max(min(worthwhile*p.worth, 1), leastPart)
+	share := p.Share * max(min(worthwhile*p.worth, 1), leastPart)
 	s := sizes{before: perSecond * share, done: int64(since / paceBucket)}
 	left, inflow := time.Duration(0), 0.0
 	for lane := range p.lanes {
@@ -185,7 +183,7 @@ func (p *pacer) sizes(since time.Duration, slots int, rate float64) sizes {
 }
 
 // forget drops the buckets before current.
-func (p *pacer) forget(current int64) {
+func (p *Pacer) forget(current int64) {
 	passed := max(current-p.first, 0)
 	p.filled = p.filled[:copy(p.filled, p.filled[min(passed, int64(len(p.filled))):])]
 	p.first += passed
