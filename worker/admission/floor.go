@@ -13,6 +13,12 @@ const (
 	floorCalls    = 5
 	minFloorTime  = 200 * time.Millisecond
 	maxFloorTime  = time.Second
+	// earlyInterval is instead of floorInterval for a worker whose first calls may have waited in a queue, as where workers began together,
+	// until a measurement agrees with its floor, or maxDoubts did not. earlyLimit is how many calls are used then: a part of a limit that
+	// was found beside a queue may still be a queue.
+	earlyInterval = time.Second
+	earlyLimit    = 2
+	maxDoubts     = 5
 	// drained is the part of the limit that is used meanwhile, and drainPart the part of the time in which the queue drains.
 	drained   = 0.25
 	drainPart = 0.4
@@ -28,7 +34,12 @@ func (l *Limit) measureFloor(now time.Time) {
 		}
 		return
 	}
-	round, since := now.UnixNano()/int64(floorInterval), time.Duration(now.UnixNano()%int64(floorInterval))
+	interval := floorInterval
+	early := l.doubled && l.doubts > 0 && floorCalls*l.took <= maxFloorTime.Seconds()
+	if early {
+		interval = earlyInterval
+	}
+	round, since := now.UnixNano()/int64(interval), time.Duration(now.UnixNano()%int64(interval))
 	if round == l.round {
 		return
 	}
@@ -38,20 +49,38 @@ func (l *Limit) measureFloor(now time.Time) {
 		return
 	}
 	l.measuring, l.measured = l.limit, now.Add(lasts-since)
-	l.limit = max(l.limit*drained, 1)
+	if l.limit = max(l.limit*drained, 1); early {
+		l.limit = min(l.limit, earlyLimit)
+	}
 	l.window = window{began: now.Add(time.Duration(drainPart*float64(lasts)) - since)}
 }
 
-// endMeasuring ends it. If the floor has risen above the target the limit was cut for nothing, and starts anew from where it is.
+// endMeasuring ends it. If the floor has risen above the target the limit was cut for nothing, and starts anew from where it is. In doubt
+// nothing is raised, for other workers may not have measured at the time.
 func (l *Limit) endMeasuring(now time.Time) {
 	w := l.window
 	l.stopMeasuring()
 	l.restartWindow(now)
+	doubtful := l.doubts > 0
+	l.doubts = max(l.doubts-1, 0)
 	if w.n == 0 {
+		if now.Sub(w.began).Seconds() > l.target { // so long do calls take at least, although few are in flight
+			l.cut(drained)
+		}
 		return
 	}
 	took, exact := l.remote(w), math.Sqrt(l.scatter/float64(w.n))
 	took = max(took-w.stall, min(took, l.floor))
+	if took <= l.target {
+		l.doubts = 0
+	}
+	if doubtful && took > l.floor {
+		if took <= l.floor*(1+2*exact) { // within what chance does
+			l.floor = (l.floor + took) / 2
+			l.aim()
+		}
+		return
+	}
 	l.trusted = took > l.floor*(1-targetPart)
 	if took > l.target {
 		l.doubled, l.streak = false, 0

@@ -9,8 +9,9 @@ import (
 // SIGCOMM 2020): a little more while the delay is below a target, less in proportion while it is above. All workers see the same
 // queue and have the same target, so they find equal shares without talking.
 const (
-	// startLimit is how many calls may be in flight at first; each round doubles them while the API shows no queue.
-	startLimit = 8
+	// startLimit is how many calls may be in flight at first; each window of calls doubles them while the API shows no queue. It is low
+	// because workers that begin together would otherwise make a queue that each takes for the API's own time.
+	startLimit = 2
 	// The target is so much above the floor: a part of it, and no less than slack. What a queue shorter than slack costs
 	// others is not worth a lower limit, and clocks and schedulers are not more exact than that.
 	targetPart = 0.2
@@ -26,12 +27,16 @@ const (
 	vainPart = 0.06
 	vainTook = 0.9
 	// A window has at least minSamples calls, and more where they scatter, until the mean is exact to precision. It is looked at
-	// after windowTime at the latest if it has minSamples. firstSamples are enough for the first one: a worker that begins must grow.
-	minSamples   = 8
-	firstSamples = 64
-	maxSamples   = 1000
-	precision    = 0.05
-	windowTime   = 2 * time.Second
+	// after windowTime at the latest if it has minSamples. In slow start slowStartRounds of calls are enough.
+	minSamples      = 8
+	maxSamples      = 1000
+	precision       = 0.05
+	windowTime      = 2 * time.Second
+	slowStartRounds = 4
+	// A limit that grew by provenGrowth to its bound while calls took no longer than provenTook times the floor shows that the floor has
+	// no queue in it.
+	provenGrowth = 4
+	provenTook   = 1.1
 	// binding is the part of the limit that must have been in flight for a window to say something of the limit.
 	binding = 0.8
 )
@@ -44,8 +49,10 @@ type Limit struct {
 	why   Cause
 
 	floor   float64 // seconds a call takes without a queue; 0 while that is not known
+	grounds int     // how many calls it rests on
 	target  float64 // seconds
 	took    float64 // seconds, in the last window
+	last    float64 // seconds, of the call that was answered last
 	bounded bool    // the last window used the limit
 	late    bool    // its calls took longer than the target
 	doubled bool    // slow start is over
@@ -60,6 +67,7 @@ type Limit struct {
 	round     int64     // of floorInterval, by the wall clock
 	measuring float64   // the limit to go back to once the floor is measured; 0 if it is not being measured
 	measured  time.Time // when that ends
+	doubts    int       // how many measurements may still find that the floor of the first windows had a queue in it
 	ramping   time.Time // since when calls come back after an outage; zero once they are
 	before    float64   // the limit before failures or an outage cut it
 	fullSince time.Time // since when all calls are in use and none has ended; zero if that is not so
@@ -94,7 +102,7 @@ type window struct {
 
 // NewLimit returns one that never exceeds bound.
 func NewLimit(bound int) *Limit {
-	l := &Limit{bound: bound, why: ByStart}
+	l := &Limit{bound: bound, why: ByStart, doubts: maxDoubts}
 	l.set(min(startLimit, float64(bound)), ByStart)
 	return l
 }
@@ -132,6 +140,7 @@ func (l *Limit) Called(now time.Time, c Call) {
 		return
 	}
 	l.tally.answered++
+	l.last = c.Took.Seconds()
 	if l.target == 0 || c.Took.Seconds() <= l.target {
 		l.excused = now.Add(windowTime)
 	}
@@ -160,6 +169,9 @@ func (l *Limit) Called(now time.Time, c Call) {
 // enough is how many calls make a window.
 func (l *Limit) enough() int {
 	n := l.scatter / (precision * precision)
+	if !l.doubled {
+		n = min(n, slowStartRounds*l.limit)
+	}
 	return int(min(max(n, l.limit/2, minSamples), maxSamples))
 }
 
@@ -179,20 +191,25 @@ func (l *Limit) decide(now time.Time) {
 	mean, took := w.sum/float64(w.n), w.took()
 	scatter := max(w.square/float64(w.n)-mean*mean, 0)
 	if l.floor == 0 {
-		if l.scatter = scatter; w.n < min(l.enough(), firstSamples) && now.Sub(w.began) < windowTime {
+		if l.scatter = scatter; w.n < l.enough() && now.Sub(w.began) < windowTime {
 			return
 		}
+		l.floor, l.grounds = took, w.n
 	}
 	l.scatter += (scatter - l.scatter) / 8
-	sure := math.Exp(math.Sqrt(scatter / float64(w.n))) // what chance does to so few calls
+	sure := chance(scatter, w.n)
 	switch {
-	case l.floor == 0 || took < l.floor*(1-targetPart):
+	case took*sure < l.floor*(1-targetPart):
 		l.floor = took
 	case took < l.floor:
 		l.floor += (took - l.floor) * floorWeight
 	}
 	l.took = l.remote(w)
 	l.aim()
+	if !l.doubled {
+		sure *= chance(scatter, l.grounds)
+		l.learnFloor(w, sure)
+	}
 	l.bounded = float64(w.most) >= binding*math.Floor(l.limit)
 	before := l.late
 	l.late = l.took/sure > l.target
@@ -208,6 +225,19 @@ func (l *Limit) decide(now time.Time) {
 		l.cut(1 - min(maxCut, cutStrength*(took-l.target)/took))
 	}
 	l.restartWindow(now)
+}
+
+// chance is the factor by which the middle of so few calls may be off.
+func chance(scatter float64, n int) float64 { return math.Exp(math.Sqrt(scatter / float64(n))) }
+
+// learnFloor takes a window of slow start into the floor if chance alone may have made its calls longer. The first windows have few
+// calls, and the floor must not stay at the luckiest of them.
+func (l *Limit) learnFloor(w window, sure float64) {
+	if took := w.took(); took > l.floor && l.took <= l.target*sure {
+		l.grounds += w.n
+		l.floor *= math.Pow(took/l.floor, float64(w.n)/float64(l.grounds))
+		l.aim()
+	}
 }
 
 // inVain reports whether calls take as long as before, although far fewer are in flight: then they wait in no queue.
@@ -245,6 +275,9 @@ func (l *Limit) set(limit float64, why Cause) {
 	l.limit, l.why = min(max(limit, 1), float64(l.bound)), why
 	if l.limit >= float64(l.bound) {
 		l.why, l.before = ByBound, 0
+		if !l.doubled && l.floor > 0 && l.took <= provenTook*l.floor && l.bound >= provenGrowth*startLimit {
+			l.trusted, l.doubts = true, 0
+		}
 	}
 }
 

@@ -54,9 +54,16 @@ func newLoad(workers, bound int) *load {
 	l := &load{random: rand.New(rand.NewPCG(1, 2)), now: time.Unix(1_800_000_003, 0)}
 	l.stall = func(time.Duration) time.Duration { return 0 }
 	for range workers {
-		l.workers = append(l.workers, &loadWorker{load: l, limit: NewLimit(bound), idle: func() bool { return false }})
+		l.add(bound)
 	}
 	return l
+}
+
+// add adds a worker, which has not begun.
+func (l *load) add(bound int) *loadWorker {
+	w := &loadWorker{load: l, limit: NewLimit(bound), idle: func() bool { return false }}
+	l.workers = append(l.workers, w)
+	return w
 }
 
 func (l *load) after(d time.Duration, do func()) { heap.Push(&l.agenda, appointment{l.now.Add(d), do}) }

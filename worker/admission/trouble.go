@@ -86,9 +86,10 @@ func (l *Limit) Short() bool {
 
 // Full is for a call that could begin but for the limit. Where no call has ended for long, those in flight hang: that is not a queue,
 // in which one would end after the other. They must not block all others, so the limit doubles; if the API is at fault, the
-// circuit breaker sees to it. Full returns after how long to ask again.
+// circuit breaker sees to it. A worker with few calls in a queue that others made sees long gaps too, but none much longer than its last
+// call. Full returns after how long to ask again.
 func (l *Limit) Full(now time.Time) (again time.Duration) {
-	patience := max(hangTime, time.Duration(4*l.target*float64(time.Second)))
+	patience := max(hangTime, time.Duration(max(4*l.target, 2*l.last)*float64(time.Second)))
 	switch {
 	case l.fullSince.IsZero():
 		l.fullSince = now
