@@ -23,7 +23,7 @@ import (
 
 // Main runs the tests of a package and fails if a goroutine is left.
 func Main(m *testing.M) {
-	goleak.VerifyTestMain(m,
+	testproc.Main(m,
 		// The server's clock and its logger outlive it by design.
 		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server/ats.init.0.func1"),
 		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server/ats.Register.func1"),
