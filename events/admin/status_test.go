@@ -9,7 +9,6 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"revoker/events/admin"
 	"revoker/events/dlq"
@@ -98,14 +97,8 @@ func TestReadingLeavesNoConsumer(t *testing.T) {
 			h := unconnected()
 			h.Cfg.NATS = eventstest.As(s, "operator")
 			h.Conn = h.Connect(t, true)
-			var err error
-			if h.NC, err = nats.Connect(s.ClientURL(), nats.UserInfo("test", "pw")); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(h.NC.Close)
-			if h.JS, err = jetstream.New(h.NC); err != nil {
-				t.Fatal(err)
-			}
+			h.Connected(t)
+			h.Dial(t, s.ClientURL(), nats.UserInfo("test", "pw"))
 			h.Ensure(t)
 			h.Bury(t, nil, "{}")
 			deletions, err := h.NC.SubscribeSync("$JS.API.CONSUMER.DELETE.SESSIONS_DLQ.*")

@@ -41,7 +41,7 @@ func secured(t *testing.T) string {
 
 func encrypted(t *testing.T, with *tls.Config) string {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, TLSConfig: with, TLSTimeout: 5})
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, TLSConfig: with, TLSTimeout: eventstest.Timeout.Seconds()})
 	if err != nil {
 		t.Fatal(err)
 	}

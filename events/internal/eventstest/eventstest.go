@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -31,7 +30,7 @@ func Main(m *testing.M) {
 }
 
 // Timeout is how long a test waits for anything.
-const Timeout = 20 * time.Second
+const Timeout = testproc.Timeout
 
 // Harness is one test's own server, with revoker's connection to it and a plain one.
 type Harness struct {
@@ -50,8 +49,16 @@ func New(t testing.TB) *Harness {
 	h.Server = testproc.StartNATS(t)
 	h.Cfg.NATS.URL = config.NewServerURLs(h.Server.URL())
 	h.Conn = h.Connect(t, true)
+	h.Connected(t)
 	h.Dial(t, h.Server.URL())
 	return h
+}
+
+// Connected waits for the log's word of the connection. The client gives it a moment later, and it would come between what a test
+// looks for.
+func (h *Harness) Connected(t testing.TB) {
+	t.Helper()
+	testproc.WaitFor(t, "word of the connection", func() bool { return strings.Contains(strings.Join(h.Log.Lines(), "\n"), " connected to NATS") })
 }
 
 // Unconnected has the default configuration, and neither server nor connections.
@@ -93,7 +100,7 @@ func (h *Harness) Connect(t testing.TB, wait bool) *events.Conn {
 func (h *Harness) Dial(t testing.TB, url string, options ...nats.Option) {
 	t.Helper()
 	var err error
-	if h.NC, err = nats.Connect(url, options...); err != nil {
+	if h.NC, err = nats.Connect(url, append(options, nats.Timeout(Timeout))...); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.NC.Close)
@@ -107,6 +114,7 @@ func Secured(t testing.TB, users ...*server.User) *server.Server {
 	t.Helper()
 	s, err := server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true, Users: users,
+		AuthTimeout: Timeout.Seconds(), // or a client that is slow would hear of that, and not of its credentials
 	})
 	if err != nil {
 		t.Fatal(err)
