@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -63,6 +64,10 @@ func (h *Harness) Connected(t testing.TB) {
 
 // Unconnected has the default configuration, and neither server nor connections.
 func Unconnected() *Harness { return &Harness{Cfg: config.Default(), Log: &Log{}} }
+
+// KeepInHand is called before [Harness.Ensure] by a test that has several deliveries in hand: none comes again while it runs, however
+// slow the machine is.
+func (h *Harness) KeepInHand() { h.Cfg.AckWait = time.Hour }
 
 // Start starts the server on a port, with a plain connection to it.
 func (h *Harness) Start(t testing.TB, port int, folder string) {
