@@ -117,7 +117,11 @@ func TestAConsumerWhoseNumbersGoBackwardsIsAnother(t *testing.T) {
 	h.Publish(t, &nats.Msg{Data: []byte("old")})
 	old := h.Next(t, consumer)
 	h.Recreate(t)
-	_, err := consumer.Pull(1, time.Second, func(d *events.Delivery) { t.Errorf("%q was handed on", d.Payload()) })
+	var err error
+	testproc.WaitFor(t, "end of a pull", func() bool {
+		_, err = consumer.Pull(1, time.Second, func(d *events.Delivery) { t.Errorf("%q was handed on", d.Payload()) })
+		return !eventstest.Silent(err)
+	})
 	if err == nil || !strings.Contains(err.Error(), "set back") {
 		t.Fatalf("the pull ended with %v", err)
 	}
