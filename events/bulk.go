@@ -43,6 +43,7 @@ type BulkPublisher struct {
 	stream, subject string
 	expected        []string // stream, as every event's header says it
 	retryFor        time.Duration
+	ackWait         time.Duration   // for one confirmation
 	interrupted     context.Context // done: nothing is sent again
 
 	window chan sent
@@ -75,7 +76,7 @@ func NewBulkPublisher(ctx context.Context, c *Conn, lane config.Lane, stream, su
 	}
 	b := &BulkPublisher{
 		conn: c, js: js, lane: lane, stream: stream, subject: subject, expected: []string{stream},
-		retryFor: retryFor, interrupted: ctx, window: make(chan sent, bulkWindow),
+		retryFor: retryFor, ackWait: bulkAckWait, interrupted: ctx, window: make(chan sent, bulkWindow),
 		overdue: time.NewTimer(bulkAckWait),
 	}
 	b.done.Go(b.collect)
@@ -150,7 +151,7 @@ func (b *BulkPublisher) await(s sent) (*jetstream.PubAck, error) {
 		return ack, b.check(ack)
 	default:
 	}
-	b.overdue.Reset(time.Until(s.at.Add(bulkAckWait)))
+	b.overdue.Reset(time.Until(s.at.Add(b.ackWait)))
 	select {
 	case ack := <-confirmed:
 		return ack, b.check(ack)

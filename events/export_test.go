@@ -1,5 +1,10 @@
 package events
 
+import "time"
+
+// Patient lets the publisher wait for a confirmation for longer than a machine may pause. It is called before the first event.
+func Patient(b *BulkPublisher) { b.ackWait = time.Minute }
+
 // Deafen lets the consumer not hear of deletions.
 func Deafen(c *Consumer) { c.deletions.Close() }
 

@@ -52,7 +52,7 @@ func (b *BulkPublisher) once(ctx context.Context, msg *nats.Msg) (*jetstream.Pub
 	if err := b.conn.AwaitConnected(ctx); err != nil {
 		return nil, errors.New("NATS is not reachable")
 	}
-	ctx, cancel := context.WithTimeout(ctx, bulkAckWait)
+	ctx, cancel := context.WithTimeout(ctx, b.ackWait)
 	defer cancel()
 	ack, err := b.js.PublishMsg(ctx, msg)
 	if err != nil {
