@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -112,8 +113,16 @@ func TestAnAuthenticationErrorDoesNotEndTheReconnecting(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := h.Log.Lines()
-	if n := count(lines, "NATS refuses the credentials; trying again"); n != 1 {
-		t.Errorf("the refusal is logged %d times, want once, in\n%s", n, strings.Join(lines, "\n"))
+	// Each reason is logged once in a row. Another one may come between on a machine that pauses: that the server did not answer.
+	const refused = "NATS refuses the credentials; trying again"
+	var failures []string
+	for _, line := range lines {
+		if strings.Contains(line, "; trying again") {
+			failures = append(failures, line)
+		}
+	}
+	if count(failures, refused) == 0 || len(slices.Compact(slices.Clone(failures))) != len(failures) {
+		t.Errorf("the refusal is not logged once in\n%s", strings.Join(lines, "\n"))
 	}
 	if count(lines, "SECRET") > 0 {
 		t.Errorf("a password is logged:\n%s", strings.Join(lines, "\n"))
@@ -211,6 +220,23 @@ func TestAnAccountThatMayNotCreateIsToldWhatIsMissing(t *testing.T) {
 	}
 }
 
+// timed is a context whose time is over when the test says so.
+type timed struct {
+	context.Context
+	over chan struct{}
+}
+
+func (c timed) Done() <-chan struct{} { return c.over }
+
+func (c timed) Err() error {
+	select {
+	case <-c.over:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 // A refusal reaches the request that it is about only through the connection, where another may come in between.
 func TestRequestsThatAreRefusedAtATimeEachSaySo(t *testing.T) {
 	t.Parallel()
@@ -220,14 +246,15 @@ func TestRequestsThatAreRefusedAtATimeEachSaySo(t *testing.T) {
 	h := unconnected()
 	h.Cfg.NATS = eventstest.As(s, "worker")
 	h.Conn = h.Connect(t, true)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // that is how it ends; Setup has one of its own
-	defer cancel()
+	ctx := timed{eventstest.Deadline(t), make(chan struct{})} // that is how it ends; Ensure has one of its own
 	published := make(chan error, 1)
 	go func() {
 		_, err := events.NewPublisher(h.Conn, h.Cfg.Subject).Publish(ctx, events.Event{SessionID: "abc"})
 		published <- err
 	}()
 	_, _, created := events.Ensure(eventstest.Deadline(t), h.Conn, h.Cfg)
+	testproc.WaitFor(t, "word of the event's refusal", func() bool { return h.Conn.ViolationHas(`"session.ended"`) })
+	close(ctx.over)
 	for _, err := range []error{created, <-published} {
 		if err == nil || !strings.Contains(err.Error(), "the account's permissions do not allow it") {
 			t.Errorf("got %v", err)

@@ -13,10 +13,11 @@ import (
 const (
 	// confirmedFor is how long the server's confirmation that the consumer is still the same is relied on. It costs one request
 	// in that time, and only while there is something to settle.
-	confirmedFor   = time.Second
-	confirmTimeout = 2 * time.Second // of that request
-	confirmPause   = 250 * time.Millisecond
+	confirmedFor = time.Second
+	confirmPause = 250 * time.Millisecond
 )
+
+var confirmTimeout = 2 * time.Second // of that request; nothing but a test changes it
 
 // Incarnation is one life of the durable consumer, from its creation to its deletion, and so of one stream: a stream's
 // consumers are deleted with it. Deliveries can only be settled within theirs. An acknowledgement names a sequence number
