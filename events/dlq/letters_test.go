@@ -273,7 +273,7 @@ func TestManySequencesAreReadWithFewConsumers(t *testing.T) {
 		h.Bury(t, nil, "x")
 	}
 	created, err := h.NC.SubscribeSync("$JS.EVENT.ADVISORY.CONSUMER.CREATED.SESSIONS_DLQ.*")
-	if err != nil {
+	if err = errors.Join(err, h.NC.Flush()); err != nil { // before another connection makes the consumer
 		t.Fatal(err)
 	}
 	var odd dlq.Selection

@@ -16,6 +16,7 @@ import (
 	"revoker/events"
 	"revoker/events/dlq"
 	"revoker/events/internal/eventstest"
+	"revoker/internal/testproc"
 )
 
 func (h *harness) replayer(t *testing.T, store *dlq.LetterStore) *dlq.Replayer {
@@ -78,6 +79,7 @@ func TestAReplayedEventThatFailsAgainNamesTheEarlierLetter(t *testing.T) {
 func TestAPublisherCannotMakeUpWhatALetterIsAReplayOf(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
+	h.KeepInHand()
 	consumer, letters := h.Ensure(t)
 	store := h.store(t)
 	for _, value := range []string{
@@ -166,6 +168,7 @@ func TestReplayPublishesToASubjectOfTheEvents(t *testing.T) {
 func TestWhatDidNotFitComesFromTheEvent(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
+	h.KeepInHand()
 	consumer, letters := h.Ensure(t)
 	store := h.store(t)
 	replayer := h.replayer(t, store)
@@ -235,9 +238,7 @@ func TestAReplayThatWasCutOffIsNotDoubled(t *testing.T) {
 	if err := h.JS.DeleteStream(eventstest.Deadline(t), "SESSIONS_DLQ"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err = h.JS.CreateStream(eventstest.Deadline(t), cfg); err != nil {
-		t.Fatal(err)
-	}
+	h.CreateStream(t, cfg)
 	letter := get(t, store, h.Bury(t, nil, "x"))
 	for round := range 2 {
 		repeated, err := replayer.Replay(eventstest.Deadline(t), letter)
@@ -268,9 +269,13 @@ func TestReplayNeedsTheRightStream(t *testing.T) {
 	if err := h.JS.DeleteStream(eventstest.Deadline(t), "SESSIONS"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := replayer.Replay(eventstest.Deadline(t), letter); !errors.Is(err, jetstream.ErrNoStreamResponse) {
-		t.Errorf("no stream: %v", err)
-	}
+	testproc.WaitFor(t, "word that there is no stream", func() bool {
+		_, err := replayer.Replay(eventstest.Deadline(t), letter)
+		if !errors.Is(err, jetstream.ErrNoStreamResponse) && !errors.Is(err, context.DeadlineExceeded) { // the client asks several times
+			t.Errorf("no stream: %v", err)
+		}
+		return !errors.Is(err, context.DeadlineExceeded)
+	})
 	if _, err := h.JS.CreateStream(eventstest.Deadline(t), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"session.>"}}); err != nil {
 		t.Fatal(err)
 	}
