@@ -82,6 +82,8 @@ func TestOneLaneIsAllThereIs(t *testing.T) {
 			if _, _, err := admin.Pause(eventstest.Deadline(t), h.Conn, h.Cfg, []config.Lane{config.Bulk}, 0); !errors.Is(err, events.ErrNoLane) {
 				t.Errorf("pausing the bulk lane alone: %v", err)
 			}
+			// What the server says of this lags behind the stream.
+			testproc.WaitFor(t, "event that waits", func() bool { return h.Info(t).NumPending > 0 })
 			status, err := admin.NewStatusReader(h.Conn, h.Cfg).Read(eventstest.Deadline(t))
 			if err != nil || len(status.Lanes) != 1 || len(status.Unknown) != 0 || !status.Paused || status.PausedUntil == nil || status.Backlog == 0 {
 				t.Errorf("%+v, %v", status, err)
@@ -104,6 +106,7 @@ func TestOneLaneIsAllThereIs(t *testing.T) {
 func TestStatusIsTheSumOfTheLanes(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
+	h.KeepInHand()
 	lanes, _ := h.EnsureLanes(t)
 	for range 2 {
 		h.Publish(t, &nats.Msg{Subject: bulkSubject, Data: []byte("{}")})
