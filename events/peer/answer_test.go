@@ -65,7 +65,7 @@ func TestAnInboxThatMayNotBeAnsweredToIsTheOnlyOne(t *testing.T) {
 	})
 	ask := func(prefix, request string) (answer peer.State, answered bool) {
 		t.Helper()
-		nc, err := nats.Connect(s.ClientURL(), nats.UserInfo("admin", "pw"), nats.CustomInboxPrefix(prefix))
+		nc, err := nats.Connect(s.ClientURL(), nats.UserInfo("admin", "pw"), nats.CustomInboxPrefix(prefix), nats.Timeout(eventstest.Timeout))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,6 +83,7 @@ func TestAnInboxThatMayNotBeAnsweredToIsTheOnlyOne(t *testing.T) {
 	if _, answered := ask("_INBOX_worker", peer.HistoryOf(1)); answered {
 		t.Error("the server lets the account answer to any inbox")
 	}
+	testproc.WaitFor(t, "question about the history", func() bool { return len(asked) > 0 })
 	if len(asked) != 1 {
 		t.Fatalf("asked %d times for the history", len(asked))
 	}
