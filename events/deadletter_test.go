@@ -66,8 +66,8 @@ func TestHostileHeadersDoNoHarm(t *testing.T) {
 		"an expected stream":   {"Nats-Expected-Stream": {"SESSIONS"}},
 		"an expected sequence": {"Nats-Expected-Last-Sequence": {"0"}},
 		"a rollup":             {"Nats-Rollup": {"all"}},
-		"a TTL":                {"Nats-TTL": {"1s"}},
-		"lower case":           {"nats-rollup": {"all"}, "NATS-TTL": {"1s"}},
+		"a TTL":                {"Nats-TTL": {"1h"}},
+		"lower case":           {"nats-rollup": {"all"}, "NATS-TTL": {"1h"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -126,6 +126,7 @@ func TestASecondPublicationStoresNothing(t *testing.T) {
 func TestADeadLetterThatDoesNotFitKeepsItsReason(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
+	h.KeepInHand()
 	consumer, letters := h.Ensure(t)
 	most, large := int(h.NC.MaxPayload()), strings.Repeat("x", 64<<10-300)
 	for _, c := range []struct {

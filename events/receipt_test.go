@@ -22,6 +22,7 @@ func withReceipts(t testing.TB) (*harness, *events.Consumer, *events.Receipts) {
 	t.Helper()
 	h := newHarness(t)
 	h.Cfg.Receipts = true
+	h.KeepInHand()
 	consumer, _ := h.Ensure(t)
 	return h, consumer, h.receipts(t)
 }
@@ -164,6 +165,7 @@ func TestAFullReceiptStreamTakesReceipts(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.Cfg.Receipts, h.Cfg.ReceiptMaxCount = true, 3
+	h.KeepInHand()
 	consumer, _ := h.Ensure(t)
 	receipts := h.receipts(t)
 	for i := range 5 {
@@ -219,6 +221,7 @@ func TestAReceiptThatTheAccountMayNotPublishFailsAtOnce(t *testing.T) {
 	h.Cfg.NATS, h.Cfg.Receipts = eventstest.As(s, "worker"), true
 	h.Conn = h.Connect(t, true)
 	h.Dial(t, s.ClientURL(), nats.UserInfo("worker", "pw"))
+	h.KeepInHand()
 	consumer, _ := h.Ensure(t)
 	receipts := h.receipts(t)
 	for i := range 3 {
