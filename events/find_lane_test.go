@@ -71,6 +71,7 @@ func TestAnAccountThatMayNotSeeTheLaneHasNone(t *testing.T) {
 			h.EnsureLanes(t)
 			h.Cfg.NATS = eventstest.As(s, "publisher")
 			h.Conn = h.Connect(t, true)
+			h.Connected(t)
 			err := events.FindLane(eventstest.Deadline(t), h.Conn, h.Cfg, config.Bulk, 0)
 			if found != (err == nil) || !found && !errors.Is(err, events.ErrNoLane) {
 				t.Errorf("got %v", err)

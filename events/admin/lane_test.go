@@ -67,6 +67,7 @@ func TestOneLaneIsAllThereIs(t *testing.T) {
 			h := unconnected()
 			h.Cfg.NATS = eventstest.As(s, user)
 			h.Conn = h.Connect(t, true)
+			h.Connected(t)
 			h.Dial(t, s.ClientURL(), nats.UserInfo("admin", "pw"))
 			if user == "admin" {
 				h.Create(t)
@@ -160,6 +161,7 @@ func TestCheckLooksAtBothLanes(t *testing.T) {
 		h := unconnected()
 		h.Cfg.NATS = eventstest.As(s, c.user)
 		h.Conn = h.Connect(t, true)
+		h.Connected(t)
 		if c.user == "admin" {
 			h.EnsureLanes(t)
 		}

@@ -246,6 +246,7 @@ func TestRequestsThatAreRefusedAtATimeEachSaySo(t *testing.T) {
 	h := unconnected()
 	h.Cfg.NATS = eventstest.As(s, "worker")
 	h.Conn = h.Connect(t, true)
+	h.Connected(t)
 	ctx := timed{eventstest.Deadline(t), make(chan struct{})} // that is how it ends; Ensure has one of its own
 	published := make(chan error, 1)
 	go func() {

@@ -75,6 +75,7 @@ func TestARefusedRequestEndsAtOnce(t *testing.T) {
 		Publish: &server.SubjectPermission{Deny: []string{"$JS.API.STREAM.MSG.GET.>"}},
 	}}), "worker")
 	h.Conn = h.Connect(t, true)
+	h.Connected(t)
 	h.Conn.IgnoreSubjects("$JS.API.STREAM.MSG.GET.")
 	_, err := h.Conn.Message(eventstest.Deadline(t), "SESSIONS", conn.Place{LastOn: "session.ended"})
 	if !errors.Is(err, conn.ErrDenied) {

@@ -55,11 +55,13 @@ func New(t testing.TB) *Harness {
 	return h
 }
 
-// Connected waits for the log's word of the connection. The client gives it a moment later, and it would come between what a test
-// looks for.
+// Connected waits for the connection, and for the log's word of it. The client gives that a moment later, and it would come between
+// what a test looks for.
 func (h *Harness) Connected(t testing.TB) {
 	t.Helper()
-	testproc.WaitFor(t, "word of the connection", func() bool { return strings.Contains(strings.Join(h.Log.Lines(), "\n"), " connected to NATS") })
+	testproc.WaitFor(t, "word of the connection", func() bool {
+		return h.Conn.Connected() && strings.Contains(strings.Join(h.Log.Lines(), "\n"), " connected to NATS")
+	})
 }
 
 // Unconnected has the default configuration, and neither server nor connections.
@@ -93,22 +95,31 @@ func (h *Harness) Port(t testing.TB) int {
 // Connect returns a connection of revoker's.
 func (h *Harness) Connect(t testing.TB, wait bool) *events.Conn {
 	t.Helper()
-	conn, err := events.Connect(h.Cfg.NATS, "test", slog.New(h.Log), wait)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := connected(t, func() (*events.Conn, error) { return events.Connect(h.Cfg.NATS, "test", slog.New(h.Log), wait) })
 	t.Cleanup(conn.Close)
+	return conn
+}
+
+// connected connects, and tries again where that fails: the server pings a client after 2 s, which one that is still connecting does
+// not understand.
+func connected[C any](t testing.TB, connect func() (C, error)) (conn C) {
+	t.Helper()
+	testproc.WaitFor(t, "connection", func() bool {
+		var err error
+		if conn, err = connect(); err != nil {
+			t.Logf("connecting: %v", err)
+		}
+		return err == nil
+	})
 	return conn
 }
 
 // Dial opens the plain connection.
 func (h *Harness) Dial(t testing.TB, url string, options ...nats.Option) {
 	t.Helper()
-	var err error
-	if h.NC, err = nats.Connect(url, append(options, nats.Timeout(Timeout))...); err != nil {
-		t.Fatal(err)
-	}
+	h.NC = connected(t, func() (*nats.Conn, error) { return nats.Connect(url, append(options, nats.Timeout(Timeout))...) })
 	t.Cleanup(h.NC.Close)
+	var err error
 	if h.JS, err = jetstream.New(h.NC); err != nil {
 		t.Fatal(err)
 	}
