@@ -10,6 +10,7 @@ import (
 	"revoker/events/admin"
 	"revoker/events/dlq"
 	"revoker/events/internal/eventstest"
+	"revoker/internal/testproc"
 )
 
 // A count goes on from the last one when letters came and none went, so that watching a drain does not slow it.
@@ -32,12 +33,16 @@ func TestLettersThatCameAreAddedToTheCount(t *testing.T) {
 	}
 	<-h.JS.PublishAsyncComplete()
 	reader := admin.NewStatusReader(h.Conn, h.Cfg)
-	counted := func() admin.DeadLetterCount {
-		status, err := reader.Read(eventstest.Deadline(t))
-		if err != nil || status.DeadLetters == nil {
-			t.Fatalf("%+v, %v", status, err)
-		}
-		return *status.DeadLetters
+	counted := func() (count admin.DeadLetterCount) {
+		testproc.WaitFor(t, "whole count", func() bool { // a status takes 15 s at most, and names what it did not see by then
+			status, err := reader.Read(eventstest.Deadline(t))
+			if err != nil || status.DeadLetters == nil {
+				t.Fatalf("%+v, %v", status, err)
+			}
+			count = *status.DeadLetters
+			return len(status.Unknown) == 0
+		})
+		return count
 	}
 	if c := counted(); c.Counted != most || c.Total != most || c.FirstSequence != 1 || c.LastSequence != most {
 		t.Errorf("%+v", c)

