@@ -2,6 +2,7 @@ package events_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"revoker/events"
 	"revoker/events/internal/eventstest"
+	"revoker/internal/testproc"
 )
 
 func TestADeadLetterHasTheOriginalAndTheFacts(t *testing.T) {
@@ -172,7 +174,11 @@ func TestADeadLetterWithoutItsStreamIsAnError(t *testing.T) {
 	if err := h.JS.DeleteStream(eventstest.Deadline(t), "SESSIONS_DLQ"); err != nil {
 		t.Fatal(err)
 	}
-	err := letters.Publish(eventstest.Deadline(t), d, events.Letter{Reason: events.ReasonInvalidEvent})
+	var err error
+	testproc.WaitFor(t, "answer in time", func() bool { // the client asks several times, and all together may take too long
+		err = letters.Publish(eventstest.Deadline(t), d, events.Letter{Reason: events.ReasonInvalidEvent})
+		return !errors.Is(err, context.DeadlineExceeded)
+	})
 	if !errors.Is(err, jetstream.ErrNoStreamResponse) {
 		t.Errorf("no stream: %v", err)
 	}
