@@ -24,14 +24,14 @@ func deliveryOf(t *testing.T, payload string) *events.Delivery {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	lanes, _, err := events.Ensure(ctx, conn, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(lanes.Close)
-	nc, err := nats.Connect(cfg.NATS.URL.Reveal())
+	nc, err := nats.Connect(cfg.NATS.URL.Reveal(), nats.Timeout(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func deliveryOf(t *testing.T, payload string) *events.Delivery {
 		t.Fatal(err)
 	}
 	var delivery *events.Delivery
-	if _, err := lanes.Live.Pull(1, 5*time.Second, func(d *events.Delivery) { delivery = d }); err != nil || delivery == nil {
+	if _, err := lanes.Live.Pull(1, time.Minute, func(d *events.Delivery) { delivery = d }); err != nil || delivery == nil {
 		t.Fatalf("no delivery: %v", err)
 	}
 	return delivery

@@ -71,7 +71,7 @@ func newBench(t *testing.T, options sim.Options) *bench {
 	b.cfg.API = config.API{BaseURL: api.URL(), ServiceID: testService, Bearer: config.NewSecret(testToken)}
 	b.cfg.RetryInitialInterval, b.cfg.RetryMaxInterval = 40*time.Millisecond, time.Second
 	b.cfg.BreakerProbeInterval, b.cfg.BreakerMaxProbeInterval = 50*time.Millisecond, 200*time.Millisecond
-	nc, err := nats.Connect(b.cfg.NATS.URL.Reveal())
+	nc, err := nats.Connect(b.cfg.NATS.URL.Reveal(), nats.Timeout(testTimeout))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,6 +177,30 @@ func (b *bench) setup() {
 		b.t.Fatal(err)
 	}
 	lanes.Close()
+}
+
+// deafen makes a stream store nothing more that is published; it keeps what it has. A deleted stream would do the same until a worker
+// sets it up again, which it does after each pull that is not answered in time. The returned function ends it.
+func (b *bench) deafen(name string) (hear func()) {
+	b.t.Helper()
+	stream, err := b.js.Stream(b.deadline(), name)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if _, err := b.js.CreateOrUpdateStream(b.deadline(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"other"}}); err != nil {
+		b.t.Fatal(err)
+	}
+	hearing := stream.CachedInfo().Config
+	update := func(cfg jetstream.StreamConfig) {
+		b.t.Helper()
+		if _, err := b.js.UpdateStream(b.deadline(), cfg); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	deaf := hearing
+	deaf.Subjects, deaf.Sources = nil, []*jetstream.StreamSource{{Name: "OTHER"}}
+	update(deaf)
+	return func() { update(hearing) }
 }
 
 func (b *bench) waitFor(what string, condition func() bool) {

@@ -21,11 +21,7 @@ func TestAFleetCallsOnceWhileNothingCanBeStored(t *testing.T) {
 	for range 3 {
 		b.start()
 	}
-	for _, stream := range []string{b.cfg.ReceiptStream, b.cfg.DeadLetterStream} {
-		if err := b.js.DeleteStream(b.deadline(), stream); err != nil {
-			t.Fatal(err)
-		}
-	}
+	hearReceipts, hearLetters := b.deafen(b.cfg.ReceiptStream), b.deafen(b.cfg.DeadLetterStream)
 	ids := sessions("s", 60)
 	b.publishSession(ids...)
 	b.waitFor("several tries of each", func() bool {
@@ -39,7 +35,8 @@ func TestAFleetCallsOnceWhileNothingCanBeStored(t *testing.T) {
 	if info := b.info(); info.NumAckPending != len(ids) {
 		t.Errorf("%d events are not settled, want %d", info.NumAckPending, len(ids))
 	}
-	b.setup()
+	hearReceipts()
+	hearLetters()
 	b.waitDone()
 	for _, id := range ids {
 		if calls := len(b.api.Session(id).Calls); calls != 1 {
@@ -61,13 +58,12 @@ func TestADrainHandsBackWhatCannotBeStored(t *testing.T) {
 	b := withReceipts(t, sim.Options{Tokens: 1})
 	b.cfg.RetryInitialInterval, b.cfg.RetryMaxInterval = time.Hour, time.Hour // no other try comes by itself
 	stop := b.start()
-	if err := b.js.DeleteStream(b.deadline(), b.cfg.ReceiptStream); err != nil {
-		t.Fatal(err)
-	}
+	hear := b.deafen(b.cfg.ReceiptStream)
 	ids := sessions("s", 20)
 	b.publishSession(ids...)
 	b.waitFor("a try of each", func() bool { return b.log.count("publishing a receipt") >= len(ids) })
 	stop()
+	hear()
 	b.cfg.RetryInitialInterval, b.cfg.RetryMaxInterval = 40*time.Millisecond, time.Second
 	b.start()
 	b.waitDone()
