@@ -53,9 +53,10 @@ func TestRetriesAloneOpenTheBreaker(t *testing.T) {
 	for name, answer := range map[string]sim.Answer{"SERVER_ERROR": {Kind: sim.ServerError}, "503": {Kind: sim.Unavailable}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, sim.Options{Rule: func(_ string, attempt int) sim.Answer {
-				if attempt == 1 {
-					return sim.Answer{Kind: sim.CutBody} // so that all are retried
+			var met atomic.Bool
+			b := newBench(t, sim.Options{Rule: func(string, int) sim.Answer {
+				if !met.Load() {
+					return sim.Answer{Kind: sim.CutBody} // so that all are retried, however late the outage comes
 				}
 				return sim.Answer{}
 			}})
@@ -68,6 +69,7 @@ func TestRetriesAloneOpenTheBreaker(t *testing.T) {
 			b.waitFor("all to fail once", func() bool { return b.api.Calls() >= n && b.info().NumPending == 0 })
 			stop()
 			b.api.Outage(answer, 0)
+			met.Store(true)
 			b.cfg.BreakerFailures, b.cfg.Concurrency = 20, 16
 			b.start()
 			b.waitFor("the breaker to open", func() bool { return b.log.count("circuit breaker opened") > 0 })
@@ -142,13 +144,16 @@ func TestOnlyTheAPIsOwnAnswersCondemn(t *testing.T) {
 // A hold, or an outage, that used up an event's deliveries does not condemn it at its first failure.
 func TestDeliveriesThatNeverReachedTheAPIAreNoAttempts(t *testing.T) {
 	t.Parallel()
-	var refused, failing atomic.Bool
+	// The first failure would be confirmed by three more before it condemns. As failures that count there are too few.
+	const failing = 4
+	var refused atomic.Bool
+	var failures atomic.Int64
 	refused.Store(true)
 	b := newBench(t, sim.Options{Services: []string{"77"}, Rule: func(id string, _ int) sim.Answer {
 		switch {
 		case id == "foreign" && refused.Load():
 			return sim.Answer{Kind: sim.Forbidden}
-		case id == "foreign" && failing.Load():
+		case id == "foreign" && failures.Add(1) <= failing:
 			return sim.Answer{Kind: sim.ServerError}
 		}
 		return sim.Answer{}
@@ -158,22 +163,19 @@ func TestDeliveriesThatNeverReachedTheAPIAreNoAttempts(t *testing.T) {
 	b.start()
 	b.publishEvent("foreign", "77")
 	b.waitFor("many hand-backs", func() bool { return len(b.outcomes("foreign")) >= 8 })
-	failing.Store(true)
 	refused.Store(false)
-	var first int
+	var first worker.Outcome
 	b.waitFor("an attempt that the API answered", func() bool {
 		b.publishSession("healthy")
-		for i, outcome := range b.outcomes("foreign") {
-			if outcome == worker.Retry || outcome == worker.RetriesExhausted {
-				first = i
+		for _, first = range b.outcomes("foreign") {
+			if first == worker.Retry || first == worker.RetriesExhausted {
 				return true
 			}
 		}
 		return false
 	})
-	failing.Store(false)
-	if outcome := b.outcomes("foreign")[first]; outcome != worker.Retry {
-		t.Errorf("the first failure that the API answered was settled as %s", outcome)
+	if first != worker.Retry {
+		t.Errorf("the first failure that the API answered was settled as %s", first)
 	}
 	b.waitDone()
 	if !b.revoked("foreign") {
