@@ -2,6 +2,8 @@ package worker_test
 
 import (
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,14 +39,25 @@ func overlap(sessions map[string]sim.Session) (most int) {
 
 func TestConcurrencyIsBoundedAndUsed(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, sim.Options{Latency: 20 * time.Millisecond})
-	b.cfg.Concurrency = 8
+	const concurrency = 8
+	var begun atomic.Int64
+	together := make(chan struct{})
+	meet := sync.OnceFunc(func() { close(together) })
+	b := newBench(t, sim.Options{Latency: 20 * time.Millisecond, Rule: func(string, int) sim.Answer {
+		if begun.Add(1) == concurrency {
+			meet()
+		}
+		<-together // however far apart they begin
+		return sim.Answer{}
+	}})
+	t.Cleanup(meet)
+	b.cfg.Concurrency = concurrency
 	b.setup()
 	b.publishSession(sessions("s", 200)...)
 	b.start()
 	b.waitDone()
-	if most := overlap(b.api.Sessions()); most != 8 {
-		t.Errorf("%d calls at a time, want 8", most)
+	if most := overlap(b.api.Sessions()); most != concurrency {
+		t.Errorf("%d calls at a time, want %d", most, concurrency)
 	}
 	if n := b.api.Calls(); n != 200 {
 		t.Errorf("%d calls, want 200", n)
@@ -55,7 +68,7 @@ func TestTheRateLimitHolds(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, sim.Options{})
 	const limit, burst = 100, 10
-	b.cfg.RateLimit = limit
+	b.cfg.RateLimit, b.cfg.Concurrency = limit, 8
 	b.setup()
 	b.publishSession(sessions("s", 250)...)
 	b.start()
@@ -69,9 +82,9 @@ func TestTheRateLimitHolds(t *testing.T) {
 	slices.SortFunc(began, time.Time.Compare)
 	for i, first := range began {
 		for j := i + 1; j < len(began); j++ {
-			// Calls may reach the API a little later than they were let go, which brings them closer together.
-			took := began[j].Sub(first) + 100*time.Millisecond
-			if calls := j - i + 1; float64(calls) > limit*took.Seconds()+2*burst+1 {
+			// Calls may reach the API later than they were let go, which brings them closer together: no more than there are slots.
+			took := began[j].Sub(first)
+			if calls := j - i + 1; float64(calls) > limit*took.Seconds()+burst+float64(b.cfg.Concurrency) {
 				t.Fatalf("%d calls within %s", calls, took)
 			}
 		}
@@ -81,16 +94,15 @@ func TestTheRateLimitHolds(t *testing.T) {
 // Calls that take longer than the ack wait are made once: the ack wait is renewed while they are in work.
 func TestASlowCallIsMadeOnce(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, sim.Options{Latency: 3500 * time.Millisecond})
-	b.cfg.AckWait = time.Second
+	// A renewal that comes some seconds late, on a machine that stands still for a moment, comes in time.
+	b := newBench(t, sim.Options{Latency: 7 * time.Second})
+	b.cfg.AckWait, b.cfg.RequestTimeout = 5*time.Second, time.Minute
 	b.start()
 	ids := sessions("s", 20)
 	b.publishSession(ids...)
 	b.waitDone()
-	for _, id := range ids {
-		if n := len(b.api.Session(id).Calls); n != 1 {
-			t.Errorf("%s was called %d times", id, n)
-		}
+	if n := b.api.Calls(); n != len(ids) { // those that have only begun, too
+		t.Errorf("%d calls for %d events", n, len(ids))
 	}
 }
 
