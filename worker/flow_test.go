@@ -95,8 +95,8 @@ func TestTheRateLimitHolds(t *testing.T) {
 func TestASlowCallIsMadeOnce(t *testing.T) {
 	t.Parallel()
 	// A renewal that comes some seconds late, on a machine that stands still for a moment, comes in time.
-	b := newBench(t, sim.Options{Latency: 7 * time.Second})
-	b.cfg.AckWait, b.cfg.RequestTimeout = 5*time.Second, time.Minute
+	b := newBench(t, sim.Options{Latency: 8 * time.Second})
+	b.cfg.AckWait, b.cfg.RequestTimeout = 6*time.Second, time.Minute
 	b.start()
 	ids := sessions("s", 20)
 	b.publishSession(ids...)

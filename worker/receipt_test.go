@@ -202,7 +202,7 @@ func TestAReceiptThatCannotBePublishedKeepsItsEvent(t *testing.T) {
 func TestASlowReceiptHoldsNoSlot(t *testing.T) {
 	t.Parallel()
 	b := withReceipts(t, sim.Options{Tokens: 1})
-	b.cfg.Concurrency, b.cfg.AckWait = 1, 5*time.Second // a renewal may come some seconds late
+	b.cfg.Concurrency, b.cfg.AckWait = 1, 6*time.Second // a renewal may come some seconds late
 	receipts := b.silence()
 	stop := b.start()
 	ids := sessions("s", 40)

@@ -91,12 +91,12 @@ func TestAConsumerThatWasReplacedByAnUnsoundOneIsRefused(t *testing.T) {
 // An ack wait that is changed while the worker runs is followed once the consumer is set up again.
 func TestTheAckWaitIsFollowed(t *testing.T) {
 	t.Parallel()
-	// The time between two renewals is a third of the ack wait: 20 s, and then less than 2 s. So they can be some seconds late.
-	b := newBench(t, sim.Options{Latency: 7 * time.Second})
+	// The time between two renewals is a third of the ack wait: 20 s, and then 2 s. So they can be some seconds late.
+	b := newBench(t, sim.Options{Latency: 8 * time.Second})
 	b.cfg.AckWait, b.cfg.RequestTimeout = time.Minute, time.Minute
 	b.start()
 	b.waitFor("a waiting pull", func() bool { return b.info().NumWaiting > 0 })
-	shorter := jetstream.ConsumerConfig{Durable: b.cfg.Consumer, AckPolicy: jetstream.AckExplicitPolicy, FilterSubject: b.cfg.Subject, MaxDeliver: -1, AckWait: 5 * time.Second}
+	shorter := jetstream.ConsumerConfig{Durable: b.cfg.Consumer, AckPolicy: jetstream.AckExplicitPolicy, FilterSubject: b.cfg.Subject, MaxDeliver: -1, AckWait: 6 * time.Second}
 	if err := b.js.DeleteConsumer(b.deadline(), b.cfg.Stream, b.cfg.Consumer); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestTheAckWaitIsFollowed(t *testing.T) {
 		_, err := b.js.CreateConsumer(b.deadline(), b.cfg.Stream, shorter)
 		return err == nil
 	})
-	b.waitFor("word of the difference", func() bool { return strings.Contains(b.log.String(), "ack wait is 5s, not 1m0s") })
+	b.waitFor("word of the difference", func() bool { return strings.Contains(b.log.String(), "ack wait is 6s, not 1m0s") })
 	b.publishSession("slow")
 	b.waitDone()
 	if n := b.api.Calls(); n != 1 {
