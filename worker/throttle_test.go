@@ -75,7 +75,8 @@ func TestAStatedRateIsFollowed(t *testing.T) {
 	b.publishSession(ids...)
 	b.start()
 	b.allRevoked(ids)
-	if n := b.api.Calls(); n != len(ids) || b.worker.State().Rate == 0 || b.log.count("its answers state the rate") != 1 {
+	b.waitFor("word of it", func() bool { return b.log.count("its answers state the rate") == 1 })
+	if n := b.api.Calls(); n != len(ids) || b.worker.State().Rate == 0 {
 		t.Errorf("%d calls for %d sessions, rate %v; the log:\n%s", n, len(ids), b.worker.State().Rate, b.log)
 	}
 }
