@@ -18,6 +18,9 @@ var ErrPull = errors.New("pull not served")
 // ErrPullSilent is the error of a pull whose time is over without a word from the server.
 var ErrPullSilent = fmt.Errorf("%w: the server did not answer", ErrPull)
 
+// pingTime is how long the server may take to answer a ping.
+const pingTime = time.Second
+
 // Puller speaks the pull protocol of JetStream:
 // https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-37.md
 //
@@ -63,19 +66,43 @@ func (p *Puller) Pull(ctx context.Context, subject string, request []byte, timeo
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-silent.C:
-			return nil, ErrPullSilent
+			return p.unread(reply, accept)
 		case msg := <-p.messages:
-			switch {
-			case msg.Reply != "":
-				if enough, err := accept(msg); enough || err != nil {
-					return nil, err
-				}
-			case msg.Subject == reply:
-				if msg.Header == nil {
-					return nats.Header{}, nil
-				}
-				return msg.Header, nil
+			if status, over, err := heard(msg, reply, accept); over {
+				return status, err
 			}
+		}
+	}
+}
+
+// heard takes one message. It reports whether the pull is over.
+func heard(msg *nats.Msg, reply string, accept func(*nats.Msg) (enough bool, err error)) (status nats.Header, over bool, err error) {
+	switch {
+	case msg.Reply != "":
+		enough, err := accept(msg)
+		return nil, enough || err != nil, err
+	case msg.Subject != reply:
+		return nil, false, nil
+	case msg.Header == nil:
+		return nats.Header{}, true, nil
+	}
+	return msg.Header, true, nil
+}
+
+// unread is for a pull whose time is over. If this process stood still, it has not read yet what the server sent: deliveries that
+// would be lost with the subscription, and come again only after the ack wait. All of that is read before the answer to a ping.
+func (p *Puller) unread(reply string, accept func(*nats.Msg) (enough bool, err error)) (status nats.Header, err error) {
+	if p.nc.FlushTimeout(pingTime) != nil {
+		return nil, ErrPullSilent
+	}
+	for {
+		select {
+		case msg := <-p.messages:
+			if status, over, err := heard(msg, reply, accept); over {
+				return status, err
+			}
+		default:
+			return nil, ErrPullSilent
 		}
 	}
 }
