@@ -59,27 +59,32 @@ func TestUnknownCertificateIsRefused(t *testing.T) {
 func TestOneConnectionPerCall(t *testing.T) {
 	t.Parallel()
 	const calls, concurrency = 200, 16
-	api := startAPI(t, sim.Options{Token: testToken})
-	var opened, other, keyed atomic.Int64
-	_, c := startTLS(t, atOnce(concurrency, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ProtoMajor != 1 {
-			other.Add(1)
+	keepsConnections(t, func() (problem string) {
+		api := startAPI(t, sim.Options{Token: testToken})
+		var opened, other, keyed atomic.Int64
+		_, c := startTLS(t, atOnce(concurrency, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.ProtoMajor != 1 {
+				other.Add(1)
+			}
+			if _, sent := r.Header["Idempotency-Key"]; sent {
+				keyed.Add(1)
+			}
+			api.Handler().ServeHTTP(w, r)
+		})), func(s *httptest.Server) { s.Config.ConnState = countOpened(&opened) })
+		together(calls, concurrency, func(i int) {
+			got, err := c.Logout(t.Context(), testService, fmt.Sprint("sid-", i))
+			if got.Action != ActionOK || err != nil {
+				t.Errorf("call %d: response %+v, %v, want OK", i, got, err)
+			}
+		})
+		if other.Load() != 0 || keyed.Load() != 0 {
+			t.Errorf("%d calls not by HTTP/1.1, %d with an Idempotency-Key, want none", other.Load(), keyed.Load())
 		}
-		if _, sent := r.Header["Idempotency-Key"]; sent {
-			keyed.Add(1)
+		if n := opened.Load(); n != concurrency {
+			return fmt.Sprintf("%d connections, want %d", n, concurrency)
 		}
-		api.Handler().ServeHTTP(w, r)
-	})), func(s *httptest.Server) { s.Config.ConnState = countOpened(&opened) })
-	together(calls, concurrency, func(i int) {
-		got, err := c.Logout(t.Context(), testService, fmt.Sprint("sid-", i))
-		if got.Action != ActionOK || err != nil {
-			t.Errorf("call %d: response %+v, %v, want OK", i, got, err)
-		}
+		return ""
 	})
-	if opened.Load() != concurrency || other.Load() != 0 || keyed.Load() != 0 {
-		t.Errorf("%d connections, %d calls not by HTTP/1.1, %d with an Idempotency-Key, want %d, 0 and 0",
-			opened.Load(), other.Load(), keyed.Load(), concurrency)
-	}
 }
 
 // atOnce lets the first n requests wait for each other, so that each has a connection of its own.
