@@ -37,11 +37,16 @@ func TestRequestTimeout(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := newClient(t, test.scheme+"://"+serveTCP(t, test.serve), requestTimeout(300*time.Millisecond))
-			got, err := logout(t, c)
-			if want := (Response{Status: test.status}); got != want {
-				t.Errorf("response %+v, want %+v", got, want)
-			}
-			checkError(t, err, "no whole answer within 300ms")
+			want := Response{Status: test.status}
+			// On a machine that stands still for a moment the head may come too late, too. Then the call is made again.
+			eventually(t, "a head in time", func() bool {
+				got, err := logout(t, c)
+				checkError(t, err, "no whole answer within 300ms")
+				if got != want && got != (Response{}) {
+					t.Errorf("response %+v, want %+v", got, want)
+				}
+				return got == want || t.Failed()
+			})
 		})
 	}
 }
