@@ -68,7 +68,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 
 // takeLarge waits for room for a large body, or answers that there is none.
 func (s *Server) takeLarge(w http.ResponseWriter) bool {
-	timer := time.NewTimer(largePatience)
+	timer := time.NewTimer(s.patience)
 	defer timer.Stop()
 	select {
 	case s.largeSlots <- struct{}{}:

@@ -63,6 +63,8 @@ func (s *site) serve(issuers []config.Issuer) {
 	if s.server, err = s.create(s.Cfg, issuers...); err != nil {
 		s.t.Fatal(err)
 	}
+	// Senders that are slow for a test must not be cut off where the machine is slow, too.
+	s.server.signals.http.ReadTimeout, s.server.signals.http.WriteTimeout = testproc.Timeout, testproc.Timeout
 	var ctx context.Context
 	ctx, s.stop = context.WithCancel(context.Background())
 	stop, ended, server := s.stop, make(chan error, 1), s.server

@@ -44,6 +44,7 @@ type Server struct {
 	eventSlots, logoutSlots chan struct{}
 	logoutReaders           chan struct{} // one for each logout token that is read or in work
 	largeSlots              chan struct{} // one for each large body of events
+	patience                time.Duration // of a large body for its slot
 	draining                atomic.Bool
 	conn                    *events.Conn
 
@@ -65,6 +66,7 @@ func New(cfg config.Config, issuers []config.Issuer, conn *events.Conn, registry
 		refused:    newRefusedLog(log),
 		eventSlots: make(chan struct{}, cfg.Receive.Concurrency), logoutSlots: make(chan struct{}, cfg.Receive.Concurrency),
 		logoutReaders: make(chan struct{}, readersPerSlot*cfg.Receive.Concurrency), largeSlots: make(chan struct{}, largeAtOnce),
+		patience: largePatience,
 	}
 	var err error
 	if s.bearer, err = newBearer(cfg.Receive, log); err != nil {

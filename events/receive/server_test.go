@@ -86,6 +86,7 @@ func TestFewLargeBodiesAreInWork(t *testing.T) {
 	if r := s.events("["+cloudEvent("b")+"]", batch); r.status != http.StatusAccepted {
 		t.Errorf("a small one: %+v", r)
 	}
+	s.server.patience = testproc.Timeout // or this test would have to be quick
 	waiting := make(chan reply)
 	go func() { waiting <- s.events(large, batch) }()
 	testproc.WaitFor(t, "the request", func() bool { return len(s.server.eventSlots) == 1 })
