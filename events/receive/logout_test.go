@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"revoker/config"
 	"revoker/internal/testissuer"
@@ -37,7 +38,7 @@ func TestForgedAndWrongTokensStoreNothing(t *testing.T) {
 	if r := s.logout(s.issuer.Token("good")); r.status != http.StatusOK {
 		t.Fatalf("%+v", r)
 	}
-	want := map[string]int{}
+	want, began := map[string]int{}, time.Now()
 	for _, bad := range s.issuer.Corpus(t) {
 		r := s.logout(bad.Token)
 		// Once the issuer was asked often enough, the server can't tell whether a new key is one of its.
@@ -52,6 +53,7 @@ func TestForgedAndWrongTokensStoreNothing(t *testing.T) {
 			want[bad.Reason]++
 		}
 	}
+	took := time.Since(began)
 	s.has(1)
 	metrics := s.scrape()
 	for reason, times := range want {
@@ -66,7 +68,9 @@ func TestForgedAndWrongTokensStoreNothing(t *testing.T) {
 			t.Errorf("not in the metrics: %s", line)
 		}
 	}
-	if lines := strings.Join(s.Log.Lines(), "\n"); strings.Count(lines, "refused a signal") != len(want)+1 { // algorithm, of both sources
+	lines := strings.Join(s.Log.Lines(), "\n")
+	// Algorithm is of both sources. On a machine that stood still for so long a reason may be logged again.
+	if n := strings.Count(lines, "refused a signal") - len(want) - 1; n < 0 || n > 0 && took < refusedEvery {
 		t.Errorf("each reason should be logged once:\n%s", lines)
 	}
 	s.silent("good")
@@ -118,9 +122,13 @@ func TestTheKeysOfAnIssuerThatIsAwayAreWaitedFor(t *testing.T) {
 	away.Away(false)
 	testproc.WaitFor(t, "the keys", func() bool { return s.logout(away.Token("c")).status == http.StatusOK })
 	s.has(2)
-	if text := s.scrape(); !strings.Contains(text, `revoker_receive_keys_age_seconds{issuer="away"} `) || strings.Contains(text, `revoker_receive_key_fetches_total{issuer="away",result="failed"} 0`) {
+	if text := s.scrape(); !strings.Contains(text, `revoker_receive_keys_age_seconds{issuer="away"} `) {
 		t.Error(text)
 	}
+	// A fetch is counted after those who wait for it have gone on.
+	testproc.WaitFor(t, "failed fetch in the metrics", func() bool {
+		return !strings.Contains(s.scrape(), `revoker_receive_key_fetches_total{issuer="away",result="failed"} 0`)
+	})
 }
 
 // Anyone can make key IDs up. That is counted apart from signals that can't be taken, for which somebody is woken.
