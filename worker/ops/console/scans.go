@@ -38,6 +38,7 @@ type scans struct {
 	ctx  context.Context // ends with the server
 	open func(context.Context) (*dlq.LetterStore, error)
 	read func(context.Context, *dlq.LetterStore, dlq.Selection) (letterList, error)
+	most uint64 // of the newest letters that a scan reads, unless its count must be exact
 
 	lane     chan struct{} // held while a scan runs
 	visitors chan struct{} // held by the visitor whose scan is next
@@ -72,7 +73,7 @@ type knownList struct {
 func newScans(ctx context.Context, open func(context.Context) (*dlq.LetterStore, error),
 	read func(context.Context, *dlq.LetterStore, dlq.Selection) (letterList, error)) *scans {
 	return &scans{
-		ctx: ctx, open: open, read: read, lane: make(chan struct{}, 1), visitors: make(chan struct{}, 1),
+		ctx: ctx, open: open, read: read, most: scanLetters, lane: make(chan struct{}, 1), visitors: make(chan struct{}, 1),
 		flights: map[scanKey]*flight{}, known: map[scanKey]knownList{},
 	}
 }
@@ -188,7 +189,7 @@ func (s *scans) pause() error {
 
 // scan reads the letters, or returns the known list if no letters came or went since.
 func (s *scans) scan(key scanKey, chosen selection, exact bool) (letterList, error) {
-	timeout, most := scanTimeout, uint64(scanLetters)
+	timeout, most := scanTimeout, s.most
 	if exact {
 		timeout, most = exactTimeout, exactLetters
 	}
