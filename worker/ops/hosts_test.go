@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,13 +41,16 @@ func TestAnotherListenerAnswersToTheMachinesNamesToo(t *testing.T) {
 	t.Parallel()
 	for _, listener := range []string{"[::]:8080", "0.0.0.0:8080", "10.1.2.3:8080"} {
 		h := newHosts(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(listener)), nil)
-		own := []string{"localhost:8080", "127.0.0.1", ownName(t), strings.ToUpper(ownName(t)) + ".:80"}
-		for _, address := range ownAddresses(t) {
-			own = append(own, hostOf(address), hostOf(address)+":8080")
-		}
-		for _, host := range own {
+		for _, host := range []string{"localhost:8080", "127.0.0.1", ownName(t), strings.ToUpper(ownName(t)) + ".:80"} {
 			if !h.allows(host) {
 				t.Errorf("on %s: %q is refused", listener, host)
+			}
+		}
+		for _, address := range ownAddresses(t) {
+			for _, host := range []string{hostOf(address), hostOf(address) + ":8080"} {
+				if !h.allows(host) && slices.Contains(ownAddresses(t), address) { // the machine may lose one at any time
+					t.Errorf("on %s: %q is refused", listener, host)
+				}
 			}
 		}
 		for _, host := range []string{"", "evil.example", "203.0.113.77:8080", "[2001:db8::77]:8080", ownName(t) + ".evil.example"} {
