@@ -25,29 +25,33 @@ func TestStaleConnection(t *testing.T) {
 	for name, linger := range map[string]int{"closed": -1, "reset": 0} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var connections, dropped atomic.Int64
-			address := serveTCP(t, func(conn net.Conn) {
-				first := connections.Add(1) == 1
-				for readRequest(conn) == nil {
-					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{\"action\":\"OK\"}")
-					if first {
-						_ = readRequest(conn) // the second request has arrived, and is lost
-						dropped.Add(1)
-						_ = conn.(*net.TCPConn).SetLinger(linger)
-						return
+			keepsConnections(t, func() (problem string) {
+				var connections, dropped atomic.Int64
+				address := serveTCP(t, func(conn net.Conn) {
+					first := connections.Add(1) == 1
+					for readRequest(conn) == nil {
+						_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{\"action\":\"OK\"}")
+						if first {
+							if readRequest(conn) == nil { // the second request has arrived, and is lost
+								dropped.Add(1)
+							}
+							_ = conn.(*net.TCPConn).SetLinger(linger)
+							return
+						}
+					}
+				})
+				c := newClient(t, "http://"+address)
+				for i := range 2 {
+					got, err := logout(t, c)
+					if want := (Response{Status: 200, Action: ActionOK}); got != want || err != nil {
+						t.Errorf("call %d: response %+v, %v, want %+v", i+1, got, err, want)
 					}
 				}
-			})
-			c := newClient(t, "http://"+address)
-			for i := range 2 {
-				got, err := logout(t, c)
-				if want := (Response{Status: 200, Action: ActionOK}); got != want || err != nil {
-					t.Errorf("call %d: response %+v, %v, want %+v", i+1, got, err, want)
+				if connections.Load() != 2 || dropped.Load() != 1 {
+					return fmt.Sprintf("%d connections, %d requests lost, want 2 and 1", connections.Load(), dropped.Load())
 				}
-			}
-			if connections.Load() != 2 || dropped.Load() != 1 {
-				t.Errorf("%d connections, %d requests lost, want 2 and 1", connections.Load(), dropped.Load())
-			}
+				return ""
+			})
 		})
 	}
 }
