@@ -88,15 +88,20 @@ func TestOneConnectionPerCall(t *testing.T) {
 	})
 }
 
-// atOnce lets the first n requests wait for each other, so that each has a connection of its own.
+// atOnce lets the first n requests wait for each other, so that each has a connection of its own. They don't wait for ever: if one
+// never comes, the test fails, and must end.
 func atOnce(n int, handler http.Handler) http.Handler {
 	var begun atomic.Int64
-	var all sync.WaitGroup
-	all.Add(n)
+	all := make(chan struct{})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if begun.Add(1) <= int64(n) {
-			all.Done()
-			all.Wait()
+		if i := begun.Add(1); i <= int64(n) {
+			if i == int64(n) {
+				close(all)
+			}
+			select {
+			case <-all:
+			case <-time.After(patience):
+			}
 		}
 		handler.ServeHTTP(w, r)
 	})
