@@ -232,6 +232,29 @@ func TestTheConsolePausesTheFleet(t *testing.T) {
 	}
 }
 
+// While NATS says nothing, an operator is told so. That takes longer than the HTTP side gives other answers.
+func TestTheConsoleSaysThatNATSIsSilent(t *testing.T) {
+	t.Parallel()
+	for path, body := range map[string]any{
+		"/console/pause": nil,
+		"/console/sweep": map[string]any{"action": "discard", "all": true, "selection": map[string]any{"last": 1, "created": time.Now()}},
+	} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			s := testsite.New(t, testsite.Simulator{})
+			s.StartNATS()
+			toNATS := testproc.NewRelay(t, strings.TrimPrefix(s.NATSURL, "nats://"))
+			_, page := pageOf(s, "NATS_URL=nats://"+toNATS.Addr)
+			b := newBrowser(t, page)
+			b.signIn()
+			toNATS.Silence()
+			if status, text := b.do("POST", path, body); status != http.StatusBadGateway || !strings.Contains(text, `"error":"`) {
+				t.Errorf("%d %s", status, text)
+			}
+		})
+	}
+}
+
 // With a brake at few sessions, CALLER_ERROR for all of them holds the rest back. The page says so, and an operator lets them
 // go on. It names a service that is held back, too.
 func TestTheConsoleShowsWhatIsHeldBack(t *testing.T) {

@@ -16,7 +16,9 @@ import (
 )
 
 const (
-	actTimeout    = 10 * time.Second
+	actTimeout = 10 * time.Second // for an action, or for the beginning of a sweep
+	// actAnswer is when the answer is given up. A connection that is being made anew holds requests up beyond actTimeout.
+	actAnswer     = 2 * actTimeout
 	progressEvery = 500 * time.Millisecond
 	maxPause      = 30 * 24 * time.Hour
 )
@@ -49,7 +51,10 @@ func (c *Console) sweep(w http.ResponseWriter, r *http.Request, log *slog.Logger
 		return
 	}
 	chosen := request.Selection.events()
-	store, do, err := c.begin(r.Context(), request, log)
+	ctx, cancel := context.WithTimeout(r.Context(), actTimeout)
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(actAnswer))
+	store, do, err := c.begin(ctx, request, log)
+	cancel()
 	if err != nil {
 		answer(w, statusOf(err), failure{err.Error()})
 		return
@@ -197,6 +202,7 @@ func (c *Console) resume(w http.ResponseWriter, r *http.Request, log *slog.Logge
 func (c *Console) act(w http.ResponseWriter, r *http.Request, do func(context.Context, *events.Conn) error) {
 	ctx, cancel := context.WithTimeout(r.Context(), actTimeout)
 	defer cancel()
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(actAnswer))
 	conn, _ := c.parts()
 	if conn == nil || !conn.Connected() {
 		answer(w, http.StatusBadGateway, failure{"not connected to NATS"})
