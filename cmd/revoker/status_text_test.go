@@ -32,11 +32,11 @@ func TestDeadLettersInWords(t *testing.T) {
 
 func TestABreakerInWords(t *testing.T) {
 	t.Parallel()
-	since, next := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), time.Now().Add(90*time.Second)
+	since, next := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), time.Now().Add(50*time.Hour+30*time.Minute) // told in hours
 	for want, state := range map[string]peer.State{
 		"0 calls in flight": {Breaker: "closed"},
-		"breaker open since 2026-01-02T03:04:05Z, next probe in 1m30s: HTTP 503": {Breaker: "open", Reason: "HTTP 503", BreakerSince: &since, NextProbe: &next},
-		"breaker half-open since 2026-01-02T03:04:05Z: HTTP 503":                 {Breaker: "half-open", Reason: "HTTP 503", BreakerSince: &since},
+		"breaker open since 2026-01-02T03:04:05Z, next probe in 2d2h: HTTP 503": {Breaker: "open", Reason: "HTTP 503", BreakerSince: &since, NextProbe: &next},
+		"breaker half-open since 2026-01-02T03:04:05Z: HTTP 503":                {Breaker: "half-open", Reason: "HTTP 503", BreakerSince: &since},
 		"breaker open: HTTP 503": {Breaker: "open", Reason: "HTTP 503"}, // of an earlier version
 	} {
 		if got := workerText(state); !strings.HasSuffix(got, want) {
