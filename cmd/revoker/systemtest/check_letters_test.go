@@ -1,11 +1,10 @@
 package systemtest
 
 import (
-	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -76,10 +75,9 @@ func TestCheckStoresALetter(t *testing.T) {
 		t.Fatal(err)
 	}
 	testproc.WaitFor(t, "full server", func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		_, err := s.JS.Publish(ctx, "other", make([]byte, 50_000))
-		return err != nil
+		_, err := s.JS.Publish(s.Deadline(), "other", make([]byte, 50_000))
+		var refused *jetstream.APIError
+		return errors.As(err, &refused)
 	})
 	wants(t, s.Check(1, nil, "--dead-letter"), admin.Failed, storing, "insufficient resources")
 	wants(t, s.Check(1, nil, "--dead-letter"), admin.Failed, storing, "until it is restarted")
