@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"revoker/cmd/revoker/exit"
+	"revoker/internal/testport"
 	"revoker/internal/testproc"
 	"revoker/internal/testsite"
 	"revoker/worker/ops"
@@ -38,9 +39,9 @@ var opsAddress = regexp.MustCompile(`"msg":"serving health endpoints","address":
 func TestHealth(t *testing.T) {
 	t.Parallel()
 	s := testsite.New(t, testsite.Simulator{})
-	w := testproc.Start(t, s.Env(), testproc.Binary(t, "revoker"), "run")
-	testproc.WaitFor(t, "health endpoints", func() bool { return opsAddress.MatchString(w.Stderr.String()) })
-	base := "http://" + opsAddress.FindStringSubmatch(w.Stderr.String())[1]
+	// A port of its own: nobody else listens there once the worker has ended.
+	w := testproc.Start(t, s.Env("REVOKER_OPS_ADDR="+testport.Address(t)), testproc.Binary(t, "revoker"), "run")
+	base := opsURL(t, w)
 	ready := func() (int, ops.Readiness) {
 		response, err := http.Get(base + "/readyz")
 		if err != nil {
