@@ -23,7 +23,7 @@ func TestFewFileDescriptors(t *testing.T) {
 	ops := testport.Address(t)
 	w := testproc.Start(t, s.Env("REVOKER_CONCURRENCY=64", "REVOKER_OPS_ADDR="+ops, "BINARY="+testproc.Binary(t, "revoker")),
 		"/bin/sh", "-c", `ulimit -n 40 && exec "$BINARY" run`)
-	client := &http.Client{Timeout: 5 * time.Second}
+	client := &http.Client{Timeout: testproc.Timeout}
 	answers := 0
 	testproc.WaitFor(t, "end of the backlog", func() bool {
 		response, err := client.Get("http://" + ops + "/livez")

@@ -35,7 +35,7 @@ func startDev(t *testing.T, env []string, args ...string) (p *testproc.Process, 
 // publishTo publishes as `nats pub` does, once the stream is there.
 func publishTo(t *testing.T, natsURL, payload string) {
 	t.Helper()
-	nc, err := nats.Connect(natsURL)
+	nc, err := nats.Connect(natsURL, nats.Timeout(testproc.Timeout))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestDevShowsTheJob(t *testing.T) {
 	if code := p.Wait(); code != 0 {
 		t.Errorf("exit code %d:\n%s", code, p.Stderr.String())
 	}
-	if summary := regexp.MustCompile(`\nIn \d+s: \d+ sessions revoked, \d+ tokens deleted, \d+ attempts to retry, \d+ dead letters on dlq\.session\.ended, \d+ events? left\.\n$`); !summary.MatchString(p.Stdout.String()) {
+	if summary := regexp.MustCompile(`\nIn (\d+m)?\d+s: \d+ sessions revoked, \d+ tokens deleted, \d+ attempts to retry, \d+ dead letters on dlq\.session\.ended, \d+ events? left\.\n$`); !summary.MatchString(p.Stdout.String()) {
 		t.Errorf("no summary in\n%s", p.Stdout.String())
 	}
 	if strings.Contains(p.Stdout.String()+p.Stderr.String(), "SECRET") {
@@ -109,7 +109,7 @@ func TestDevKeepsItsStreamsInAFolder(t *testing.T) {
 	p.Signal(os.Interrupt)
 	p.Wait()
 	_, natsURL = startDev(t, nil, "--port", "0", "--rate", "0", "--data", folder)
-	nc, err := nats.Connect(natsURL)
+	nc, err := nats.Connect(natsURL, nats.Timeout(testproc.Timeout))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -225,7 +225,7 @@ func TestAStrangerMayNotConnect(t *testing.T) {
 	s := newAccountsSite(t, testsite.Simulator{})
 	startOneServer(s)
 	for _, options := range [][]nats.Option{nil, {nats.UserInfo("worker", "SECRET-publisher")}, {nats.UserInfo("admin", "admin")}, {nats.Token("SECRET-worker")}} {
-		if _, err := nats.Connect(s.NATSURL, options...); !errors.Is(err, nats.ErrAuthorization) {
+		if _, err := nats.Connect(s.NATSURL, append(options, nats.Timeout(testproc.Timeout))...); !errors.Is(err, nats.ErrAuthorization) {
 			t.Errorf("a stranger: %v", err)
 		}
 	}
@@ -236,7 +236,7 @@ func withConsole(text string) string { return strings.ReplaceAll(text, "# consol
 
 func dialAs(t *testing.T, s *testsite.Site, user string) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect(s.NATSURL, login(user), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	nc, err := nats.Connect(s.NATSURL, login(user), nats.Timeout(testproc.Timeout), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if err != nil {
 		t.Fatal(err)
 	}
