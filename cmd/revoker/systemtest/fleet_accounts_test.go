@@ -61,9 +61,7 @@ func TestWhoMaySeeTheOtherWorkers(t *testing.T) {
 					t.Errorf("%+v", got.Workers)
 				}
 			}
-			if got := s.Status(identity("operator")...); len(got.Workers) != 2 {
-				t.Errorf("%d workers answer the operator", len(got.Workers))
-			}
+			testproc.WaitFor(t, "both workers' answers to the operator", func() bool { return len(s.Status(identity("operator")...).Workers) == 2 })
 			for _, p := range processes {
 				if log := strings.ToLower(p.Stderr.String()); console && strings.Contains(log, "permission") {
 					t.Errorf("a worker lacks a permission:\n%s", log)

@@ -84,7 +84,7 @@ func restricted(s *testsite.Site, more string) {
 		{user: asked, password: pw, permissions: {publish: ["%[1]s", "_INBOX.>"], subscribe: ["_INBOX.>", "%[2]s"]}}
 		{user: operator, password: pw, permissions: {publish: ["%[3]s"], subscribe: "_INBOX.>"}}
 		%[4]s
-	] }`, strings.Join(needed, `", "`), asked, strings.Join(documented(s.T, "status, pause, resume, setup"), `", "`), more)
+	], timeout: 60 }`, strings.Join(needed, `", "`), asked, strings.Join(documented(s.T, "status, pause, resume, setup"), `", "`), more)
 	file := filepath.Join(s.T.TempDir(), "nats.conf")
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		s.T.Fatal(err)
