@@ -35,6 +35,12 @@ func (b *tab) drawn(plot string, series int, condition string) func() bool {
 	return func() bool { return b.eval(script) == true }
 }
 
+// drew reports whether a plot has such a number anywhere in a series.
+func (b *tab) drew(plot string, series int, condition string) func() bool {
+	script := fmt.Sprintf(`plotOf(%q).data[%d].some(v => v !== null && v !== undefined && (v => %s)(v))`, plot, series+1, condition)
+	return func() bool { return b.eval(script) == true }
+}
+
 // An operator sees first how soon sessions are revoked and what is left of the objective's budget, then each lane, and that one of
 // them is paused.
 func TestThePageShowsTheTimeToRevokedAndTheLanes(t *testing.T) {
@@ -53,7 +59,7 @@ func TestThePageShowsTheTimeToRevokedAndTheLanes(t *testing.T) {
 	b.waitText("#budget-note", "1 of 30 missed it in 15 minutes")
 	b.waitText("#budget", "33% spent")
 	b.waitText("#quarter", "p50")
-	b.waitText("#minute", "ms")
+	b.waitText("#minute", "p50") // in milliseconds, or in seconds on a busy machine
 	b.waitText("#lanes-table tbody", "3 h ")
 	if b.eval(`document.querySelector('#card-budget').dataset.state`) != "closed" {
 		t.Error("a third of the budget is shown as trouble")
@@ -82,9 +88,7 @@ func TestThePageShowsTheTimeToRevokedAndTheLanes(t *testing.T) {
 	b.picture("lane-paused")
 	b.audit("a paused lane")
 	b.run(chromedp.EmulateViewport(390, 844))
-	if b.eval(`document.documentElement.scrollWidth > window.innerWidth`) != false {
-		t.Error("the page is wider than a phone")
-	}
+	testproc.WaitFor(t, "page as wide as a phone", func() bool { return b.eval(`document.documentElement.scrollWidth > window.innerWidth`) == false })
 	b.picture("lane-paused-phone")
 	b.audit("a paused lane, on a phone")
 	b.run(chromedp.EmulateViewport(1400, 1000))
@@ -114,7 +118,7 @@ func TestThePageSaysWhatLimitsTheCalls(t *testing.T) {
 	}
 	b.waitText("#breaker-limit", "calls in flight: ")
 	s.Control("PUT", "/sim/capacity", sim.Capacity{PerSecond: 100})
-	s.Publish(0, 1500)
+	s.Publish(0, 6000) // for a minute: the rate must not end before it is looked at
 	b.waitText("#breaker-limit", "calls in flight: the API allows ")
 	testproc.WaitFor(t, "the rate", b.drawn("plot-allowed", 1, "v > 10 && v < 200"))
 	testproc.WaitFor(t, "the limit", b.drawn("plot-limit", 1, "v >= 1 && v <= 64"))
