@@ -29,9 +29,21 @@ func main() {
 
 // run executes one command. The first SIGINT or SIGTERM ends its context; a second one ends the process at once.
 func run(args []string, in io.Reader, out, errOut io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // the second signal finds the default behaviour again
+	ctx, end := context.WithCancel(context.Background())
+	defer end()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	go func() {
+		select {
+		case <-signals:
+			// The second signal finds the default behaviour again. Only then does anybody hear of the first one: who sees that the
+			// process drains can end it at once.
+			signal.Stop(signals)
+			end()
+		case <-ctx.Done():
+		}
+	}()
 	root := newRootCommand()
 	root.SetArgs(args)
 	root.SetIn(in)
