@@ -17,7 +17,7 @@ var bar = regexp.MustCompile(`\r +(\d+)% \|█* *\| \((\d+)/(\d+), \d+ events/(s
 func TestPublishDrawsABarInATerminal(t *testing.T) {
 	t.Parallel()
 	s := testsite.NewStream(t)
-	const n = 3000
+	const n = 30_000 // they take 30 s, so that no pause lets it end before Ctrl-C
 	p := testproc.StartOnTerminal(t, []string{"NATS_URL=" + s.NATSURL}, testproc.Binary(t, "revoker"), "publish", "--rate", "1000", sessionFile(t, n))
 	frames := func() [][]string { return bar.FindAllStringSubmatch(p.Stdout.String(), -1) }
 	testproc.WaitFor(t, "moving bar", func() bool {
