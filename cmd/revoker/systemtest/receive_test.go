@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"revoker/events/admin"
 	"revoker/internal/testissuer"
 	"revoker/internal/testport"
@@ -148,7 +150,10 @@ func TestNoAcceptedSignalIsLost(t *testing.T) {
 		logs = append(logs, receiver)
 		sending.more(200)
 		if round == 1 {
-			issuer.Use(testissuer.NewKey(t, "rotated"))
+			// As providers do: the old key stays published, for the tokens that are on their way.
+			rotated := testissuer.NewKey(t, "rotated")
+			issuer.Publish(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{issuer.Key().JWK(), rotated.JWK()}})
+			issuer.Use(rotated)
 			sending.more(200)
 		}
 		server.Kill()
