@@ -49,7 +49,9 @@ func TestTheUnitOfTheReceiver(t *testing.T) {
 	command := regexp.MustCompile(`(?m)^ExecStart=/usr/local/bin/(\w+) (.+)$`).FindStringSubmatch(text)
 	p := testproc.Start(t, env, testproc.Binary(t, command[1]), strings.Fields(command[2])...)
 	sending := startSenders(t, address, issuer, 0)
-	testproc.WaitFor(t, "the receiver", func() bool { return strings.Contains(p.Stderr.String(), `"msg":"connected to NATS"`) })
+	testproc.WaitFor(t, "the receiver", func() bool {
+		return strings.Contains(p.Stderr.String(), `"msg":"receiving signals"`) && strings.Contains(p.Stderr.String(), `"msg":"connected to NATS"`)
+	})
 	sending.send("a", true)
 	sending.send("b", false)
 	if accepted, _ := sending.counts(); accepted != 2 || len(env) != 6 {
