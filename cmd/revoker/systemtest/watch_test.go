@@ -99,6 +99,7 @@ func TestWatchWithoutATerminal(t *testing.T) {
 	s.StartNATS()
 	s.Says(0, nil, []string{"setup"})
 	s.Publish(0, 5)
+	testproc.WaitFor(t, "the backlog", func() bool { return s.Info().NumPending == 5 })
 	p := testproc.Start(t, s.Env(), testproc.Binary(t, "revoker"), "status", "--watch", "--interval", "200ms")
 	testproc.WaitFor(t, "three lines", func() bool { return strings.Count(p.Stdout.String(), "\n") >= 3 })
 	j := testproc.Start(t, s.Env(), testproc.Binary(t, "revoker"), "status", "--watch", "--interval", "200ms", "--json")
