@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -165,7 +166,8 @@ func (w *worker) start(before ...string) {
 }
 
 func (w *worker) end(signal os.Signal, code int) {
-	w.c.end(fmt.Sprintf("worker %d", w.index), w.process, signal, code)
+	w.c.t.Helper()
+	w.c.end(fmt.Sprintf("worker %d", w.index), w.process, "serving health endpoints", signal, code)
 }
 
 // hasNoSecret looks through what a process said.
@@ -175,8 +177,15 @@ func (c *chaos) hasNoSecret(what string, said ...string) {
 	}
 }
 
-// end ends a process with a signal, and looks at how it ended and at what it said.
-func (c *chaos) end(what string, p *testproc.Process, signal os.Signal, code int) {
+// end ends a process with a signal, and looks at how it ended and at what it said. An earlier fault may have started it a moment ago: it
+// heeds SIGTERM by the time that it says it is up.
+func (c *chaos) end(what string, p *testproc.Process, up string, signal os.Signal, code int) {
+	c.t.Helper()
+	if signal == syscall.SIGTERM {
+		testproc.WaitFor(c.t, what+" that heeds signals", func() bool {
+			return !p.Running() || strings.Contains(p.Stderr.String(), `"msg":"`+up+`"`)
+		})
+	}
 	p.Signal(signal)
 	if got := p.Wait(); got != code {
 		c.violation("%s: exit code %d after %v, want %d; its log ends with\n%s", what, got, signal, code, p.Stderr.Tail())

@@ -120,7 +120,12 @@ func (c *cluster) limitStorage(most int64) {
 		if err := os.Rename(n.config+".new", n.config); err != nil {
 			c.t.Fatal(err)
 		}
-		if n.process.Running() { // one that the other fault killed reads it when it starts
+		// A server that the other fault ended reads it when it starts. One that was started a moment ago is ended by the signal until
+		// it is ready, and may have read the configuration before.
+		testproc.WaitFor(c.t, n.name, func() bool {
+			return !n.process.Running() || strings.Contains(n.process.Stderr.String(), "Server is ready")
+		})
+		if n.process.Running() {
 			n.process.Signal(syscall.SIGHUP)
 		}
 	}

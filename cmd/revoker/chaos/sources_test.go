@@ -176,7 +176,9 @@ func (r *receiver) start() {
 	r.process = testproc.Start(r.c.t, env, testproc.Binary(r.c.t, "revoker"), "receive")
 }
 
-func (r *receiver) end(signal os.Signal, code int) { r.c.end("receiver", r.process, signal, code) }
+func (r *receiver) end(signal os.Signal, code int) {
+	r.c.end("receiver", r.process, "receiving signals", signal, code)
+}
 
 // accepts sends one signal once, and tells whether it was accepted. Any answer but success and 503 is a violation.
 func (r *receiver) accepts(id string, asToken bool) bool {
