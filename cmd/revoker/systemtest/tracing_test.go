@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"revoker/internal/testproc"
 	"revoker/internal/testsite"
 )
 
@@ -118,6 +120,15 @@ func (c *collector) span(t *testing.T, name, trace string) *tracepb.Span {
 	return found
 }
 
+// has tells whether there is a span of this name and trace.
+func (c *collector) has(name, trace string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.spans, func(span *tracepb.Span) bool {
+		return span.Name == name && hex.EncodeToString(span.TraceId) == trace
+	})
+}
+
 func attributes(span *tracepb.Span) map[string]any {
 	found := map[string]any{}
 	for _, attribute := range span.Attributes {
@@ -133,6 +144,7 @@ func attributes(span *tracepb.Span) map[string]any {
 const (
 	traceOfGood = "4bf92f3577b34da6a3ce929d0e0e4736"
 	traceOfBad  = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	traceOfLast = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 	publisher   = "00f067aa0ba902b7" // the span that published
 )
 
@@ -142,7 +154,8 @@ func TestTraces(t *testing.T) {
 	s := testsite.New(t, testsite.Simulator{})
 	s.StartNATS()
 	w := s.StartWorker("AUTHLETE_BASE_URL="+c.api, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.otlp, "OTEL_RESOURCE_ATTRIBUTES=deployment.environment=test")
-	for trace, session := range map[string]string{traceOfGood: "SECRET-good", traceOfBad: "SECRET-bad"} {
+	publish := func(trace, session string) {
+		t.Helper()
 		msg := &nats.Msg{Subject: "session.ended", Data: []byte(`{"sessionId":"` + session + `"}`), Header: nats.Header{
 			"Traceparent": {"00-" + trace + "-" + publisher + "-01"}, "tracestate": {"vendor=1"}, "baggage": {"user=SECRET-user"},
 		}}
@@ -150,10 +163,22 @@ func TestTraces(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	publish(traceOfGood, "SECRET-good")
+	publish(traceOfBad, "SECRET-bad")
+	// At its end a worker waits only 2 s for the collector, which a pause of this process makes too short. So all but one are looked for
+	// while it works.
+	testproc.WaitFor(t, "the spans of both events", func() bool {
+		return c.has("process session.ended", traceOfGood) && c.has("POST", traceOfGood) && c.has("process session.ended", traceOfBad) &&
+			c.has("POST", traceOfBad) && c.has("send dlq.session.ended", traceOfBad)
+	})
+	publish(traceOfLast, "SECRET-last")
 	s.WaitDone()
 	w.Signal(syscall.SIGTERM)
 	if code := w.Wait(); code != 0 {
 		t.Fatalf("exit code %d", code)
+	}
+	if !c.has("process session.ended", traceOfLast) && !strings.Contains(w.Stderr.String(), "traces are not exported") {
+		t.Error("the last span is lost, and nothing says so")
 	}
 	for trace, want := range map[string]struct {
 		outcome string
