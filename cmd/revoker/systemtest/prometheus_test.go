@@ -225,9 +225,11 @@ func (p *prometheus) checkDashboard() {
 			if strings.Contains(target.Expr, "revoker_receive_") {
 				continue
 			}
-			if n, _ := p.query(dashboardVariables.Replace(target.Expr)); n == 0 {
-				p.t.Errorf("%s: no answer to %s", panel.Title, target.Expr)
-			}
+			// A rate needs two scrapes of a series.
+			testproc.WaitFor(p.t, fmt.Sprintf("%s: an answer to %s", panel.Title, target.Expr), func() bool {
+				n, _ := p.query(dashboardVariables.Replace(target.Expr))
+				return n > 0
+			})
 		}
 	}
 	// Each start of a worker is one mark, at its time in milliseconds.
