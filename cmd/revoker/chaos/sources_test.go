@@ -73,6 +73,11 @@ func (c *chaos) signal() {
 	}
 	c.pace(*rate*(1-bulkShare), 10*time.Millisecond, func(count int64) {
 		for range count {
+			select {
+			case <-c.ending: // a slow machine may have missed more than it makes up for in minutes
+				return
+			default:
+			}
 			due <- c.sources.numbers.Add(1) - 1
 		}
 	})
