@@ -168,7 +168,7 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		"revoker/events/dlq":                 {"revoker/config", "revoker/events", "revoker/events/internal/conn"},
 		"revoker/events/admin":               {"revoker/config", "revoker/events", "revoker/events/dlq", "revoker/events/internal/conn", "revoker/events/peer"},
 		"revoker/events/sessions":            {"revoker/config", "revoker/events", "revoker/events/admin", "revoker/events/dlq", "revoker/events/internal/conn", "revoker/events/jsonobject", "revoker/events/peer"},
-		"revoker/events/internal/eventstest": {"revoker/config", "revoker/events", "revoker/events/embedded", "revoker/internal/testproc"},
+		"revoker/events/internal/eventstest": {"revoker/config", "revoker/events", "revoker/events/embedded", "revoker/events/internal/conn", "revoker/internal/testproc"},
 		"revoker/events/jsonobject":          {},
 		"revoker/events/eventfile":           {"revoker/events"},
 		"revoker/events/embedded":            {},

@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"revoker/internal/testproc"
 )
 
 // TestMain serves as an API that is far away, too.
@@ -12,5 +12,5 @@ func TestMain(m *testing.M) {
 	if roundTrip := os.Getenv(farVariable); roundTrip != "" {
 		os.Exit(serveFar(roundTrip))
 	}
-	goleak.VerifyTestMain(m)
+	testproc.Main(m)
 }

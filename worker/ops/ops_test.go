@@ -12,16 +12,16 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	"go.uber.org/goleak"
 
 	"revoker/config"
 	"revoker/events/admin"
 	"revoker/events/peer"
 	"revoker/internal/testport"
+	"revoker/internal/testproc"
 	"revoker/worker"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testproc.Main(m) }
 
 const testTimeout = 20 * time.Second
 

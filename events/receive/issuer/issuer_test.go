@@ -15,14 +15,14 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	"go.uber.org/goleak"
 
 	"revoker/config"
 	"revoker/events/receive/logouttoken"
 	"revoker/internal/testissuer"
+	"revoker/internal/testproc"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testproc.Main(m) }
 
 // watched is an issuer with its provider and a clock of the test's own.
 type watched struct {

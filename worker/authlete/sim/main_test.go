@@ -3,7 +3,7 @@ package sim
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"revoker/internal/testproc"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testproc.Main(m) }

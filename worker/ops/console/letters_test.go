@@ -18,7 +18,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/goleak"
 
 	"revoker/config"
 	"revoker/events"
@@ -28,7 +27,7 @@ import (
 	"revoker/worker/ops/history"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testproc.Main(m) }
 
 const (
 	testTimeout  = 20 * time.Second

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"go.uber.org/goleak"
 
 	"revoker/config"
 	"revoker/events"
@@ -21,7 +20,7 @@ import (
 	"revoker/worker/ops/history"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testproc.Main(m) }
 
 // crew is a NATS server with workers that answer on it.
 type crew struct {
