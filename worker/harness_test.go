@@ -17,6 +17,7 @@ import (
 
 	"revoker/config"
 	"revoker/events"
+	"revoker/internal/testleak"
 	"revoker/internal/testproc"
 	"revoker/worker"
 	"revoker/worker/authlete"
@@ -24,7 +25,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testproc.Main(m,
+	testleak.Main(m,
 		// The server's clock outlives it by design.
 		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server/ats.init.0.func1"),
 		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server/ats.Register.func1"),

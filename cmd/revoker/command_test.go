@@ -158,6 +158,7 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		commands + "terminal":                {"revoker/config"},
 		"revoker/internal/testport":          {},
 		"revoker/internal/testproc":          {"revoker/events/embedded", "revoker/internal/testport"},
+		"revoker/internal/testleak":          {"revoker/internal/testproc"},
 		"revoker/internal/testasyncapi":      {"revoker/internal/testproc"},
 		"revoker/internal/testissuer":        {},
 		"revoker/internal/testsite":          {"revoker/events", "revoker/events/admin", "revoker/events/peer", "revoker/internal/testport", "revoker/internal/testproc", "revoker/worker/authlete/sim"},
@@ -168,7 +169,7 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		"revoker/events/dlq":                 {"revoker/config", "revoker/events", "revoker/events/internal/conn"},
 		"revoker/events/admin":               {"revoker/config", "revoker/events", "revoker/events/dlq", "revoker/events/internal/conn", "revoker/events/peer"},
 		"revoker/events/sessions":            {"revoker/config", "revoker/events", "revoker/events/admin", "revoker/events/dlq", "revoker/events/internal/conn", "revoker/events/jsonobject", "revoker/events/peer"},
-		"revoker/events/internal/eventstest": {"revoker/config", "revoker/events", "revoker/events/embedded", "revoker/events/internal/conn", "revoker/internal/testproc"},
+		"revoker/events/internal/eventstest": {"revoker/config", "revoker/events", "revoker/events/embedded", "revoker/events/internal/conn", "revoker/internal/testleak", "revoker/internal/testproc"},
 		"revoker/events/jsonobject":          {},
 		"revoker/events/eventfile":           {"revoker/events"},
 		"revoker/events/embedded":            {},
@@ -193,13 +194,14 @@ func TestRoomsImportWhatTheyMay(t *testing.T) {
 		"github.com/nats-io/nats.go":                 append([]string{commands + "dlq", "revoker/internal/testsite", "revoker/worker"}, eventsRooms...), // for message headers
 		"github.com/nats-io/nats.go/jetstream":       append([]string{"revoker/internal/testsite"}, eventsRooms...),
 		"github.com/synadia-io/orbit.go/natscontext": {"revoker/events/internal/conn"},
-		"testing":                                                         {"revoker/internal/testasyncapi", "revoker/internal/testissuer", "revoker/internal/testport", "revoker/internal/testproc", "revoker/internal/testsite", "revoker/events/internal/eventstest"},
-		"revoker/internal/testport":                                       {"revoker/internal/testproc", "revoker/internal/testsite"},                                           // and tests
-		"revoker/internal/testproc":                                       {"revoker/internal/testasyncapi", "revoker/internal/testsite", "revoker/events/internal/eventstest"}, // and tests
-		"revoker/internal/testasyncapi":                                   {},                                                                                                   // tests alone
-		"revoker/internal/testissuer":                                     {},                                                                                                   // tests alone
-		"revoker/internal/testsite":                                       {},                                                                                                   // tests alone
-		"revoker/events/internal/eventstest":                              {},                                                                                                   // tests alone
+		"testing":                                                         {"revoker/internal/testasyncapi", "revoker/internal/testissuer", "revoker/internal/testleak", "revoker/internal/testport", "revoker/internal/testproc", "revoker/internal/testsite", "revoker/events/internal/eventstest"},
+		"revoker/internal/testport":                                       {"revoker/internal/testproc", "revoker/internal/testsite"},                                                                        // and tests
+		"revoker/internal/testproc":                                       {"revoker/internal/testasyncapi", "revoker/internal/testleak", "revoker/internal/testsite", "revoker/events/internal/eventstest"}, // and tests
+		"revoker/internal/testleak":                                       {"revoker/events/internal/eventstest"},                                                                                            // and tests
+		"revoker/internal/testasyncapi":                                   {},                                                                                                                                // tests alone
+		"revoker/internal/testissuer":                                     {},                                                                                                                                // tests alone
+		"revoker/internal/testsite":                                       {},                                                                                                                                // tests alone
+		"revoker/events/internal/eventstest":                              {},                                                                                                                                // tests alone
 		"github.com/nats-io/nats-server/v2/server":                        {"revoker/events/embedded", "revoker/events/internal/eventstest"},
 		"github.com/go-json-experiment/json/jsontext":                     {"revoker/events/jsonobject"},
 		"github.com/kelseyhightower/envconfig":                            {"revoker/config"},

@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"revoker/internal/testproc"
+	"revoker/internal/testleak"
 )
 
 // TestMain serves as an API that is far away, too.
@@ -12,5 +12,5 @@ func TestMain(m *testing.M) {
 	if roundTrip := os.Getenv(farVariable); roundTrip != "" {
 		os.Exit(serveFar(roundTrip))
 	}
-	testproc.Main(m)
+	testleak.Main(m)
 }

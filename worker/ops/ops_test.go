@@ -16,12 +16,12 @@ import (
 	"revoker/config"
 	"revoker/events/admin"
 	"revoker/events/peer"
+	"revoker/internal/testleak"
 	"revoker/internal/testport"
-	"revoker/internal/testproc"
 	"revoker/worker"
 )
 
-func TestMain(m *testing.M) { testproc.Main(m) }
+func TestMain(m *testing.M) { testleak.Main(m) }
 
 const testTimeout = 20 * time.Second
 

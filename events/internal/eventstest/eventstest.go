@@ -18,12 +18,13 @@ import (
 	"revoker/config"
 	"revoker/events"
 	"revoker/events/embedded"
+	"revoker/internal/testleak"
 	"revoker/internal/testproc"
 )
 
 // Main runs the tests of a package and fails if a goroutine is left.
 func Main(m *testing.M) {
-	testproc.Main(m,
+	testleak.Main(m,
 		// The server's clock and its logger outlive it by design.
 		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server/ats.init.0.func1"),
 		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server/ats.Register.func1"),

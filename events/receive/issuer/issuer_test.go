@@ -19,10 +19,10 @@ import (
 	"revoker/config"
 	"revoker/events/receive/logouttoken"
 	"revoker/internal/testissuer"
-	"revoker/internal/testproc"
+	"revoker/internal/testleak"
 )
 
-func TestMain(m *testing.M) { testproc.Main(m) }
+func TestMain(m *testing.M) { testleak.Main(m) }
 
 // watched is an issuer with its provider and a clock of the test's own.
 type watched struct {

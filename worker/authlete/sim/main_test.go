@@ -3,7 +3,7 @@ package sim
 import (
 	"testing"
 
-	"revoker/internal/testproc"
+	"revoker/internal/testleak"
 )
 
-func TestMain(m *testing.M) { testproc.Main(m) }
+func TestMain(m *testing.M) { testleak.Main(m) }

@@ -22,12 +22,13 @@ import (
 	"revoker/config"
 	"revoker/events"
 	"revoker/events/peer"
+	"revoker/internal/testleak"
 	"revoker/internal/testproc"
 	"revoker/worker"
 	"revoker/worker/ops/history"
 )
 
-func TestMain(m *testing.M) { testproc.Main(m) }
+func TestMain(m *testing.M) { testleak.Main(m) }
 
 const (
 	testTimeout  = 20 * time.Second

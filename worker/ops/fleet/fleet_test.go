@@ -15,12 +15,13 @@ import (
 	"revoker/config"
 	"revoker/events"
 	"revoker/events/peer"
+	"revoker/internal/testleak"
 	"revoker/internal/testproc"
 	"revoker/worker"
 	"revoker/worker/ops/history"
 )
 
-func TestMain(m *testing.M) { testproc.Main(m) }
+func TestMain(m *testing.M) { testleak.Main(m) }
 
 // crew is a NATS server with workers that answer on it.
 type crew struct {

@@ -1,4 +1,5 @@
-package testproc
+// Package testleak looks after the tests of a package whether a goroutine is left. Tests alone import it.
+package testleak
 
 import (
 	"fmt"
@@ -7,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"revoker/internal/testproc"
 )
 
 // Main runs the tests of a package and fails if a goroutine is left. One that is about to end has as long for that as whatever else a
@@ -15,7 +18,7 @@ func Main(m *testing.M, options ...goleak.Option) {
 	code := m.Run()
 	if code == 0 {
 		left := goleak.Find(options...)
-		for end := time.Now().Add(Timeout); left != nil && time.Now().Before(end); {
+		for end := time.Now().Add(testproc.Timeout); left != nil && time.Now().Before(end); {
 			left = goleak.Find(options...)
 		}
 		if left != nil {
