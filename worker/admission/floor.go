@@ -7,9 +7,11 @@ import (
 
 const (
 	// floorInterval is how often the floor is measured while the limit follows the latency, and boundRounds times that while it
-	// is at its bound. A measurement takes so many calls' time, between two bounds.
+	// is at its bound. Where calls take long and the last measurement agreed, it is no shorter than rareness calls. A measurement takes
+	// floorCalls calls' time, between two bounds, or the time in which those in flight end, and one more.
 	floorInterval = 10 * time.Second
 	boundRounds   = 6
+	rareness      = 10
 	floorCalls    = 5
 	minFloorTime  = 200 * time.Millisecond
 	maxFloorTime  = time.Second
@@ -29,13 +31,21 @@ const (
 // One worker alone would measure the queue of the others.
 func (l *Limit) measureFloor(now time.Time) {
 	if l.measuring > 0 {
-		if !now.Before(l.measured) && (l.window.n >= minSamples || !now.Before(l.measured.Add(maxFloorTime))) {
+		if !now.Before(l.measured) && (l.window.n >= minSamples || !now.Before(l.patience)) {
 			l.endMeasuring(now)
 		}
 		return
 	}
+	growing := !l.doubled && l.limit < float64(l.bound) // from a floor that fewer calls found
+	if l.floor == 0 || growing {
+		return
+	}
+	took := time.Duration(l.took * float64(time.Second))
 	interval := floorInterval
-	early := l.doubled && l.doubts > 0 && floorCalls*l.took <= maxFloorTime.Seconds()
+	for l.trusted && interval < rareness*took {
+		interval *= 2
+	}
+	early := l.doubled && l.doubts > 0 && floorCalls*took <= maxFloorTime
 	if early {
 		interval = earlyInterval
 	}
@@ -44,15 +54,18 @@ func (l *Limit) measureFloor(now time.Time) {
 		return
 	}
 	l.round = round
-	lasts := min(max(time.Duration(floorCalls*l.took*float64(time.Second)), minFloorTime), maxFloorTime)
-	if since > lasts/3 || l.floor == 0 || !l.bounded || l.trusted && l.limit >= float64(l.bound) && round%boundRounds != 0 {
+	lasts := min(max(floorCalls*took, minFloorTime), maxFloorTime)
+	drain := max(time.Duration(drainPart*float64(lasts)), took) // the calls in flight must end
+	lasts = max(lasts, drain+took)
+	if since > lasts/3 || !l.bounded || l.trusted && l.limit >= float64(l.bound) && round%boundRounds != 0 {
 		return
 	}
 	l.measuring, l.measured = l.limit, now.Add(lasts-since)
 	if l.limit = max(l.limit*drained, 1); early {
 		l.limit = min(l.limit, earlyLimit)
 	}
-	l.window = window{began: now.Add(time.Duration(drainPart*float64(lasts)) - since)}
+	l.window = window{began: now.Add(drain - since)}
+	l.patience = l.measured.Add(max(maxFloorTime, took))
 }
 
 // endMeasuring ends it. If the floor has risen above the target the limit was cut for nothing, and starts anew from where it is. In doubt
@@ -64,9 +77,6 @@ func (l *Limit) endMeasuring(now time.Time) {
 	doubtful := l.doubts > 0
 	l.doubts = max(l.doubts-1, 0)
 	if w.n == 0 {
-		if now.Sub(w.began).Seconds() > l.target { // so long do calls take at least, although few are in flight
-			l.cut(drained)
-		}
 		return
 	}
 	took, exact := l.remote(w), math.Sqrt(l.scatter/float64(w.n))

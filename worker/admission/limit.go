@@ -27,7 +27,7 @@ const (
 	vainPart = 0.06
 	vainTook = 0.9
 	// A window has at least minSamples calls, and more where they scatter, until the mean is exact to precision. It is looked at
-	// after windowTime at the latest if it has minSamples. In slow start slowStartRounds of calls are enough.
+	// after windowTime at the latest if it has minSamples. In slow start slowStartRounds of calls are enough, and two after windowTime.
 	minSamples      = 8
 	maxSamples      = 1000
 	precision       = 0.05
@@ -67,6 +67,7 @@ type Limit struct {
 	round     int64     // of floorInterval, by the wall clock
 	measuring float64   // the limit to go back to once the floor is measured; 0 if it is not being measured
 	measured  time.Time // when that ends
+	patience  time.Time // when it ends though few calls have ended
 	doubts    int       // how many measurements may still find that the floor of the first windows had a queue in it
 	ramping   time.Time // since when calls come back after an outage; zero once they are
 	before    float64   // the limit before failures or an outage cut it
@@ -159,9 +160,9 @@ func (l *Limit) Called(now time.Time, c Call) {
 	w.local += c.Local.Seconds()
 	switch {
 	case l.measuring > 0:
-	case w.n >= l.enough() || w.n >= minSamples && now.Sub(w.began) >= windowTime:
+	case w.n >= l.enough() || w.n >= l.least() && now.Sub(w.began) >= windowTime:
 		l.decide(now)
-	case now.Sub(w.began) >= windowTime:
+	case now.Sub(w.began) >= windowTime && !l.binds():
 		l.restartWindow(now) // so few calls teach nothing
 	}
 }
@@ -174,6 +175,17 @@ func (l *Limit) enough() int {
 	}
 	return int(min(max(n, l.limit/2, minSamples), maxSamples))
 }
+
+// least is how many calls must do where they take long.
+func (l *Limit) least() int {
+	if !l.doubled {
+		return int(min(2*l.limit, minSamples))
+	}
+	return minSamples
+}
+
+// binds reports whether the window's calls used the limit. Then their number is low because they take long.
+func (l *Limit) binds() bool { return float64(l.window.most) >= binding*math.Floor(l.limit) }
 
 // took is how long the window's calls took in the middle: the geometric mean, which a few very long ones hardly move.
 func (w *window) took() float64 { return math.Exp(w.sum / float64(w.n)) }
@@ -210,7 +222,7 @@ func (l *Limit) decide(now time.Time) {
 		sure *= chance(scatter, l.grounds)
 		l.learnFloor(w, sure)
 	}
-	l.bounded = float64(w.most) >= binding*math.Floor(l.limit)
+	l.bounded = l.binds()
 	before := l.late
 	l.late = l.took/sure > l.target
 	switch {

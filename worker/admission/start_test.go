@@ -18,7 +18,7 @@ func TestWorkersThatBeginTogetherLeaveRoomForOthers(t *testing.T) {
 		soon, later float64 // how many times as long as without a queue the others wait, in the middle
 	}{
 		{10 * time.Millisecond, 4, 2.2, 1.7},
-		{10 * time.Millisecond, 16, 6.5, 1.9},
+		{10 * time.Millisecond, 16, 7.2, 1.9},
 		{100 * time.Millisecond, 4, 2.8, 1.9},
 		{100 * time.Millisecond, 16, 8.5, 3.2},
 	} {
@@ -103,5 +103,22 @@ func TestLimitDoesNotTakeTheQueueOfOthersForAHang(t *testing.T) {
 	}
 	if n, _ := limit.Now(now); n > before {
 		t.Errorf("the limit rose from %d to %d", before, n)
+	}
+}
+
+// A slow API is no reason to stay at the beginning.
+func TestLimitGrowsOnASlowAPI(t *testing.T) {
+	t.Parallel()
+	for _, call := range []time.Duration{200 * time.Millisecond, 1500 * time.Millisecond, 5 * time.Second} {
+		l := newLoad(1, 64)
+		l.api = func() (time.Duration, Ended) { return call/2 + time.Duration(l.random.Int64N(int64(call))), Answered }
+		took := time.Duration(0)
+		for n := 0; n < 64; took += call {
+			if l.run(call); took > 20*call {
+				t.Fatalf("calls of %s: the limit is %d after %s", call, n, took)
+			}
+			n, _ = l.workers[0].limit.Now(l.now)
+		}
+		t.Logf("calls of %s: all slots after %s", call, took)
 	}
 }

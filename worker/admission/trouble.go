@@ -53,11 +53,12 @@ func (l *Limit) failed(now time.Time, c Call) {
 	}
 }
 
-// Opened is for when the circuit breaker opens with so many calls in flight: half of them may be what the API bears.
+// Opened is for when the circuit breaker opens with so many calls in flight: half of them may be what the API bears. Slow start goes on
+// after it if it was not over: then the limit says nothing of the API yet.
 func (l *Limit) Opened(calling int) {
 	l.stopMeasuring()
 	l.before = max(l.before, l.limit)
-	l.doubled, l.streak = true, 0
+	l.streak = 0
 	l.set(max(min(l.limit, float64(calling))/2, rampStart), ByBreaker)
 }
 
