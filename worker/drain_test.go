@@ -11,7 +11,7 @@ import (
 // Calls that can finish within the drain timeout do, and nothing is left half done.
 func TestADrainLetsCallsFinish(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, sim.Options{Latency: time.Second, Jitter: time.Second})
+	b := newBench(t, sim.Options{Latency: 300 * time.Millisecond, Jitter: 300 * time.Millisecond})
 	b.cfg.Concurrency = 100
 	b.setup()
 	b.publishSession(sessions("s", 300)...)

@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -25,11 +26,21 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// Most tests wait for most of their time, so more of them than CPUs go on at a time.
+	if flag.Parse(); !given("test.parallel") {
+		_ = flag.Set("test.parallel", "4")
+	}
 	testleak.Main(m,
 		// The server's clock outlives it by design.
 		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server/ats.init.0.func1"),
 		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server/ats.Register.func1"),
 	)
+}
+
+// given reports whether the command line sets the flag.
+func given(name string) (set bool) {
+	flag.Visit(func(f *flag.Flag) { set = set || f.Name == name })
+	return set
 }
 
 const (
