@@ -122,3 +122,18 @@ func TestLimitGrowsOnASlowAPI(t *testing.T) {
 		t.Logf("calls of %s: all slots after %s", call, took)
 	}
 }
+
+// Sessions that hang at the head of the queue do not keep the first calls for themselves.
+func TestLimitGrowsBlindly(t *testing.T) {
+	t.Parallel()
+	for bound, want := range map[int]int{4: 4, 64: blindLimit} {
+		limit, now := NewLimit(bound), time.Unix(1_800_000_003, 0)
+		for range 100 {
+			now = now.Add(100 * time.Millisecond)
+			limit.Called(now, Call{Ended: Overloaded, Took: 100 * time.Millisecond, InFlight: 2})
+		}
+		if n, _ := limit.Now(now); n != want {
+			t.Errorf("of %d: the limit is %d, want %d", bound, n, want)
+		}
+	}
+}

@@ -8,6 +8,8 @@ import (
 const (
 	// hangTime is how long no call may end while all are in use, before more are let go.
 	hangTime = 500 * time.Millisecond
+	// blindLimit is how many calls may be in flight while none was answered and some fail.
+	blindLimit = 8
 	// failedCut is left of the limit when calls time out or the API can't take them.
 	failedCut = 0.7
 	// failedPart is the part of a window's calls that may fail that way.
@@ -37,7 +39,8 @@ func (l *Limit) failed(now time.Time, c Call) {
 	slow := c.Ended == Overloaded && c.Took.Seconds() > 2*l.target
 	switch {
 	case l.target == 0:
-		return // nothing was answered yet, and so nothing is known; the circuit breaker is there
+		// Nothing was answered yet, and so nothing is known; the circuit breaker is there. Sessions that hang must not have all calls.
+		l.set(max(l.limit, blindLimit), l.why)
 	case slow && now.Before(l.excused):
 		if float64(c.InFlight) >= binding*math.Floor(l.limit) {
 			l.raise(1)
