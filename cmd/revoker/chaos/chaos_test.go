@@ -34,7 +34,6 @@ type chaos struct {
 	watch    watch
 	faults   []*fault
 	tally    tally
-	began    time.Time // of the sources
 
 	ending  chan struct{} // closed when the sources are to end
 	ended   chan struct{} // closed when the watch is to end
@@ -95,8 +94,6 @@ func (c *chaos) start() {
 	c.t.Cleanup(c.endAll)
 	c.watched.Go(c.watchOn)
 	c.recovered("the start")
-	c.watch.forgetUse()
-	c.began = time.Now()
 	c.running.Go(c.publish)
 	c.running.Go(c.signal)
 }

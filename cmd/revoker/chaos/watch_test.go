@@ -48,13 +48,6 @@ func (w *watch) begin(name string) {
 	w.fault = name
 }
 
-// forgetUse drops what idle workers took before the sources began: they grow with their first events, on a slow machine late.
-func (w *watch) forgetUse() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.use, w.mostUse = nil, use{}
-}
-
 // watchOn looks once a second until it is told to end.
 func (c *chaos) watchOn() {
 	c.watch.letters, c.watch.next = map[string]string{}, 1
@@ -171,12 +164,11 @@ func scrape(w *worker) (use, error) {
 	return u, nil
 }
 
-// flat holds the last quarter of the first worker's run against the second: what a fault leaves behind adds up. In less than a minute it
-// does not, and a worker grows with its first events.
+// flat holds the last quarter of the first worker's run against the second: what a fault leaves behind adds up.
 func (c *chaos) flat() (early, late use) {
 	all := c.watch.use
 	quarter := len(all) / 4
-	if quarter < 15 {
+	if quarter < 5 {
 		return use{}, use{}
 	}
 	return median(all[quarter : 2*quarter]), median(all[3*quarter:])
