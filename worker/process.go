@@ -13,7 +13,6 @@ import (
 	"revoker/events"
 	"revoker/worker/admission"
 	"revoker/worker/authlete"
-	"revoker/worker/retry"
 )
 
 // attempt is one delivery on its way from its arrival to its settlement.
@@ -225,31 +224,6 @@ func (w *Worker) deadLetter(a *attempt) error {
 	err := w.letters.Publish(context.Background(), a.delivery, letter)
 	end(err)
 	return err
-}
-
-// delay is for how long a delivery that is handed back stays away. A failed attempt waits by the policy, and is paced. What
-// is not the event's fault waits for the next probe instead, and comes back at the pace of the API: an outage must not cost
-// an event its place in the backoff.
-func (w *Worker) delay(a *attempt) time.Duration {
-	now := time.Now()
-	if a.outcome == Deferred {
-		return w.handBack.Place(now, max(a.wait, retry.MinDelay))
-	}
-	if a.letterFailed {
-		return w.pacer.Place(now, w.retries.Delay(a.delivery.Deliveries))
-	}
-	if a.receiptFailed {
-		return w.handBack.Place(now, min(w.retries.Delay(a.delivery.Deliveries), maxUnstoredDelay))
-	}
-	asked := admission.Spread(a.response.RetryAfter)
-	_, blame := judge(a.outcome, a.response.Status, a.throttled(), a.event.ServiceID != "", a.panicked)
-	switch pause := w.admission.Pause(); {
-	case blame == oneService:
-		return w.handBack.Place(now, max(w.admission.HoldOf(a.event.ServiceID), asked, retry.MinDelay))
-	case pause > 0:
-		return w.handBack.Place(now, max(pause, asked))
-	}
-	return w.pacer.Place(now, max(w.retries.Delay(a.delivery.Deliveries), asked))
 }
 
 // letter says why the event is dead-lettered.

@@ -65,10 +65,6 @@ type Worker struct {
 // laneNames are the lanes' names for others.
 var laneNames = [2]config.Lane{admission.Live: config.Live, admission.Bulk: config.Bulk}
 
-// maxHandBack bounds how many events per second come back that were handed back through no fault of theirs: 60,000 of a
-// refused service return within 20 s, and cost a few percent of a core while it goes on being refused.
-const maxHandBack = 3000
-
 // New returns a worker. observe, if not nil, is told of each settlement, by many goroutines at a time.
 func New(cfg config.Config, consumers *events.Consumers, letters *events.DeadLetters, api *authlete.Client, log *slog.Logger, observe func(Settlement)) *Worker {
 	limit := admission.NewLimit(cfg.Concurrency)
@@ -94,21 +90,6 @@ func New(cfg config.Config, consumers *events.Consumers, letters *events.DeadLet
 		w.waiting[lane] = make(chan inHand, (1+admission.MaxAhead)*cfg.Concurrency+1) // more than is ever admitted
 	}
 	return w
-}
-
-// retryPolicy is the configured one.
-func retryPolicy(cfg config.Config) retry.Policy {
-	return retry.Policy{Initial: cfg.RetryInitialInterval, Multiplier: cfg.RetryMultiplier, Max: cfg.RetryMaxInterval, Jitter: cfg.RetryJitter}
-}
-
-// newPacers returns that of failed attempts, and that of events which are handed back through no fault of theirs.
-func newPacers(cfg config.Config, start time.Time, present func() (slots int, rate float64)) (failed, handBack *retry.Pacer) {
-	pace := retry.Pace{
-		Slots: cfg.Concurrency, Share: cfg.RetryShare, Rate: cfg.RateLimit, Longest: 2 * cfg.RetryMaxInterval, Present: present, Start: start,
-	}
-	failed = retry.NewPacer(pace)
-	pace.Share, pace.Rate, pace.Calls = 1, maxHandBack, failed
-	return failed, retry.NewPacer(pace)
 }
 
 // ackWait is the shorter one of the lanes'.
